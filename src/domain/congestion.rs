@@ -1,0 +1,75 @@
+//! How full a road is: level words and the state of one segment.
+//!
+//! Knows nothing of windows or columns; the congestion stage makes these from them.
+
+use serde::{Deserialize, Serialize};
+
+/// Traffic status by share of free-flow speed, in the words of DATEX II (`TrafficStatusEnum` /
+/// `TrafficTrendType` use the same five). Ordered from clear to standing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CongestionLevel {
+    FreeFlow,
+    Heavy,
+    Slow,
+    Queuing,
+    Stationary,
+}
+
+impl CongestionLevel {
+    /// Level from the share (0 to 1 and above) of free-flow speed that is driven: stationary below
+    /// 0.10, queuing below 0.25, slow below 0.75, heavy below 0.90 (DATEX II v3, `TrafficStatus`).
+    pub fn from_share(share: f64) -> Self {
+        match share {
+            s if s < 0.10 => Self::Stationary,
+            s if s < 0.25 => Self::Queuing,
+            s if s < 0.75 => Self::Slow,
+            s if s < 0.90 => Self::Heavy,
+            _ => Self::FreeFlow,
+        }
+    }
+
+    /// The word on the wire and in logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::FreeFlow => "freeFlow",
+            Self::Heavy => "heavy",
+            Self::Slow => "slow",
+            Self::Queuing => "queuing",
+            Self::Stationary => "stationary",
+        }
+    }
+}
+
+/// What is known of one segment after a window. `None` is unknown, which is never shown as clear.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SegmentState {
+    pub level: Option<CongestionLevel>,
+    /// Mean speed of the newest window that had one, km/h.
+    pub speed_kmh: Option<f64>,
+    /// Vehicles counted in the newest window.
+    pub vehicles: Option<f64>,
+    /// Detector occupancy in the newest window, percent of time.
+    pub occupancy_pct: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thresholds_belong_to_the_clearer_level() {
+        use CongestionLevel::{FreeFlow, Heavy, Queuing, Slow, Stationary};
+        for (share, level) in [
+            (0.0, Stationary),
+            (0.0999, Stationary),
+            (0.10, Queuing),
+            (0.25, Slow),
+            (0.75, Heavy),
+            (0.90, FreeFlow),
+            (1.4, FreeFlow),
+        ] {
+            assert_eq!(CongestionLevel::from_share(share), level, "{share}");
+        }
+    }
+}

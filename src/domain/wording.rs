@@ -1,0 +1,184 @@
+//! What a writer is asked, what it answers, and the words that come of it.
+//!
+//! A writer sees kinds and sizes of facts, never names or numbers: it writes slots (`<VIA_0>`), and
+//! code puts the facts in. Knows nothing of any writer.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::congestion::CongestionLevel;
+use super::direction::Cause;
+
+/// A language that messages are written in (ISO 639-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    En,
+    It,
+}
+
+impl Language {
+    pub const ALL: [Self; 2] = [Self::En, Self::It];
+
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::It => "it",
+        }
+    }
+}
+
+impl FromStr for Language {
+    type Err = ();
+    fn from_str(code: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|l| l.code() == code).ok_or(())
+    }
+}
+
+/// What is wrong on the road, as far as a text may say it. Each has words of its own in each
+/// language; no text may state another one than its direction's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Problem {
+    RoadClosed,
+    Incident,
+    /// Stationary or queuing traffic.
+    Queue,
+    /// Slow traffic.
+    SlowTraffic,
+    /// Heavy traffic.
+    HeavyTraffic,
+}
+
+impl Problem {
+    pub const ALL: [Self; 5] =
+        [Self::RoadClosed, Self::Incident, Self::Queue, Self::SlowTraffic, Self::HeavyTraffic];
+
+    /// The problem to name for a cause and the worst level. Congestion of unknown level is said
+    /// in the mildest words.
+    pub fn of(cause: Cause, level: Option<CongestionLevel>) -> Self {
+        match (cause, level) {
+            (Cause::Closure, _) => Self::RoadClosed,
+            (Cause::Incident, _) => Self::Incident,
+            (_, Some(CongestionLevel::Stationary | CongestionLevel::Queuing)) => Self::Queue,
+            (_, Some(CongestionLevel::Slow)) => Self::SlowTraffic,
+            _ => Self::HeavyTraffic,
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::RoadClosed => "road_closed",
+            Self::Incident => "incident",
+            Self::Queue => "queue",
+            Self::SlowTraffic => "slow_traffic",
+            Self::HeavyTraffic => "heavy_traffic",
+        }
+    }
+}
+
+/// A typed gap in a draft. Which fact fills it is the request's affair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slot {
+    /// The road where the trouble is.
+    Closed,
+    /// The first and second road of the advised way.
+    Via0,
+    Via1,
+    /// The destination most affected.
+    Dest,
+    /// Minutes lost, with unit.
+    Delay,
+    /// Minutes saved by the advised way, with unit.
+    Saving,
+    /// The turn at the next junction.
+    Turn,
+}
+
+impl Slot {
+    pub const ALL: [Self; 7] =
+        [Self::Closed, Self::Via0, Self::Via1, Self::Dest, Self::Delay, Self::Saving, Self::Turn];
+
+    /// As it stands in drafts and in the corpus.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::Closed => "<CLOSED_0>",
+            Self::Via0 => "<VIA_0>",
+            Self::Via1 => "<VIA_1>",
+            Self::Dest => "<DEST_0>",
+            Self::Delay => "<DELAY>",
+            Self::Saving => "<SAVING>",
+            Self::Turn => "<TURN>",
+        }
+    }
+
+    pub fn from_tag(tag: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|slot| slot.tag() == tag)
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.tag())
+    }
+}
+
+/// The room that a text has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// A sign: one page of `rows` by `cols` characters, upper case; a row is never broken inside a
+    /// clause's row pattern.
+    Sign { rows: u8, cols: u8 },
+    /// In-vehicle text: one line of at most this many characters.
+    Vehicle { max_chars: u16 },
+}
+
+/// One fact that may be, or must be, said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotFact {
+    pub slot: Slot,
+    /// Exactly what stands in the text, in the request's language, already in the case and
+    /// character set of the space.
+    pub text: String,
+    pub required: bool,
+}
+
+/// What a text has to say: a problem is always stated exactly once; every slot at most once,
+/// required ones exactly once. If neither `Via0` nor `Turn` is among the slots, the advice is to
+/// take another way; advice is always given on signs and in vehicles alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WordingRequest {
+    pub language: Language,
+    pub problem: Problem,
+    pub slots: Vec<SlotFact>,
+    pub space: Space,
+    /// Seeds the sampler: same request, same words.
+    pub seed: u64,
+}
+
+impl WordingRequest {
+    pub fn slot(&self, slot: Slot) -> Option<&SlotFact> {
+        self.slots.iter().find(|fact| fact.slot == slot)
+    }
+}
+
+/// A writer's answer: rows of words and slot tags, single spaces between them, all in lower or
+/// sentence case. A vehicle text is one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    pub rows: Vec<String>,
+}
+
+/// Words that may go out: facts filled in, case and characters of the space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wording {
+    #[serde(rename = "lang")]
+    pub language: Language,
+    /// One string a sign row; one string for a vehicle.
+    pub text: Vec<String>,
+    /// Who wrote it: `template` or the model's name and hash. Goes out in `why`.
+    #[serde(skip)]
+    pub writer: String,
+}

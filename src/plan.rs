@@ -1,0 +1,225 @@
+//! The pipeline, valid: nothing left to check. `config` makes it, `runtime` reads it.
+//!
+//! Knows nothing of YAML, of places in files, of sockets or tensors.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::domain::network::{Network, SegmentId, SignId};
+use crate::domain::wording::Language;
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub name: String,
+    /// SHA-256 over the pipeline file and its schema files, in hex: part of every `why`.
+    pub hash: String,
+    /// The name that fills `{site}` in topics.
+    pub site: String,
+    pub network: Arc<Network>,
+    /// Absent: given on the command line, or not needed (replay).
+    pub broker: Option<Broker>,
+    pub sources: Vec<Source>,
+    pub windows: Vec<Window>,
+    pub congestion: Option<Congestion>,
+    pub directions: Option<Directions>,
+    pub writer: Writer,
+    pub outputs: Vec<Output>,
+    /// Where birth, health and last will go: `wayside/v1/{site}/status` unless said otherwise.
+    pub status_topic: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MqttVersion {
+    V5,
+    V311,
+}
+
+/// How to reach the broker. Secrets are named, never held: where they lie is in the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    pub host: String,
+    pub port: u16,
+    pub version: MqttVersion,
+    pub client_id: String,
+    pub keep_alive: Duration,
+    /// `None`: plain TCP.
+    pub tls: Option<Tls>,
+    pub user: Option<Secret>,
+    pub password: Option<Secret>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM file of the authorities to trust.
+    pub ca: PathBuf,
+    /// PEM files of the certificate and key that this unit shows, both or none.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// Where a secret is read from, at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    Env(String),
+    File(PathBuf),
+}
+
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub name: String,
+    /// MQTT topic filter.
+    pub topic: String,
+    pub qos: u8,
+    pub mapping: Arc<Mapping>,
+    /// Top-level payload members that must have these values for this source to claim a message.
+    pub claims: Vec<(String, Value)>,
+    /// `None` for closures, which act at once.
+    pub event_time: Option<EventTime>,
+    /// Columns that make a row unique; empty: no check for repeats.
+    pub unique: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventTime {
+    /// A timestamp column of the mapping.
+    pub column: String,
+    pub lateness: Duration,
+    pub idle_after: Duration,
+    pub max_future: Duration,
+    /// Column whose values have a watermark each (the sensor); `None`: one for all.
+    pub group: Option<String>,
+}
+
+/// A schema file: how a payload becomes a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mapping {
+    pub name: String,
+    pub produces: Produces,
+    /// Required value of the member `v`, if the format has versions.
+    pub version: Option<i64>,
+    pub columns: Vec<Column>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Produces {
+    /// Rows for windows.
+    Readings,
+    /// `domain::closure::Closure`, by columns of its field names.
+    Closures,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    pub name: String,
+    /// Members to follow from the payload's top: `["data", "speed"]`.
+    pub path: Vec<String>,
+    pub kind: ColumnKind,
+    /// Null and absent are allowed.
+    pub nullable: bool,
+    /// Raw values (before scaling) that mean "missing": -99, 65535, "n/a".
+    pub missing: Vec<Value>,
+    /// Stored value = raw value x `scale` + `offset`; 1 and 0 when no unit is converted.
+    pub scale: f64,
+    pub offset: f64,
+    /// Inclusive bounds on the stored value; what lies outside is a dead letter (`out_of_range`).
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    /// The text is the name of a segment; one that the network lacks is a dead letter
+    /// (`unknown_segment`).
+    pub is_segment: bool,
+    /// Allowed texts, if limited.
+    pub one_of: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Utf8
+    Text,
+    /// Int64
+    Integer,
+    /// Float64
+    Number,
+    /// Boolean
+    Boolean,
+    /// Timestamp(Millisecond, "UTC")
+    Time,
+    /// List<Utf8>
+    TextList,
+}
+
+#[derive(Clone, Debug)]
+pub struct Window {
+    pub name: String,
+    /// Index into `Plan::sources`.
+    pub source: usize,
+    pub size: Duration,
+    /// Equal to `size` for tumbling windows; divides it for hopping ones.
+    pub every: Duration,
+    /// How long after its close a window may be revised. Zero: every row behind the watermark is late.
+    pub accept_for: Duration,
+    pub sql: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Congestion {
+    /// Indices into `Plan::windows`; where two speak of one segment, the first one listed wins.
+    pub windows: Vec<usize>,
+    /// A level must hold in this many consecutive windows to be entered (worse) ...
+    pub enter_after: u32,
+    /// ... or left (better).
+    pub leave_after: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Directions {
+    pub min_saving: Duration,
+    /// How long a direction is kept at least, unless its cause ends.
+    pub dwell: Duration,
+    pub expiry: Duration,
+    /// Largest share of the flow to send one way, 0 to 1.
+    pub diversion_cap: f64,
+    /// Levels at least this bad are a cause by themselves.
+    pub speak_from: crate::domain::congestion::CongestionLevel,
+    /// How far upstream of the trouble drivers are addressed, metres of road.
+    pub reach_m: f64,
+    /// Signs that may be used; all of the network's when empty.
+    pub signs: Vec<SignId>,
+    /// Segments no advised way may use.
+    pub never_via: Vec<SegmentId>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Writer {
+    /// Folder of the model (weights, vocabulary, card); `None`: templates alone.
+    pub model: Option<PathBuf>,
+    /// In order of preference; the first is the site's own. Never empty.
+    pub languages: Vec<Language>,
+    pub deadline: Duration,
+    pub backend: Backend,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// wgpu where there is an adapter that passes the self-test, else the CPU.
+    Auto,
+    Cpu,
+    Wgpu,
+}
+
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub name: String,
+    pub kind: OutputKind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum OutputKind {
+    /// Topic with `{sign}`.
+    Signs { topic: String, qos: u8, retain: bool },
+    /// Topic with `{tile}` and `{part}`.
+    Vehicles { topic: String, qos: u8, retain: bool, max_chars: u16 },
+    /// Windows and directions in files of this folder.
+    Archive { dir: PathBuf },
+}

@@ -1,0 +1,97 @@
+//! The openings of the house: where messages come in, where publications go out, who words them,
+//! and what time it is.
+//!
+//! Traits only. `io` and `model` stand behind them; the stages never see which.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::domain::time::Timestamp;
+use crate::domain::wording::{Draft, WordingRequest};
+
+/// One message as it came in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    /// The receive time: the clock's in a live run, `pub` (else `ts`) in a replay.
+    pub received_at: Timestamp,
+    /// What the source needs to acknowledge it; meaningless to everybody else.
+    pub receipt: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// Waiting will not help: wrong password, unreadable file. The run ends with this.
+    #[error("{what}")]
+    Fatal { what: String, help: Option<String> },
+}
+
+/// Where messages come from. Transient trouble (a broker away) is the source's own affair.
+#[async_trait]
+pub trait Source: Send {
+    /// The next message; `None` after the last one. Cancel-safe.
+    async fn next(&mut self) -> Option<Result<Message, PortError>>;
+
+    /// Everything up to this receipt has been dealt with and may be acknowledged.
+    async fn acknowledge(&mut self, receipt: u64) -> Result<(), PortError>;
+}
+
+/// One message to send out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publication {
+    pub ts: Timestamp,
+    pub topic: String,
+    pub payload: Value,
+    pub qos: u8,
+    pub retain: bool,
+    /// When the broker should drop it (MQTT 5 message expiry), counted from `ts`.
+    pub expiry: Option<Duration>,
+}
+
+/// Where publications go.
+#[async_trait]
+pub trait Sink: Send {
+    async fn send(&mut self, publication: &Publication) -> Result<(), PortError>;
+    /// Everything sent so far has left the house.
+    async fn flush(&mut self) -> Result<(), PortError>;
+}
+
+/// Why a writer gave no draft. The request then goes to the template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriterError {
+    #[error("the deadline passed before the text was complete")]
+    Late,
+    #[error("no text satisfies the request: {0}")]
+    Unsatisfiable(String),
+    #[error("the writer failed: {0}")]
+    Failed(String),
+}
+
+/// Words directions.
+pub trait Writer: Send {
+    /// `attempt` 0 is the first candidate; higher ones ask for another text for the same request.
+    /// `expired` is asked between steps; once it says true the writer stops with `Late`.
+    fn write(
+        &mut self,
+        request: &WordingRequest,
+        attempt: u32,
+        expired: &dyn Fn() -> bool,
+    ) -> Result<Draft, WriterError>;
+
+    /// Goes into `why`: the model's name and the first 12 digits of its hash.
+    fn name(&self) -> &str;
+}
+
+/// What time it is. Only `io/clock` asks the machine.
+pub trait Clock: Send + Sync {
+    /// UTC.
+    fn now(&self) -> Timestamp;
+    /// Time since some fixed moment; never runs backwards.
+    fn elapsed(&self) -> Duration;
+}
+
+pub type SharedClock = Arc<dyn Clock>;
