@@ -4,6 +4,17 @@
 //! aggregates, grades, routes, words and guards it, `io` sends the direction out. `runtime` joins
 //! the stages, `config` makes a `plan` from a pipeline file, `model` is one of two writers.
 
-pub mod domain;
+pub mod cli;
+pub mod runtime;
+
+pub mod config;
+pub mod io;
+pub mod model;
+pub mod stage;
+
+pub mod batch;
 pub mod plan;
 pub mod ports;
+pub mod query;
+
+pub mod domain;

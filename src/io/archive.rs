@@ -1,0 +1,1 @@
+//! Files of a run: windows, directions, dead letters, late readings.

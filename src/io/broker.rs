@@ -1,0 +1,1 @@
+//! An MQTT broker inside the process, on loopback, for the demo and tests.

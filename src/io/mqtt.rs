@@ -1,0 +1,1 @@
+//! Source and sink on an MQTT broker.

@@ -1,0 +1,1 @@
+//! Recordings of messages, read and written.

@@ -1,0 +1,1 @@
+//! The small language model that words directions, and its training.

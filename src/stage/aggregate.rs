@@ -1,0 +1,1 @@
+//! The rows of a closed window through the pipeline's SQL.

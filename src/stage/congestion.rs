@@ -1,0 +1,1 @@
+//! Levels of congestion per segment with hysteresis, and what is closed.

@@ -1,0 +1,1 @@
+//! Payload bytes to rows of a source, by its mapping.

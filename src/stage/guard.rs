@@ -1,0 +1,1 @@
+//! The verifier between any writer and the sink.

@@ -1,0 +1,1 @@
+//! Event-time windows: watermarks, idle groups, late rows and repeats.
