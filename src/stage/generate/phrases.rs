@@ -76,7 +76,7 @@ fn en_sign(problem: Problem) -> Phrases {
             Problem::SlowTraffic => &[
                 "slow traffic / on <CLOSED_0>",
                 "slow traffic / <CLOSED_0>",
-                "<CLOSED_0> slow",
+                "traffic slow / <CLOSED_0>",
                 "slow traffic ahead",
                 "slow traffic",
                 "slow cars",

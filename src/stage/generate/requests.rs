@@ -174,7 +174,10 @@ impl Requests {
         match space {
             // Digits on a sign are times, nothing else.
             Space::Sign { cols, .. } => {
+                let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).count();
                 width(&name.folded) <= usize::from(cols)
+                    // A letter that has no fold is lost; what is left may be another road's name.
+                    && letters(&name.folded) >= letters(name.text)
                     && name.folded.chars().all(|c| showable(c) && !c.is_ascii_digit())
             }
             Space::Vehicle { .. } => {

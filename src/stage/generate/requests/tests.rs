@@ -133,6 +133,8 @@ fn names_that_could_mislead_are_not_offered() {
     // Digits, and marks that signs do not have.
     assert_eq!(slots(&["Via A", "Via B", "Via 4 Novembre"], &[], &[2]), [closed.clone()]);
     assert_eq!(slots(&["Via A", "Via B", "Via [fl]"], &[], &[2]), [closed.clone()]);
+    // Letters that the fold loses: a sign would name another road.
+    assert_eq!(slots(&["Via A", "Via B", "Via Ωmega"], &[], &[2]), [closed.clone()]);
     // Too long for the sign.
     let long = "Via dei Santi Quattro Coronati";
     assert_eq!(slots(&["Via A", "Via B", long], &[], &[2]), [closed.clone()]);
