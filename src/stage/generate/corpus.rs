@@ -62,7 +62,9 @@ impl Material {
         let mut lists: Vec<(String, &[String], &'static [Slot])> = self
             .problem
             .iter()
-            .map(|(problem, list)| (problem.word().to_owned(), list.as_slice(), &[Slot::Closed][..]))
+            .map(|(problem, list)| {
+                (problem.word().to_owned(), list.as_slice(), &[Slot::Closed][..])
+            })
             .collect();
         lists.push(("delay".into(), &self.delay, &[Slot::Delay]));
         lists.push(("other_route".into(), &self.advice.other_route, &[]));

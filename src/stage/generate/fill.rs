@@ -155,10 +155,7 @@ mod tests {
         let slots = [(Slot::Closed, "Via S. Vitale", true), (Slot::Via0, "Corso Isonzo", true)];
         let rows = ["in <CLOSED_0> la strada è chiusa. è meglio <VIA_0>."];
         let wording = fill(&request(VEHICLE, &slots), &draft(&rows), "test").unwrap();
-        assert_eq!(
-            wording.text,
-            ["In Via S. Vitale la strada è chiusa. È meglio Corso Isonzo."]
-        );
+        assert_eq!(wording.text, ["In Via S. Vitale la strada è chiusa. È meglio Corso Isonzo."]);
         assert_eq!(wording.writer, "test");
         let rows = ["<CLOSED_0>: strada chiusa. seguire <VIA_0>."];
         let wording = fill(&request(VEHICLE, &slots), &draft(&rows), "test").unwrap();
@@ -179,10 +176,7 @@ mod tests {
             (&["[fo2]", "<VIA_0>"], FillError::Character { row: 1, c: '[' }),
             (&["più", "<VIA_0>"], FillError::Character { row: 1, c: 'ù' }),
             (&["use  it", "<VIA_0>"], FillError::Spaces { row: 1 }),
-            (
-                &["seguire <VIA_0>", "<DELAY>"],
-                FillError::Width { row: 1, chars: 20, max: 18 },
-            ),
+            (&["seguire <VIA_0>", "<DELAY>"], FillError::Width { row: 1, chars: 20, max: 18 }),
         ];
         for (rows, error) in cases {
             assert_eq!(on_sign(rows), Err(error), "{rows:?}");

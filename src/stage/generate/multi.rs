@@ -45,7 +45,12 @@ pub fn multi(
         let chars = width(row);
         if chars == 0 || chars > usize::from(sign.cols) {
             let sign_name = sign.name.clone();
-            return Err(MultiError::Width { sign: sign_name, row: index + 1, chars, max: sign.cols });
+            return Err(MultiError::Width {
+                sign: sign_name,
+                row: index + 1,
+                chars,
+                max: sign.cols,
+            });
         }
         if let Some(c) = row.chars().find(|c| !matches!(c, ' '..='~')) {
             return Err(MultiError::Character { row: index + 1, c });
@@ -153,7 +158,9 @@ mod tests {
             rows_of("[jp3][pt30o5]A[nl][jl3]B[np]C[[1]]").unwrap(),
             [page(&["A", "B"]), page(&["C[1]"])]
         );
-        for tag in ["[fl]", "[f1]", "[mv1]", "[ms1]", "[fo2]", "[hc41]", "[jl5]", "[cf1]", "[nl", "]"] {
+        for tag in
+            ["[fl]", "[f1]", "[mv1]", "[ms1]", "[fo2]", "[hc41]", "[jl5]", "[cf1]", "[nl", "]"]
+        {
             let markup = format!("A{tag}");
             assert!(matches!(rows_of(&markup), Err(MultiError::Tag(_))), "{markup}");
         }

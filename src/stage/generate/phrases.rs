@@ -111,9 +111,7 @@ fn en_vehicle(problem: Problem) -> Phrases {
             Problem::RoadClosed => &["<CLOSED_0> is closed ahead.", "road closed ahead."],
             Problem::Incident => &["incident ahead on <CLOSED_0>.", "incident ahead."],
             Problem::Queue => &["queues ahead on <CLOSED_0>.", "queues ahead."],
-            Problem::SlowTraffic => {
-                &["slow traffic ahead on <CLOSED_0>.", "slow traffic ahead."]
-            }
+            Problem::SlowTraffic => &["slow traffic ahead on <CLOSED_0>.", "slow traffic ahead."],
             Problem::HeavyTraffic => {
                 &["heavy traffic ahead on <CLOSED_0>.", "heavy traffic ahead."]
             }

@@ -103,7 +103,8 @@ impl Requests {
         let mut offer = |slot, text: String, required| {
             slots.push(SlotFact { slot, text, required });
         };
-        let in_space = |name: &Name| if vehicle { name.text.to_owned() } else { name.folded.clone() };
+        let in_space =
+            |name: &Name| if vehicle { name.text.to_owned() } else { name.folded.clone() };
 
         let closed = direction.avoid.first().and_then(|s| self.street(s.0));
         let mut taken: BTreeSet<String> = self.own_streets(direction);
@@ -205,6 +206,7 @@ fn turn_words(turn: Turn, language: Language) -> Option<&'static str> {
     })
 }
 
+#[expect(clippy::ptr_arg, reason = "one of several steps of one type")]
 fn relax_closed(slots: &mut Vec<SlotFact>) {
     for fact in slots.iter_mut().filter(|fact| fact.slot == Slot::Closed) {
         fact.required = false;

@@ -90,8 +90,10 @@ fn ranked(request: &WordingRequest) -> Vec<Text> {
             for delay in phrases::or_none(phrases.delay) {
                 for saving in phrases::or_none(phrases.saving) {
                     order += 1;
-                    let clauses: Vec<&str> =
-                        [Some(*problem), delay, Some(advice), saving].into_iter().flatten().collect();
+                    let clauses: Vec<&str> = [Some(*problem), delay, Some(advice), saving]
+                        .into_iter()
+                        .flatten()
+                        .collect();
                     let slots = slots_of(&clauses);
                     // Advice without a name is a unit of its own; a problem always is.
                     let unnamed_advice = usize::from(slots_of(&[advice]).is_empty());
@@ -115,11 +117,8 @@ fn ranked(request: &WordingRequest) -> Vec<Text> {
 fn fitting(request: &WordingRequest, clauses: &[&str]) -> Option<Draft> {
     let (rows, max) = match request.space {
         Space::Sign { rows, cols } => {
-            let lines: Vec<String> = clauses
-                .iter()
-                .flat_map(|clause| clause.split(" / "))
-                .map(str::to_owned)
-                .collect();
+            let lines: Vec<String> =
+                clauses.iter().flat_map(|clause| clause.split(" / ")).map(str::to_owned).collect();
             if lines.len() > usize::from(rows) {
                 return None;
             }

@@ -31,7 +31,8 @@ fn the_richest_that_fits_is_taken() {
     use Language::{En, It};
     use Problem::{Queue, RoadClosed};
     let short = [(Slot::Closed, "VIA SAN MARCO", false), (Slot::Via0, "VIA ALTA", true)];
-    let request_of = |language, problem, slots: &[_]| request(language, problem, THREE_BY_18, slots);
+    let request_of =
+        |language, problem, slots: &[_]| request(language, problem, THREE_BY_18, slots);
     assert_eq!(
         text(&request_of(It, RoadClosed, &short)),
         ["VIA SAN MARCO", "STRADA CHIUSA", "SEGUIRE VIA ALTA"]
@@ -94,11 +95,8 @@ fn the_smallest_spaces_have_a_text_and_smaller_ones_say_so() {
                 assert!(!text(&request).is_empty());
             }
             let narrow = Space::Sign { rows: 1, cols: MIN_SIGN_COLS };
-            let error = TemplateWriter.write(
-                &request(language, problem, narrow, &[]),
-                0,
-                &|| false,
-            );
+            let error =
+                TemplateWriter.write(&request(language, problem, narrow, &[]), 0, &|| false);
             assert_eq!(
                 error,
                 Err(WriterError::Unsatisfiable("no template fits 1 rows of 10 columns".into()))
