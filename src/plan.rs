@@ -90,6 +90,9 @@ pub struct EventTime {
     pub max_future: Duration,
     /// Column whose values have a watermark each (the sensor); `None`: one for all.
     pub group: Option<String>,
+    /// The time is the end of the interval `[ts - period, ts)` that a reading speaks for, not the
+    /// moment it speaks of: a reading at 07:21:00.000 belongs to the minute that ends then.
+    pub interval_end: bool,
 }
 
 /// A schema file: how a payload becomes a row.
