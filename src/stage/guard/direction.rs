@@ -64,8 +64,9 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The turn must be the one by which the advised way leaves every segment that is addressed, since
-/// all who read the text take it at the next junction. Turning around is never advised.
+/// The turn must be the one by which the advised way leaves an addressed segment. That all who are
+/// addressed can take it is asked only of a text that says it (`TurnForAll`). Turning around is
+/// never advised.
 fn check_turn(
     rules: &Rules,
     network: &Network,
@@ -73,33 +74,29 @@ fn check_turn(
     turn: Turn,
 ) -> Result<(), Objection> {
     let moves = moves_out(network, direction);
-    if moves.is_empty() || turn == Turn::TurnAround {
-        let at = direction.way.first().or(direction.avoid.first());
-        let segment = at.map_or_else(String::new, |id| name(network, *id));
-        return rules.object(Objection::FalseTurn { segment });
-    }
-    for (from, to) in moves {
-        let taken = to.and_then(|to| network.connection(from, to)).map(|c| c.turn);
-        if taken != Some(turn) {
-            rules.object(Objection::FalseTurn { segment: name(network, from) })?;
-        }
+    let is_taken = moves.iter().any(|(_, taken)| *taken == Some(turn));
+    if turn == Turn::TurnAround || !is_taken {
+        let segments = moves.iter().map(|(from, _)| network.segment(*from).name.as_str());
+        let segments = segments.collect::<Vec<_>>().join(", ");
+        rules.object(Objection::FalseTurn { segments })?;
     }
     Ok(())
 }
 
-/// Each addressed segment, and the one that the advised way takes after it: the next one on the
-/// way if the way holds it, else the way's first.
+/// Each addressed segment, and the turn by which the advised way leaves it: into the next segment
+/// on the way if the way holds it, else into the way's first.
 pub(super) fn moves_out(
     network: &Network,
     direction: &Direction,
-) -> Vec<(SegmentId, Option<SegmentId>)> {
-    let next = |from: SegmentId| {
+) -> Vec<(SegmentId, Option<Turn>)> {
+    let turn = |from: SegmentId| {
         let at = direction.way.iter().position(|id| *id == from).map_or(0, |at| at + 1);
-        (from, direction.way.get(at).copied())
+        let taken = direction.way.get(at).and_then(|to| network.connection(from, *to));
+        (from, taken.map(|connection| connection.turn))
     };
     match &direction.audience {
-        Audience::Sign(sign) => vec![next(network.sign(*sign).segment)],
-        Audience::Area { .. } => direction.applies_on.iter().copied().map(next).collect(),
+        Audience::Sign(sign) => vec![turn(network.sign(*sign).segment)],
+        Audience::Area { .. } => direction.applies_on.iter().copied().map(turn).collect(),
     }
 }
 

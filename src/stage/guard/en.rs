@@ -1,7 +1,7 @@
 //! English.
 //!
-//! `slow` and `busy` stand beside `traffic` or `road`, never alone: SLOW on a sign is an order.
-//! `this way` is the way that the reader is on, so a saving is never put on it.
+//! `slow` stands beside `traffic` or `cars`, never alone: SLOW on a sign is an order. The way that
+//! the reader is on is `the usual way`, so that `this way` can be the advised one.
 
 use super::grammar::{Phrases, Tongue};
 use crate::domain::wording::Problem;
@@ -40,9 +40,9 @@ pub(super) const TONGUE: Tongue = Tongue {
             (
                 Problem::SlowTraffic,
                 &[
-                    "(slow [moving] traffic|traffic slow) @at",
-                    "slow moving [ahead] [on] {closed}",
-                    "{closed} (slow [moving] traffic|slow moving) [ahead]",
+                    "(slow traffic|traffic slow) @at",
+                    "slow cars [ahead] [{closed}]",
+                    "{closed} (slow traffic|traffic slow) [ahead]",
                 ],
             ),
             (
@@ -58,7 +58,7 @@ pub(super) const TONGUE: Tongue = Tongue {
         advice: &[
             "[please] (use|take|choose) @other",
             "other (route|road|way) [advised]",
-            "[@lead] go {turn} [ahead]",
+            "[@lead] go {turn}",
             "[please|for {dest}] (use|take|follow) @road",
             "(other route|way round) @road",
             "[@lead] go {turn} (to|then|and use) @road",
@@ -73,7 +73,6 @@ pub(super) const TONGUE: Tongue = Tongue {
             ("turning", "go {turn} [at the next junction]|at the next junction , go {turn}"),
             ("lead", "please|for {dest} ,|it is better to|for {dest} , it is better to"),
             ("road", "{via} [(and|, then|and then) {then}]"),
-            ("that", "that|the other|the advised"),
         ],
         problem: &[
             (
@@ -84,7 +83,7 @@ pub(super) const TONGUE: Tongue = Tongue {
                     "[there is a [road]] closure @on",
                     "[there is a [road]] closure ahead",
                     "the road is closed @on",
-                    "[the] road ahead is closed",
+                    "the road ahead is [now] closed",
                     "a road [on the way] ahead is closed",
                 ],
             ),
@@ -92,8 +91,7 @@ pub(super) const TONGUE: Tongue = Tongue {
                 Problem::Incident,
                 &[
                     "[there is an] incident @on",
-                    "an incident is reported @on",
-                    "an incident is affecting [traffic on] {closed}",
+                    "an incident is (affecting [traffic on]|holding up traffic on) {closed}",
                     "traffic on {closed} is affected by an incident",
                     "because of an incident , traffic is disrupted on {closed}",
                     "incident ahead",
@@ -117,11 +115,11 @@ pub(super) const TONGUE: Tongue = Tongue {
             (
                 Problem::SlowTraffic,
                 &[
-                    "[there is] slow [moving] traffic @on",
-                    "[there is] slow [moving] traffic ahead",
+                    "[there is] slow traffic @on",
+                    "[there is] slow traffic [on the road] ahead",
                     "traffic is ([now] slow|moving slowly) @on",
-                    "traffic [on {closed}] is ([now] slow|moving slowly) [just] ahead",
-                    "{closed} has slow [moving] traffic ahead",
+                    "traffic [on {closed}] is ([now] slow|moving slowly) ahead",
+                    "{closed} has slow traffic ahead",
                 ],
             ),
             (
@@ -132,9 +130,9 @@ pub(super) const TONGUE: Tongue = Tongue {
                     "traffic is [now] (heavy|dense) @on",
                     "traffic [on {closed}] is [now] (heavy|dense) ahead",
                     "{closed} has (heavy|dense) traffic ahead",
-                    "({closed}|the road ahead) is [very] busy",
-                    "{closed} is [very] busy ahead",
-                    "it is [very] busy on {closed}",
+                    "the road ahead is [now] busy",
+                    "{closed} is [now] busy [ahead]",
+                    "it is [now] busy on {closed}",
                 ],
             ),
         ],
@@ -143,8 +141,8 @@ pub(super) const TONGUE: Tongue = Tongue {
             "the delay [there] is [now|currently] [about] {delay}",
             "delay [of] [about] {delay}",
             "you would lose [about] {delay} there",
-            "staying on this way costs [about] {delay}",
-            "traffic there loses [about] {delay}",
+            "the usual way takes [about] {delay} longer",
+            "drivers there lose [about] {delay}",
         ],
         advice: &[
             "[please|it is better to|it is advised to] (use|take|choose) @other",
@@ -159,14 +157,14 @@ pub(super) const TONGUE: Tongue = Tongue {
             "the (advised|other) (way|route) is {via} [, then {then}]",
             "the way round is {via}",
             "{via} is the (advised|better) (way|route)",
-            "[for {dest} ,] @turning (and|, then) (@take) @road",
+            "[for {dest} ,] @turning (, [then]|and) (@take) @road",
             "the advised way goes {turn} at the next junction to {via}",
         ],
         saving: &[
-            "(this|it) saves [you] [about] {saving} [of travel time]",
-            "(@that) way (is [about] {saving} faster|saves [you] [about] {saving})",
-            "you save [about] {saving} in all",
-            "[about] {saving} faster than staying on this way",
+            "this [way] saves [you] [about] {saving} [of travel time]",
+            "this way you save [about] {saving}",
+            "(that|the other|the advised) way is [about] {saving} faster",
+            "it is [about] {saving} faster than the usual way",
         ],
     },
 };

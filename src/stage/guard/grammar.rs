@@ -181,8 +181,7 @@ impl Grammar {
     }
 
     pub(super) fn read(&self, tokens: &[Token<'_>], names: &[Occurrence]) -> Readings {
-        let words =
-            tokens.iter().map(|t| self.vocabulary.get(&self.key(t.raw)).copied()).collect();
+        let words = tokens.iter().map(|t| self.vocabulary.get(&self.key(t.raw)).copied()).collect();
         let mut reader = Reader {
             grammar: self,
             tokens,
@@ -386,11 +385,10 @@ mod tests {
 
     #[test]
     fn expands_choices_options_and_parts() {
-        assert_eq!(sentences("road (closed|shut [now])"), [
-            "road closed",
-            "road shut now",
-            "road shut"
-        ]);
+        assert_eq!(
+            sentences("road (closed|shut [now])"),
+            ["road closed", "road shut now", "road shut"]
+        );
         assert_eq!(sentences("go @end"), ["go far ahead", "go far here"]);
         assert_eq!(sentences("a|b c"), ["a", "b c"]);
     }

@@ -1,7 +1,7 @@
 //! Italian.
 //!
-//! `questo percorso` is the way that the reader is on, so a saving is never put on it. On a sign a
-//! verb stands before a turn: STRADA CHIUSA, AL BIVIO, A SINISTRA closes the road on the left.
+//! On a sign a verb stands before a turn: STRADA CHIUSA, AL BIVIO, A SINISTRA closes the road on the
+//! left, and so does STRADA CHIUSA, PER STAZIONE, A SINISTRA.
 
 use super::grammar::{Phrases, Tongue};
 use crate::domain::wording::Problem;
@@ -14,7 +14,7 @@ pub(super) const TONGUE: Tongue = Tongue {
         parts: &[
             ("at", "[sul percorso|[in] {closed}]"),
             ("other", "altra (strada|via)|altro percorso"),
-            ("go", "[al bivio|per {dest}] (andare|proseguire)|altra strada|altro percorso"),
+            ("go", "[al bivio|altra strada|altro percorso|per {dest}] (andare|proseguire)"),
             ("road", "{via} [poi {then}]"),
         ],
         problem: &[
@@ -35,14 +35,13 @@ pub(super) const TONGUE: Tongue = Tongue {
                 &[
                     "{closed} (coda|code|traffico in coda|veicoli in coda)",
                     "(coda|code|traffico in coda|veicoli in coda) @at",
-                    "(coda|code) nel traffico",
                 ],
             ),
             (
                 Problem::SlowTraffic,
                 &[
-                    "{closed} (traffico lento|rallentamenti|flusso lento)",
-                    "(traffico lento|rallentamenti|flusso lento) @at",
+                    "{closed} (traffico lento|rallentamenti|flusso lento|auto lente)",
+                    "(traffico lento|rallentamenti|flusso lento|auto lente) @at",
                 ],
             ),
             (
@@ -61,7 +60,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             "per {dest} (seguire|usare|percorrere) @road",
         ],
         saving: &[
-            "(risparmio [circa]|guadagno|si risparmiano) {saving}",
+            "(risparmio [circa]|guadagno di tempo|si risparmiano) {saving}",
             "{saving} in meno",
         ],
     },
@@ -75,6 +74,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             ("choose", "scegliere|prendere|seguire"),
             ("take", "seguire|percorrere|prendere"),
             ("go", "andare|proseguire"),
+            ("usual", "sul percorso abituale"),
             ("crossing", "al prossimo incrocio"),
             ("lead", "conviene|si consiglia di|meglio"),
             ("road", "{via} [(e|e poi|, poi) {then}]"),
@@ -86,10 +86,10 @@ pub(super) const TONGUE: Tongue = Tongue {
                 &[
                     "{closed} : (strada chiusa|tratto chiuso) @hinders [sul percorso]",
                     "(strada chiusa|chiusura) @hinders (@where)",
-                    "sul percorso c'è (una chiusura|un tratto chiuso @hinders) [in {closed}]",
-                    "in {closed} la strada è chiusa @hinders [più avanti]",
+                    "sul percorso c'è una chiusura [in {closed}]",
+                    "sul percorso c'è un tratto [di strada] chiuso al traffico",
+                    "(in {closed}|più avanti) la strada è [ora] chiusa @hinders",
                     "un tratto di {closed} è [ora] chiuso al traffico",
-                    "[la] strada più avanti è chiusa",
                 ],
             ),
             (
@@ -97,7 +97,7 @@ pub(super) const TONGUE: Tongue = Tongue {
                 &[
                     "(intralcio|disagi) @hinders (@where)",
                     "{closed} : (intralcio|disagi) @hinders [sul percorso]",
-                    "(@before) (c'è un intralcio|si registrano disagi) @hinders [più avanti]",
+                    "(@before) (c'è [ora] un intralcio|si registrano [ora] disagi) @hinders [più avanti]",
                     "c'è un intralcio @hinders in {closed}",
                 ],
             ),
@@ -131,8 +131,9 @@ pub(super) const TONGUE: Tongue = Tongue {
             ),
         ],
         delay: &[
-            "[il] ritardo [previsto|attuale] [su questo percorso] (è di|di) [circa] {delay}",
-            "[restando su questo percorso] si perdono [circa] {delay}",
+            "il ritardo [previsto|attuale|@usual] è di [circa] {delay}",
+            "ritardo di [circa] {delay}",
+            "[@usual] si perdono [circa] {delay}",
         ],
         advice: &[
             "[conviene|meglio|si consiglia di] (@choose) (@other)",
@@ -145,14 +146,15 @@ pub(super) const TONGUE: Tongue = Tongue {
             "il percorso consigliato va {turn} @crossing",
             "[per {dest}] [@lead] (@take) @road",
             "il percorso consigliato (è|passa per) {via} [, poi {then}]",
-            "[per {dest}] (@turning|(@go) {turn}) (e|, poi) (@take) @road",
+            "[per {dest}] (@turning|(@go) {turn}) (e|, [poi]) (@take) @road",
             "(@turning|(@go) {turn}) verso {via}",
         ],
         saving: &[
             "[così] si risparmiano [circa] {saving}",
             "il risparmio è di [circa] {saving}",
-            "[un] risparmio di [circa] {saving}",
+            "risparmio di [circa] {saving}",
             "si arriva [circa] {saving} prima",
+            "così il viaggio dura [circa] {saving} in meno",
         ],
     },
 };

@@ -53,7 +53,7 @@ pub enum Rule {
     StillShown,
     RequestProblem,
     RequestFacts,
-    TurnApart,
+    TurnForAll,
     // The direction can be driven and is true now.
     KnownIndices,
     SomethingToAvoid,
@@ -92,7 +92,7 @@ impl Rule {
         Self::StillShown,
         Self::RequestProblem,
         Self::RequestFacts,
-        Self::TurnApart,
+        Self::TurnForAll,
         Self::KnownIndices,
         Self::SomethingToAvoid,
         Self::InForce,
@@ -131,7 +131,7 @@ impl Rule {
             Self::StillShown => "still_shown",
             Self::RequestProblem => "request_problem",
             Self::RequestFacts => "request_facts",
-            Self::TurnApart => "turn_apart",
+            Self::TurnForAll => "turn_for_all",
             Self::KnownIndices => "known_indices",
             Self::SomethingToAvoid => "something_to_avoid",
             Self::InForce => "in_force",
@@ -157,7 +157,9 @@ pub enum Objection {
     Width { row: usize, said: String, found: usize, room: usize },
     #[error("{place}: the character {found:?} may not stand in this text")]
     Character { place: Place, found: char },
-    #[error("{place}: a row is empty, or a space is doubled, at an end, or before a point or comma")]
+    #[error(
+        "{place}: a row is empty, or a space is doubled, at an end, or before a point or comma"
+    )]
     Spacing { place: Place },
     #[error("{place}: `{said}` is not in sentence case")]
     Case { place: Place, said: String },
@@ -192,8 +194,8 @@ pub enum Objection {
     RequestProblem { said: Problem, fact: Problem },
     #[error("the request has `{said}` as {slot}, {}", fact_of(.fact.as_deref()))]
     RequestFact { slot: Slot, said: String, fact: Option<String> },
-    #[error("`{said}` fits two moves at the end of segment {segment}")]
-    TurnTwice { said: String, segment: String },
+    #[error("`{said}` is not the one and only way to say the move at the end of segment {segment}")]
+    UnclearTurn { said: String, segment: String },
 
     #[error("the direction has a {what} {index}, which the network lacks")]
     UnknownIndex { what: &'static str, index: usize },
@@ -213,8 +215,8 @@ pub enum Objection {
     BrokenWay { from: String, to: String },
     #[error("segment {segment} is to be passed, but is not on the advised way in this order")]
     OffWay { segment: String },
-    #[error("the direction's turn is not the one from segment {segment} into the advised way")]
-    FalseTurn { segment: String },
+    #[error("the direction's turn does not lead from segment {segments} into the advised way")]
+    FalseTurn { segments: String },
 }
 
 impl Objection {
@@ -245,7 +247,7 @@ impl Objection {
             Self::Withdrawn => Rule::StillShown,
             Self::RequestProblem { .. } => Rule::RequestProblem,
             Self::RequestFact { .. } => Rule::RequestFacts,
-            Self::TurnTwice { .. } => Rule::TurnApart,
+            Self::UnclearTurn { .. } => Rule::TurnForAll,
             Self::UnknownIndex { .. } => Rule::KnownIndices,
             Self::NothingToAvoid => Rule::SomethingToAvoid,
             Self::NotInForce { .. } => Rule::InForce,

@@ -174,25 +174,15 @@ fn other_names(
     Ok(())
 }
 
-/// In vehicles: a capital at a sentence's start, else small letters. Names and other facts have
-/// their own spelling; at a sentence's start they are raised as well.
-fn sentence_case(
-    rules: &Rules,
-    tokens: &[Token<'_>],
-    reading: &Reading,
-) -> Result<(), Objection> {
+/// In vehicles: a capital at a sentence's start, else small letters. Facts have their own spelling.
+fn sentence_case(rules: &Rules, tokens: &[Token<'_>], reading: &Reading) -> Result<(), Objection> {
     for (at, token) in tokens.iter().enumerate() {
-        let begins = reading.starts.contains(&at);
-        let fact = reading.mentions.iter().any(|m| (m.start..m.end).contains(&at));
+        if reading.mentions.iter().any(|m| (m.start..m.end).contains(&at)) {
+            continue;
+        }
         let mut rest = token.raw.chars();
-        let right = match (begins, fact) {
-            (true, true) => !rest.next().is_some_and(char::is_lowercase),
-            (true, false) => {
-                !rest.next().is_some_and(char::is_lowercase) && !rest.any(char::is_uppercase)
-            }
-            (false, true) => true,
-            (false, false) => !rest.any(char::is_uppercase),
-        };
+        let raised = !reading.starts.contains(&at) || rest.next().is_none_or(|c| !c.is_lowercase());
+        let right = raised && !rest.any(char::is_uppercase);
         if !right {
             let said = token.raw.to_owned();
             rules.object(Objection::Case { place: token.place, said })?;

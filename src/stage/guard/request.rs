@@ -40,7 +40,7 @@ pub(super) fn check(
             rules.object(Objection::RequestFact { slot, said, fact })?;
         }
         if asked.slot == Slot::Turn {
-            turn_apart(rules, network, direction, asked, request.language)?;
+            turn_for_all(rules, network, direction, asked, request.language)?;
         }
     }
     Ok(())
@@ -105,23 +105,23 @@ fn turn_word(turn: Turn, language: Language) -> Option<&'static str> {
     })
 }
 
-/// "Left" must not fit two roads: half left and left are one word.
-fn turn_apart(
+/// Whoever is addressed must find one road, the advised one, by the word for the turn: left and
+/// half left are one word, and a junction earlier there may be another left.
+fn turn_for_all(
     rules: &Rules,
     network: &Network,
     direction: &Direction,
     asked: &SlotFact,
     language: Language,
 ) -> Result<(), Objection> {
-    let word = direction.turn.and_then(|turn| turn_word(turn, language));
-    for (from, _) in moves_out(network, direction) {
-        let fitting = network
-            .outgoing(from)
-            .iter()
-            .filter(|c| c.cars_allowed && word.is_some() && turn_word(c.turn, language) == word);
-        if fitting.count() > 1 {
+    let word = |turn: Turn| turn_word(turn, language);
+    for (from, taken) in moves_out(network, direction) {
+        let moves = network.outgoing(from).iter();
+        let like_it =
+            moves.filter(|c| c.cars_allowed && Some(c.turn).and_then(word) == taken.and_then(word));
+        if taken != direction.turn || like_it.count() != 1 {
             let segment = network.segment(from).name.clone();
-            rules.object(Objection::TurnTwice { said: asked.text.clone(), segment })?;
+            rules.object(Objection::UnclearTurn { said: asked.text.clone(), segment })?;
         }
     }
     Ok(())

@@ -12,14 +12,19 @@ fn answer(request: &WordingRequest, text: &str) -> Result<(), Objection> {
 
 #[test]
 fn signs_in_english() {
-    let asked = request(En, SIGN, RoadClosed, &[
-        (Closed, "!Via San Marco"),
-        (Via0, "Via San Marco Vecchia"),
-        (Via1, "Via 4 Novembre"),
-        (Turn, "left"),
-        (Delay, "6 min"),
-        (Saving, "4 min"),
-    ]);
+    let asked = request(
+        En,
+        SIGN,
+        RoadClosed,
+        &[
+            (Closed, "!Via San Marco"),
+            (Via0, "Via San Marco Vecchia"),
+            (Via1, "Via 4 Novembre"),
+            (Turn, "left"),
+            (Delay, "6 min"),
+            (Saving, "4 min"),
+        ],
+    );
     for text in [
         "VIA SAN MARCO / CLOSED / USE OTHER ROUTE",
         "CLOSED AHEAD / VIA SAN / MARCO / DELAY 6 MIN / USE VIA SAN MARCO / VECCHIA",
@@ -55,13 +60,18 @@ fn signs_in_english() {
 
 #[test]
 fn vehicles_in_italian() {
-    let asked = request(It, VEHICLE, Queue, &[
-        (Closed, "viale dei Platani"),
-        (Via0, "Via Caffè"),
-        (Dest, "Università"),
-        (Turn, "a destra"),
-        (Delay, "12 min"),
-    ]);
+    let asked = request(
+        It,
+        VEHICLE,
+        Queue,
+        &[
+            (Closed, "viale dei Platani"),
+            (Via0, "Via Caffè"),
+            (Dest, "Università"),
+            (Turn, "a destra"),
+            (Delay, "12 min"),
+        ],
+    );
     for text in [
         "In viale dei Platani si è formata una coda. Per Università seguire Via Caffè.",
         "Viale dei Platani: coda sul percorso. Ritardo di 12 min. Seguire Via Caffè.",
@@ -90,12 +100,12 @@ fn vehicles_in_italian() {
 /// Streets called Closed, Left, Destra, Via Chiusa, Via Minuti.
 #[test]
 fn names_that_are_words() {
-    let asked = request(En, SIGN, RoadClosed, &[
-        (Closed, "Closed"),
-        (Via0, "Left"),
-        (Turn, "left"),
-        (Delay, "6 min"),
-    ]);
+    let asked = request(
+        En,
+        SIGN,
+        RoadClosed,
+        &[(Closed, "Closed"), (Via0, "Left"), (Turn, "left"), (Delay, "6 min")],
+    );
     for text in [
         "CLOSED / CLOSED / USE OTHER ROUTE",
         "ROAD CLOSED / GO LEFT",
@@ -103,12 +113,12 @@ fn names_that_are_words() {
     ] {
         assert_eq!(answer(&asked, text), Ok(()), "{text}");
     }
-    let asked = request(It, SIGN, RoadClosed, &[
-        (Closed, "!Via Chiusa"),
-        (Via0, "Via Minuti"),
-        (Turn, "a destra"),
-        (Delay, "6 min"),
-    ]);
+    let asked = request(
+        It,
+        SIGN,
+        RoadClosed,
+        &[(Closed, "!Via Chiusa"), (Via0, "Via Minuti"), (Turn, "a destra"), (Delay, "6 min")],
+    );
     for text in [
         "VIA CHIUSA / CHIUSURA / ALTRA VIA",
         "VIA CHIUSA / STRADA CHIUSA / RITARDO 6 MIN / SEGUIRE VIA MINUTI",
@@ -159,10 +169,7 @@ fn an_objection_says_what_and_where() {
             "VIA ROMA / NOT CLOSED / USE OTHER ROUTE",
             "row 2, column 1: `NOT` is not in the vocabulary",
         ),
-        (
-            "VIA ROMA / CLOSED / USE ROAD",
-            "row 3, column 5: no sentence goes on with `ROAD` here",
-        ),
+        ("VIA ROMA / CLOSED / USE ROAD", "row 3, column 5: no sentence goes on with `ROAD` here"),
         (
             "VIA ROMA / CLOSED / USE VIA SAN",
             "row 3, column 5: the text says `VIA SAN` as <VIA_0>, there is no such fact",

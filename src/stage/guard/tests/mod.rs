@@ -83,7 +83,8 @@ fn network(streets: &[&str], places: &[&str]) -> Network {
     }
     let by_name: HashMap<_, _> =
         segments.iter().enumerate().map(|(i, s)| (s.name.clone(), SegmentId(i as u32))).collect();
-    let sign = Sign { name: "vms".to_owned(), segment: SegmentId(0), pos_m: 0.0, rows: 3, cols: 18 };
+    let sign =
+        Sign { name: "vms".to_owned(), segment: SegmentId(0), pos_m: 0.0, rows: 3, cols: 18 };
     let place = |(index, name): (usize, &&str)| Place {
         name: (*name).to_owned(),
         segment: SegmentId(index as u32),
@@ -123,8 +124,7 @@ fn request(
     let slots = facts.iter().map(|(slot, text)| {
         let required = text.starts_with('!');
         let text = text.trim_start_matches('!');
-        let text =
-            if matches!(space, Space::Sign { .. }) { fold(text) } else { text.to_owned() };
+        let text = if matches!(space, Space::Sign { .. }) { fold(text) } else { text.to_owned() };
         SlotFact { slot: *slot, text, required }
     });
     WordingRequest { language, problem, slots: slots.collect(), space, seed: 0 }

@@ -57,9 +57,10 @@ impl Sample {
     /// What is said is required; what is not said may be said.
     fn request(&self) -> WordingRequest {
         let said = self.said();
-        let facts: Vec<_> = self.facts.iter().map(|(slot, text)| {
+        let facts = self.facts.iter().map(|(slot, text)| {
             (*slot, if said.contains(slot) { format!("!{text}") } else { text.clone() })
         });
+        let facts: Vec<_> = facts.collect();
         let facts: Vec<_> = facts.iter().map(|(slot, text)| (*slot, text.as_str())).collect();
         request(self.language, self.space, self.problem, &facts)
     }
