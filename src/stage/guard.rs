@@ -1,1 +1,0 @@
-//! The verifier between any writer and the sink.

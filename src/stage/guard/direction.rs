@@ -1,0 +1,132 @@
+//! Whether a direction can be driven and is true now, before it is worded.
+
+use super::objection::{Objection, Rules};
+use crate::domain::closure::ClosedSegments;
+use crate::domain::congestion::CongestionLevel;
+use crate::domain::direction::{Audience, Cause, Direction, DirectionState};
+use crate::domain::network::{Network, SegmentId, Turn};
+
+pub(super) fn check(
+    rules: &Rules,
+    network: &Network,
+    direction: &Direction,
+    closed: &ClosedSegments,
+) -> Result<(), Objection> {
+    check_indices(rules, network, direction)?;
+    let Some(trouble) = direction.avoid.first() else {
+        return rules.object(Objection::NothingToAvoid);
+    };
+    if direction.state == DirectionState::Clear {
+        return Ok(());
+    }
+    let (ts, valid_until) = (direction.ts, direction.valid_until);
+    if valid_until <= ts {
+        rules.object(Objection::NotInForce { ts, valid_until })?;
+    }
+    let true_cause = match direction.cause {
+        Cause::Closure => closed.contains_key(trouble),
+        Cause::Congestion => direction.level != Some(CongestionLevel::FreeFlow),
+        Cause::Incident => true,
+    };
+    if !true_cause {
+        let (cause, segment) = (direction.cause.word(), name(network, *trouble));
+        rules.object(Objection::FalseCause { cause, segment })?;
+    }
+    for id in direction.via.iter().chain(&direction.way) {
+        if let Some(event) = closed.get(id) {
+            let (segment, event) = (name(network, *id), event.clone());
+            rules.object(Objection::OverClosed { segment, event })?;
+        }
+        if direction.avoid.contains(id) {
+            rules.object(Objection::OverAvoided { segment: name(network, *id) })?;
+        }
+        if !network.segment(*id).cars_allowed {
+            rules.object(Objection::NotForCars { segment: name(network, *id) })?;
+        }
+    }
+    for pair in direction.way.windows(2) {
+        if let [from, to] = pair
+            && network.connection(*from, *to).is_none()
+        {
+            let (from, to) = (name(network, *from), name(network, *to));
+            rules.object(Objection::BrokenWay { from, to })?;
+        }
+    }
+    let mut ahead = direction.way.iter();
+    for id in &direction.via {
+        if !ahead.any(|passed| passed == id) {
+            rules.object(Objection::OffWay { segment: name(network, *id) })?;
+        }
+    }
+    if let Some(turn) = direction.turn {
+        check_turn(rules, network, direction, turn)?;
+    }
+    Ok(())
+}
+
+/// The turn must be the one by which the advised way leaves an addressed segment. That all who are
+/// addressed can take it is asked only of a text that says it (`TurnForAll`). Turning around is
+/// never advised.
+fn check_turn(
+    rules: &Rules,
+    network: &Network,
+    direction: &Direction,
+    turn: Turn,
+) -> Result<(), Objection> {
+    let moves = moves_out(network, direction);
+    let is_taken = moves.iter().any(|(_, taken)| *taken == Some(turn));
+    if turn == Turn::TurnAround || !is_taken {
+        let segments = moves.iter().map(|(from, _)| network.segment(*from).name.as_str());
+        let segments = segments.collect::<Vec<_>>().join(", ");
+        rules.object(Objection::FalseTurn { segments })?;
+    }
+    Ok(())
+}
+
+/// Each addressed segment, and the turn by which the advised way leaves it: into the next segment
+/// on the way if the way holds it, else into the way's first.
+pub(super) fn moves_out(
+    network: &Network,
+    direction: &Direction,
+) -> Vec<(SegmentId, Option<Turn>)> {
+    let turn = |from: SegmentId| {
+        let at = direction.way.iter().position(|id| *id == from).map_or(0, |at| at + 1);
+        let taken = direction.way.get(at).and_then(|to| network.connection(from, *to));
+        (from, taken.map(|connection| connection.turn))
+    };
+    match &direction.audience {
+        Audience::Sign(sign) => vec![turn(network.sign(*sign).segment)],
+        Audience::Area { .. } => direction.applies_on.iter().copied().map(turn).collect(),
+    }
+}
+
+/// Everything that the direction points at is there. Always in force, since the rest looks it up.
+pub(super) fn check_indices(
+    rules: &Rules,
+    network: &Network,
+    direction: &Direction,
+) -> Result<(), Objection> {
+    let segments = network.segments.len();
+    let lists = [&direction.avoid, &direction.via, &direction.way, &direction.applies_on];
+    for id in lists.into_iter().flatten() {
+        let index = id.0 as usize;
+        if index >= segments {
+            return Err(Objection::UnknownIndex { what: "segment", index });
+        }
+    }
+    if let Audience::Sign(sign) = direction.audience
+        && sign.0 as usize >= network.signs.len()
+    {
+        return Err(Objection::UnknownIndex { what: "sign", index: sign.0 as usize });
+    }
+    if let Some(index) = direction.destination
+        && index >= network.places.len()
+    {
+        rules.object(Objection::UnknownIndex { what: "destination", index })?;
+    }
+    Ok(())
+}
+
+fn name(network: &Network, id: SegmentId) -> String {
+    network.segment(id).name.clone()
+}

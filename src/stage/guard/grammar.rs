@@ -1,0 +1,457 @@
+//! The sentences that may go out, and what a text says by them.
+//!
+//! A closed grammar per language and kind of space, written for the guard alone (`en.rs`, `it.rs`):
+//! what is not in it is refused, so neither a negation nor an order, a speed or a number in words
+//! can pass. All its sentences lie in one trie per clause. A text is read in every way that the
+//! trie allows, with any name of the network where a name may stand, whether or not it is a fact:
+//! only so is a text with a second, wrong meaning found.
+//!
+//! Pattern notation: words; `{closed}` and the like for facts; `(a|b)` one of these; `[a]` with or
+//! without; `@part` a part named further up in the list. What is malformed can only refuse.
+
+use std::collections::HashMap;
+
+use super::names::Occurrence;
+use super::token::{Token, is_mark};
+use super::{en, it};
+use crate::domain::network::fold;
+use crate::domain::wording::{Language, Problem, Slot};
+
+/// What a language has to say, for the two kinds of space.
+#[derive(Debug)]
+pub(super) struct Tongue {
+    pub sign: Phrases,
+    pub vehicle: Phrases,
+    /// The turn words; each may have several words.
+    pub turns: &'static [&'static str],
+    /// What may stand behind a number: all mean minutes.
+    pub units: &'static [&'static str],
+    /// Letters beside a to z.
+    pub letters: &'static str,
+}
+
+/// Patterns of the clauses.
+#[derive(Debug)]
+pub(super) struct Phrases {
+    pub parts: &'static [(&'static str, &'static str)],
+    pub problem: &'static [(Problem, &'static [&'static str])],
+    pub delay: &'static [&'static str],
+    pub advice: &'static [&'static str],
+    pub saving: &'static [&'static str],
+}
+
+pub(super) fn tongue(language: Language) -> &'static Tongue {
+    match language {
+        Language::En => &en::TONGUE,
+        Language::It => &it::TONGUE,
+    }
+}
+
+/// A fact that a text says, in its tokens `start..end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mention {
+    pub slot: Slot,
+    pub start: usize,
+    pub end: usize,
+}
+
+/// One way to read a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub problem: Problem,
+    pub mentions: Vec<Mention>,
+    /// The tokens that begin a clause.
+    pub starts: Vec<usize>,
+}
+
+/// All readings of a text (more than `MOST` are not sought), and how far the longest attempt came.
+#[derive(Debug, Default)]
+pub(super) struct Readings {
+    pub all: Vec<Reading>,
+    pub furthest: usize,
+}
+
+const MOST: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Symbol {
+    Word(u32),
+    Fact(Slot),
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    edges: Vec<(Symbol, u32)>,
+    /// A clause may end here: the problems that it states then, none for other clauses.
+    ends: Vec<Option<Problem>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clause {
+    Problem,
+    Delay,
+    Advice,
+    Saving,
+}
+
+/// The grammar of one language for signs or for vehicles.
+#[derive(Debug)]
+pub(super) struct Grammar {
+    on_signs: bool,
+    vocabulary: HashMap<String, u32>,
+    /// The first four are the roots of the clauses.
+    nodes: Vec<Node>,
+    turns: Vec<Vec<u32>>,
+    units: Vec<u32>,
+}
+
+impl Grammar {
+    pub(super) fn new(language: Language, on_signs: bool) -> Self {
+        let tongue = tongue(language);
+        let phrases = if on_signs { &tongue.sign } else { &tongue.vehicle };
+        let mut grammar = Self {
+            on_signs,
+            vocabulary: HashMap::new(),
+            nodes: (0..4).map(|_| Node::default()).collect(),
+            turns: Vec::new(),
+            units: Vec::new(),
+        };
+        grammar.turns =
+            tongue.turns.iter().map(|t| t.split(' ').map(|w| grammar.learn(w)).collect()).collect();
+        grammar.units = tongue.units.iter().map(|unit| grammar.learn(unit)).collect();
+        for (problem, patterns) in phrases.problem {
+            grammar.add(Clause::Problem, patterns, phrases, Some(*problem));
+        }
+        grammar.add(Clause::Delay, phrases.delay, phrases, None);
+        grammar.add(Clause::Advice, phrases.advice, phrases, None);
+        grammar.add(Clause::Saving, phrases.saving, phrases, None);
+        grammar
+    }
+
+    /// Words compare as they are shown: by their fold on signs, with accents but in any case in
+    /// vehicles (case has its own rule).
+    fn key(&self, raw: &str) -> String {
+        match raw {
+            mark if is_mark(mark) => mark.to_owned(),
+            word if self.on_signs => fold(word),
+            word => word.to_lowercase(),
+        }
+    }
+
+    fn learn(&mut self, word: &str) -> u32 {
+        let fresh = self.vocabulary.len() as u32;
+        let key = self.key(word);
+        *self.vocabulary.entry(key).or_insert(fresh)
+    }
+
+    fn add(
+        &mut self,
+        clause: Clause,
+        patterns: &[&str],
+        phrases: &Phrases,
+        problem: Option<Problem>,
+    ) {
+        for sentence in patterns.iter().flat_map(|pattern| expand(pattern, phrases.parts)) {
+            let mut node = clause as usize;
+            for item in &sentence {
+                let symbol = match slot_of(item) {
+                    Some(slot) => Symbol::Fact(slot),
+                    None => Symbol::Word(self.learn(item)),
+                };
+                let known = self.nodes[node].edges.iter().find(|(edge, _)| *edge == symbol);
+                node = match known {
+                    Some((_, next)) => *next as usize,
+                    None => {
+                        let next = self.nodes.len();
+                        self.nodes[node].edges.push((symbol, next as u32));
+                        self.nodes.push(Node::default());
+                        next
+                    }
+                };
+            }
+            if !self.nodes[node].ends.contains(&problem) {
+                self.nodes[node].ends.push(problem);
+            }
+        }
+    }
+
+    /// Whether a token is a word or a number of this grammar; names aside.
+    pub(super) fn knows(&self, token: &Token<'_>) -> bool {
+        is_number(token) || self.vocabulary.contains_key(&self.key(token.raw))
+    }
+
+    pub(super) fn read(&self, tokens: &[Token<'_>], names: &[Occurrence]) -> Readings {
+        let words = tokens.iter().map(|t| self.vocabulary.get(&self.key(t.raw)).copied()).collect();
+        let mut reader = Reader {
+            grammar: self,
+            tokens,
+            words,
+            names,
+            problem: None,
+            mentions: Vec::new(),
+            starts: Vec::new(),
+            found: Readings::default(),
+        };
+        reader.clause(Clause::Problem, 0);
+        reader.found
+    }
+}
+
+/// A walk through the tries along a text, going back from every end.
+struct Reader<'a, 't> {
+    grammar: &'a Grammar,
+    tokens: &'a [Token<'t>],
+    words: Vec<Option<u32>>,
+    names: &'a [Occurrence],
+    problem: Option<Problem>,
+    mentions: Vec<Mention>,
+    starts: Vec<usize>,
+    found: Readings,
+}
+
+impl Reader<'_, '_> {
+    fn clause(&mut self, clause: Clause, at: usize) {
+        self.starts.push(at);
+        self.walk(clause, clause as usize, at);
+        self.starts.pop();
+    }
+
+    fn walk(&mut self, clause: Clause, node: usize, at: usize) {
+        self.found.furthest = self.found.furthest.max(at);
+        let node = &self.grammar.nodes[node];
+        if let Some(next) = self.end_of_clause(at) {
+            for problem in &node.ends {
+                let outer = self.problem;
+                self.problem = problem.or(outer);
+                self.after(clause, next);
+                self.problem = outer;
+            }
+        }
+        for (symbol, next) in &node.edges {
+            match *symbol {
+                Symbol::Word(word) => {
+                    if self.words.get(at) == Some(&Some(word)) {
+                        self.walk(clause, *next as usize, at + 1);
+                    }
+                }
+                Symbol::Fact(slot) => {
+                    for end in self.ends_of(slot, at) {
+                        self.mentions.push(Mention { slot, start: at, end });
+                        self.walk(clause, *next as usize, end);
+                        self.mentions.pop();
+                    }
+                }
+            }
+        }
+    }
+
+    /// A clause ends with its row on a sign, with a point in a vehicle.
+    fn end_of_clause(&self, at: usize) -> Option<usize> {
+        if self.grammar.on_signs {
+            let last = self.tokens.get(at.checked_sub(1)?)?;
+            last.ends_row.then_some(at)
+        } else {
+            (self.tokens.get(at)?.raw == ".").then_some(at + 1)
+        }
+    }
+
+    fn after(&mut self, clause: Clause, at: usize) {
+        if at == self.tokens.len() {
+            if matches!(clause, Clause::Advice | Clause::Saving) {
+                self.record();
+            }
+            return;
+        }
+        match clause {
+            Clause::Problem => {
+                self.clause(Clause::Delay, at);
+                self.clause(Clause::Advice, at);
+            }
+            Clause::Delay => self.clause(Clause::Advice, at),
+            Clause::Advice => self.clause(Clause::Saving, at),
+            Clause::Saving => {}
+        }
+    }
+
+    fn record(&mut self) {
+        let Some(problem) = self.problem else { return };
+        let reading =
+            Reading { problem, mentions: self.mentions.clone(), starts: self.starts.clone() };
+        if self.found.all.len() < MOST && !self.found.all.contains(&reading) {
+            self.found.all.push(reading);
+        }
+    }
+
+    /// Where a fact of this kind that starts at `at` may end.
+    fn ends_of(&self, slot: Slot, at: usize) -> Vec<usize> {
+        match slot {
+            Slot::Closed | Slot::Via0 | Slot::Via1 | Slot::Dest => {
+                self.names.iter().filter(|name| name.start == at).map(|name| name.end).collect()
+            }
+            Slot::Delay | Slot::Saving => {
+                let number = self.tokens.get(at).is_some_and(is_number);
+                let unit = self.words.get(at + 1).copied().flatten();
+                let counts = number && unit.is_some_and(|unit| self.grammar.units.contains(&unit));
+                counts.then_some(at + 2).into_iter().collect()
+            }
+            Slot::Turn => {
+                let rest = self.words.get(at..).unwrap_or_default();
+                let turns = self.grammar.turns.iter();
+                turns
+                    .filter(|turn| {
+                        turn.len() <= rest.len()
+                            && turn.iter().zip(rest).all(|(word, found)| Some(*word) == *found)
+                    })
+                    .map(|turn| at + turn.len())
+                    .collect()
+            }
+        }
+    }
+}
+
+fn is_number(token: &Token<'_>) -> bool {
+    token.raw.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+pub(super) fn slot_of(item: &str) -> Option<Slot> {
+    match item {
+        "{closed}" => Some(Slot::Closed),
+        "{via}" => Some(Slot::Via0),
+        "{then}" => Some(Slot::Via1),
+        "{dest}" => Some(Slot::Dest),
+        "{delay}" => Some(Slot::Delay),
+        "{saving}" => Some(Slot::Saving),
+        "{turn}" => Some(Slot::Turn),
+        _ => None,
+    }
+}
+
+/// All sentences of a pattern. A part may use only parts above it, so this ends.
+pub(super) fn expand(pattern: &str, parts: &[(&str, &str)]) -> Vec<Vec<String>> {
+    let mut spaced = String::with_capacity(pattern.len() * 2);
+    for character in pattern.chars() {
+        if "()[]|".contains(character) {
+            spaced.extend([' ', character, ' ']);
+        } else {
+            spaced.push(character);
+        }
+    }
+    choices(&mut spaced.split_whitespace(), parts)
+}
+
+/// The choices up to the closing bracket or the end.
+fn choices<'p>(
+    items: &mut impl Iterator<Item = &'p str>,
+    parts: &[(&str, &str)],
+) -> Vec<Vec<String>> {
+    let mut done = Vec::new();
+    let mut open = vec![Vec::new()];
+    while let Some(item) = items.next() {
+        let tails = match item {
+            "(" => choices(&mut *items, parts),
+            "[" => {
+                let mut tails = choices(&mut *items, parts);
+                tails.push(Vec::new());
+                tails
+            }
+            ")" | "]" => break,
+            "|" => {
+                done.append(&mut open);
+                open.push(Vec::new());
+                continue;
+            }
+            word => match parts.iter().position(|(name, _)| word.strip_prefix('@') == Some(name)) {
+                Some(at) => expand(parts[at].1, &parts[..at]),
+                None => vec![vec![word.to_owned()]],
+            },
+        };
+        open = open
+            .iter()
+            .flat_map(|head| tails.iter().map(move |tail| [head.as_slice(), tail].concat()))
+            .collect();
+    }
+    done.append(&mut open);
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentences(pattern: &str) -> Vec<String> {
+        let parts = [("where", "ahead|here"), ("end", "far @where")];
+        expand(pattern, &parts).iter().map(|words| words.join(" ")).collect()
+    }
+
+    #[test]
+    fn expands_choices_options_and_parts() {
+        assert_eq!(
+            sentences("road (closed|shut [now])"),
+            ["road closed", "road shut now", "road shut"]
+        );
+        assert_eq!(sentences("go @end"), ["go far ahead", "go far here"]);
+        assert_eq!(sentences("a|b c"), ["a", "b c"]);
+    }
+
+    /// What is malformed must not become a sentence that texts can be made of.
+    #[test]
+    fn patterns_are_well_formed() {
+        for language in Language::ALL {
+            let tongue = tongue(language);
+            for phrases in [&tongue.sign, &tongue.vehicle] {
+                let problems = phrases.problem.iter().flat_map(|(_, patterns)| *patterns);
+                let others = [phrases.delay, phrases.advice, phrases.saving];
+                for pattern in problems.chain(others.into_iter().flatten()) {
+                    let count = |mark| pattern.matches(mark).count();
+                    assert_eq!(count('('), count(')'), "{pattern}");
+                    assert_eq!(count('['), count(']'), "{pattern}");
+                    for sentence in expand(pattern, phrases.parts) {
+                        assert!(!sentence.is_empty(), "{pattern}");
+                        for item in sentence {
+                            let plain = item
+                                .chars()
+                                .all(|c| c.is_lowercase() || c == '\'' || is_mark(&item));
+                            assert!(plain || slot_of(&item).is_some(), "{pattern}: {item}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// So no text says a fact twice, or a fact of one clause in another one.
+    #[test]
+    fn every_slot_stands_in_one_kind_of_clause_once() {
+        for language in Language::ALL {
+            for phrases in [&tongue(language).sign, &tongue(language).vehicle] {
+                let problems = phrases.problem.iter().flat_map(|(_, patterns)| *patterns);
+                let clauses: [(&[Slot], Vec<&str>); 4] = [
+                    (&[Slot::Closed], problems.copied().collect()),
+                    (&[Slot::Delay], phrases.delay.to_vec()),
+                    (&[Slot::Via0, Slot::Via1, Slot::Dest, Slot::Turn], phrases.advice.to_vec()),
+                    (&[Slot::Saving], phrases.saving.to_vec()),
+                ];
+                for (slots, patterns) in clauses {
+                    for sentence in patterns.iter().flat_map(|p| expand(p, phrases.parts)) {
+                        let said: Vec<Slot> =
+                            sentence.iter().filter_map(|item| slot_of(item)).collect();
+                        let once = said.iter().enumerate().all(|(i, s)| !said[..i].contains(s));
+                        assert!(once && said.iter().all(|s| slots.contains(s)), "{sentence:?}");
+                        let second = said.contains(&Slot::Via1);
+                        assert!(!second || said.contains(&Slot::Via0), "{sentence:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_sentence_states_two_problems() {
+        for language in Language::ALL {
+            for on_signs in [true, false] {
+                let grammar = Grammar::new(language, on_signs);
+                assert!(grammar.nodes.iter().all(|node| node.ends.len() <= 1), "{language:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Texts that must pass and texts that must not, one by one, for a human reader.
+
+use super::*;
+use crate::domain::wording::Language::{En, It};
+use crate::domain::wording::Problem::{HeavyTraffic, Incident, Queue, RoadClosed, SlowTraffic};
+use crate::domain::wording::Slot::{Closed, Delay, Dest, Saving, Turn, Via0, Via1};
+use crate::stage::guard::{Objection, Rule};
+
+fn answer(request: &WordingRequest, text: &str) -> Result<(), Objection> {
+    nasty().check(request, &wording(request.language, text))
+}
+
+#[test]
+fn signs_in_english() {
+    let asked = request(
+        En,
+        SIGN,
+        RoadClosed,
+        &[
+            (Closed, "!Via San Marco"),
+            (Via0, "Via San Marco Vecchia"),
+            (Via1, "Via 4 Novembre"),
+            (Turn, "left"),
+            (Delay, "6 min"),
+            (Saving, "4 min"),
+        ],
+    );
+    for text in [
+        "VIA SAN MARCO / CLOSED / USE OTHER ROUTE",
+        "CLOSED AHEAD / VIA SAN / MARCO / DELAY 6 MIN / USE VIA SAN MARCO / VECCHIA",
+        "VIA SAN MARCO CLOSED / USE VIA SAN MARCO VECCHIA / THEN VIA 4 NOVEMBRE / SAVES 4 MIN",
+        "CLOSED / VIA SAN MARCO / GO LEFT / TO VIA SAN MARCO VECCHIA / 4 MIN FASTER",
+    ] {
+        assert_eq!(answer(&asked, text), Ok(()), "{text}");
+    }
+    for (text, rule) in [
+        ("VIA SAN MARCO VECCHIA / CLOSED / USE OTHER ROUTE", Rule::Road),
+        ("VIA SAN / CLOSED / USE OTHER ROUTE", Rule::Road),
+        ("SAN MARCO / CLOSED / USE OTHER ROUTE", Rule::Grammar),
+        ("VIA S. MARCO / CLOSED / USE OTHER ROUTE", Rule::Grammar),
+        ("VIA SAN MARCO / CLOSED", Rule::Grammar),
+        ("VIA SAN MARCO / NOT CLOSED / USE OTHER ROUTE", Rule::Grammar),
+        ("VIA SAN MARCO / CLOSED / DO NOT USE VIA SAN MARCO VECCHIA", Rule::Grammar),
+        ("VIA SAN MARCO / CLOSED / USE VIA SAN MARCO", Rule::Road),
+        ("VIA SAN MARCO / CLOSED / DELAY 4 MIN / USE OTHER ROUTE", Rule::Number),
+        ("VIA SAN MARCO / CLOSED / DELAY SIX MIN / USE OTHER ROUTE", Rule::Grammar),
+        ("VIA SAN MARCO / CLOSED / USE OTHER ROUTE / DELAY 6 MIN", Rule::Grammar),
+        ("VIA SAN MARCO / CLOSED / GO RIGHT", Rule::Turn),
+        ("VIA SAN MARCO / CLOSED / TURN AROUND", Rule::Grammar),
+        ("VIA SAN MARCO / CLOSED / GO LEFT / 30 KM/H", Rule::Grammar),
+        ("VIA SAN MARCO / CLOSED / USE VIA 4 NOVEMBRE", Rule::Road),
+        ("QUEUE / VIA SAN MARCO / USE OTHER ROUTE", Rule::Problem),
+        ("ROAD CLOSED / USE OTHER ROUTE", Rule::NothingMissing),
+        ("<CLOSED_0> / CLOSED / USE OTHER ROUTE", Rule::Characters),
+        ("VIA SAN MARCO[NP] / CLOSED / USE OTHER ROUTE", Rule::Characters),
+    ] {
+        assert_eq!(answer(&asked, text).map_err(|o| o.rule()), Err(rule), "{text}");
+    }
+}
+
+#[test]
+fn vehicles_in_italian() {
+    let asked = request(
+        It,
+        VEHICLE,
+        Queue,
+        &[
+            (Closed, "viale dei Platani"),
+            (Via0, "Via Caffè"),
+            (Dest, "Università"),
+            (Turn, "a destra"),
+            (Delay, "12 min"),
+        ],
+    );
+    for text in [
+        "In viale dei Platani si è formata una coda. Per Università seguire Via Caffè.",
+        "Viale dei Platani: coda sul percorso. Ritardo di 12 min. Seguire Via Caffè.",
+        "Più avanti il traffico è in coda. Al prossimo incrocio andare a destra, poi seguire Via Caffè.",
+    ] {
+        assert_eq!(answer(&asked, text), Ok(()), "{text}");
+    }
+    for (text, rule) in [
+        ("In viale dei platani si è formata una coda. Seguire Via Caffè.", Rule::Spelling),
+        ("In Viale dei Platani si è formata una coda. Seguire Via Caffè.", Rule::Spelling),
+        ("Coda sul percorso. Seguire Via Caffe.", Rule::Spelling),
+        ("Coda sul percorso. Non seguire Via Caffè.", Rule::Grammar),
+        ("Coda sul percorso. Per Roma seguire Via Caffè.", Rule::Destination),
+        ("Coda sul percorso. Ritardo di dodici min. Seguire Via Caffè.", Rule::Grammar),
+        ("Coda sul percorso. Seguire Via Roma.", Rule::Road),
+        ("coda sul percorso. Seguire Via Caffè.", Rule::Case),
+        ("Coda sul percorso. Seguire Via Caffè", Rule::Grammar),
+        ("Coda sul percorso.  Seguire Via Caffè.", Rule::Spacing),
+        ("Coda sul percorso. Seguire Via\u{a0}Caffè.", Rule::Characters),
+        ("Coda sul percorso. Seguire Via Caffè. Risparmio di 12 min.", Rule::Number),
+    ] {
+        assert_eq!(answer(&asked, text).map_err(|o| o.rule()), Err(rule), "{text}");
+    }
+}
+
+/// Streets called Closed, Left, Destra, Via Chiusa, Via Minuti.
+#[test]
+fn names_that_are_words() {
+    let asked = request(
+        En,
+        SIGN,
+        RoadClosed,
+        &[(Closed, "Closed"), (Via0, "Left"), (Turn, "left"), (Delay, "6 min")],
+    );
+    for text in [
+        "CLOSED / CLOSED / USE OTHER ROUTE",
+        "ROAD CLOSED / GO LEFT",
+        "CLOSED CLOSED / 6 MIN DELAY / GO LEFT / TO LEFT",
+    ] {
+        assert_eq!(answer(&asked, text), Ok(()), "{text}");
+    }
+    let asked = request(
+        It,
+        SIGN,
+        RoadClosed,
+        &[(Closed, "!Via Chiusa"), (Via0, "Via Minuti"), (Turn, "a destra"), (Delay, "6 min")],
+    );
+    for text in [
+        "VIA CHIUSA / CHIUSURA / ALTRA VIA",
+        "VIA CHIUSA / STRADA CHIUSA / RITARDO 6 MIN / SEGUIRE VIA MINUTI",
+        "CHIUSURA IN VIA CHIUSA / ANDARE A DESTRA / VERSO VIA MINUTI",
+    ] {
+        assert_eq!(answer(&asked, text), Ok(()), "{text}");
+    }
+    for (text, rule) in [
+        ("VIA CHIUSA / ALTRA VIA", Rule::Grammar),
+        ("VIA MINUTI / STRADA CHIUSA / SEGUIRE VIA CHIUSA", Rule::Road),
+        ("VIA CHIUSA / STRADA CHIUSA / SEGUIRE DESTRA", Rule::Road),
+        ("STRADA CHIUSA / ALTRA STRADA", Rule::NothingMissing),
+    ] {
+        assert_eq!(answer(&asked, text).map_err(|o| o.rule()), Err(rule), "{text}");
+    }
+}
+
+#[test]
+fn all_problems_in_both_languages() {
+    for (problem, english, italian) in [
+        (RoadClosed, "ROAD CLOSED AHEAD", "TRATTO CHIUSO"),
+        (Incident, "INCIDENT AHEAD", "DISAGI AL TRAFFICO"),
+        (Queue, "QUEUES AHEAD", "VEICOLI IN CODA"),
+        (SlowTraffic, "SLOW TRAFFIC", "RALLENTAMENTI"),
+        (HeavyTraffic, "HEAVY TRAFFIC", "TRAFFICO INTENSO"),
+    ] {
+        for other in Problem::ALL {
+            let expected = if other == problem { Ok(()) } else { Err(Rule::Problem) };
+            let asked = request(En, SIGN, other, &[]);
+            let text = format!("{english} / USE OTHER ROUTE");
+            assert_eq!(answer(&asked, &text).map_err(|o| o.rule()), expected, "{text}");
+            let asked = request(It, SIGN, other, &[]);
+            let text = format!("{italian} / USARE ALTRA STRADA");
+            assert_eq!(answer(&asked, &text).map_err(|o| o.rule()), expected, "{text}");
+        }
+    }
+}
+
+#[test]
+fn an_objection_says_what_and_where() {
+    let asked = request(En, SIGN, RoadClosed, &[(Closed, "Via Roma")]);
+    for (text, message) in [
+        (
+            "VIA SAN MARINO / CLOSED / USE OTHER ROUTE",
+            "row 1, column 1: the text says `VIA SAN MARINO` as <CLOSED_0>, the fact is `VIA ROMA`",
+        ),
+        (
+            "VIA ROMA / NOT CLOSED / USE OTHER ROUTE",
+            "row 2, column 1: `NOT` is not in the vocabulary",
+        ),
+        ("VIA ROMA / CLOSED / USE ROAD", "row 3, column 5: no sentence goes on with `ROAD` here"),
+        (
+            "VIA ROMA / CLOSED / USE VIA SAN",
+            "row 3, column 5: the text says `VIA SAN` as <VIA_0>, there is no such fact",
+        ),
+    ] {
+        let said = answer(&asked, text).map_err(|objection| objection.to_string());
+        assert_eq!(said, Err(message.to_owned()), "{text}");
+    }
+}
+
+/// A name's own commas and brackets are shown in a vehicle and left out on a sign.
+#[test]
+fn names_with_marks() {
+    let facts = [(Closed, "!Ponte, secondo (nuovo)"), (Via0, "Via G. Verdi")];
+    let asked = request(En, SIGN, RoadClosed, &facts);
+    let text = "PONTE SECONDO NUOVO / CLOSED / USE VIA G. VERDI";
+    assert_eq!(answer(&asked, text), Ok(()));
+    let asked = request(En, VEHICLE, RoadClosed, &facts);
+    let text = "Ponte, secondo (nuovo) is closed. Use Via G. Verdi.";
+    assert_eq!(answer(&asked, text), Ok(()));
+    let text = "Ponte secondo nuovo is closed. Use Via G. Verdi.";
+    assert_eq!(answer(&asked, text).map_err(|o| o.rule()), Err(Rule::Road));
+}

@@ -1,0 +1,306 @@
+//! Every rule holds back something that nothing else does: with the rule lifted it would pass.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::domain::closure::ClosedSegments;
+use crate::domain::congestion::CongestionLevel;
+use crate::domain::direction::{Audience, Cause, Direction, DirectionState, Evidence};
+use crate::domain::network::Turn;
+use crate::domain::time::Timestamp;
+use crate::domain::wording::Language::{En, It};
+use crate::domain::wording::Problem::{Queue, RoadClosed};
+use crate::domain::wording::Slot::{Closed, Delay, Dest, Saving, Via0};
+use crate::stage::guard::{Objection, Rule};
+
+/// What the guard is asked.
+enum Case {
+    Text(WordingRequest, Wording),
+    Request(Direction, WordingRequest),
+    Direction(Direction, ClosedSegments),
+}
+
+impl Case {
+    fn ask(&self, guard: &Guard) -> Result<(), Objection> {
+        match self {
+            Self::Text(request, wording) => guard.check(request, wording),
+            Self::Request(direction, request) => guard.check_request(direction, request),
+            Self::Direction(direction, closed) => guard.check_direction(direction, closed),
+        }
+    }
+}
+
+fn text(facts: &[(Slot, &str)], rows: &str) -> Case {
+    Case::Text(request(En, SIGN, RoadClosed, facts), wording(En, rows))
+}
+
+/// Names for which a rule matters that the nasty ones do not need.
+const MORE: [&str; 8] = [
+    "Via San Marco Closed",
+    "Other Route",
+    "Strada Chiusa",
+    "Via Roma Nuova",
+    "Via Sant'Ivo",
+    "Avoid Via Nuova",
+    "Via Nuova 6",
+    "VIA ROMÀ",
+];
+
+fn guard() -> Guard {
+    let streets: Vec<_> = STREETS.into_iter().chain(MORE).collect();
+    guard_of(&streets, &PLACES)
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis).unwrap()
+}
+
+fn ids(ids: &[u32]) -> Vec<SegmentId> {
+    ids.iter().copied().map(SegmentId).collect()
+}
+
+/// Segment 4 is closed; from the sign on segment 0 left into 1, on to 2 and 3.
+fn direction() -> Direction {
+    Direction {
+        id: "d-0001".to_owned(),
+        revision: 1,
+        ts: at(1000),
+        valid_until: at(2000),
+        state: DirectionState::Show,
+        audience: Audience::Sign(SignId(0)),
+        cause: Cause::Closure,
+        level: None,
+        avoid: ids(&[4]),
+        via: ids(&[1, 3]),
+        way: ids(&[0, 1, 2, 3]),
+        applies_on: Vec::new(),
+        turn: None,
+        destination: Some(0),
+        delay_s: Some(350),
+        saving_s: Some(299),
+        evidence: Evidence::default(),
+    }
+}
+
+fn closed(segments: &[u32]) -> ClosedSegments {
+    segments.iter().map(|id| (SegmentId(*id), format!("event-{id}"))).collect()
+}
+
+fn bad_direction(change: impl Fn(&mut Direction)) -> Case {
+    let mut direction = direction();
+    change(&mut direction);
+    Case::Direction(direction, closed(&[4]))
+}
+
+/// Segment 0 is left by a left and by a half left, segment 1 by one move alone.
+fn turning(turn: Turn) -> Direction {
+    Direction { turn: Some(turn), ..direction() }
+}
+
+/// A case that breaks this rule alone.
+fn breaking(rule: Rule) -> Case {
+    let asked = |facts: &[(Slot, &str)]| request(En, SIGN, RoadClosed, facts);
+    match rule {
+        Rule::Language => Case::Text(asked(&[]), wording(It, "ROAD CLOSED / USE OTHER ROUTE")),
+        Rule::Rows => Case::Text(
+            request(En, Space::Sign { rows: 2, cols: 18 }, RoadClosed, &[]),
+            wording(En, "ROAD CLOSED / USE OTHER / ROUTE"),
+        ),
+        Rule::Width => Case::Text(
+            request(En, Space::Sign { rows: 3, cols: 14 }, RoadClosed, &[]),
+            wording(En, "ROAD CLOSED / USE OTHER ROUTE"),
+        ),
+        Rule::Characters => text(&[], "ROAD CLOSED / Use OTHER ROUTE"),
+        Rule::Spacing => text(&[], "ROAD CLOSED / USE  OTHER ROUTE"),
+        Rule::Case => Case::Text(
+            request(En, VEHICLE, RoadClosed, &[]),
+            wording(En, "Road CLOSED ahead. Use another route."),
+        ),
+        Rule::SlotOnce => {
+            text(&[(Closed, "Via Roma"), (Closed, "Via San")], "CLOSED / VIA ROMA / OTHER ROAD")
+        }
+        Rule::NamesOfTheNetwork => text(&[(Via0, "Stazione")], "ROAD CLOSED / USE STAZIONE"),
+        Rule::NamesApart => text(
+            &[(Closed, "Via Caffè"), (Via0, "Via Caffe")],
+            "CLOSED / VIA CAFFE / USE VIA CAFFE",
+        ),
+        Rule::Grammar => text(&[], "ROAD NOT CLOSED / USE OTHER ROUTE"),
+        Rule::OneReading => text(&[(Via0, "Other Route")], "ROAD CLOSED / USE OTHER ROUTE"),
+        Rule::Problem => text(&[], "INCIDENT / USE OTHER ROUTE"),
+        Rule::Road => text(&[(Closed, "Via Roma")], "VIA SAN MARINO CLOSED / USE OTHER ROUTE"),
+        Rule::Destination => text(
+            &[(Dest, "Stazione"), (Via0, "Via Roma")],
+            "ROAD CLOSED / FOR PORTA NORD / USE VIA ROMA",
+        ),
+        Rule::Number => text(
+            &[(Delay, "6 min"), (Saving, "4 min")],
+            "ROAD CLOSED / DELAY 4 MIN / USE OTHER ROUTE",
+        ),
+        Rule::Turn => text(&[(Slot::Turn, "left")], "ROAD CLOSED / GO RIGHT"),
+        Rule::Spelling => Case::Text(
+            request(En, VEHICLE, RoadClosed, &[(Closed, "Via Caffè")]),
+            wording(En, "Via Caffe is closed. Use another route."),
+        ),
+        Rule::NothingMissing => text(&[(Closed, "!Via Roma")], "ROAD CLOSED / USE OTHER ROUTE"),
+        Rule::LongestName => {
+            text(&[(Closed, "Via San Marco")], "VIA SAN MARCO / CLOSED / USE OTHER ROUTE")
+        }
+        Rule::NoOtherName => Case::Text(
+            request(It, SIGN, RoadClosed, &[]),
+            wording(It, "STRADA CHIUSA / USARE ALTRO PERCORSO"),
+        ),
+        Rule::StillShown => {
+            Case::Request(Direction { state: DirectionState::Clear, ..direction() }, asked(&[]))
+        }
+        Rule::RequestProblem => Case::Request(direction(), request(En, SIGN, Queue, &[])),
+        Rule::RequestFacts => Case::Request(direction(), asked(&[(Closed, "Via Roma")])),
+        Rule::TurnForAll => Case::Request(turning(Turn::Left), asked(&[(Slot::Turn, "left")])),
+        Rule::KnownIndices => bad_direction(|d| d.destination = Some(99)),
+        Rule::SomethingToAvoid => bad_direction(|d| d.avoid.clear()),
+        Rule::InForce => bad_direction(|d| d.valid_until = d.ts),
+        Rule::TrueCause => bad_direction(|d| d.avoid = ids(&[6])),
+        Rule::NotOverClosed => Case::Direction(direction(), closed(&[2, 4])),
+        Rule::NotOverAvoided => bad_direction(|d| d.avoid.push(SegmentId(2))),
+        Rule::ForCars => bad_direction(|d| d.way = ids(&[1, 2, 3, 4, 5])).with_nothing_closed(),
+        Rule::UnbrokenWay => bad_direction(|d| d.way = ids(&[0, 1, 3])),
+        Rule::ViaOnWay => bad_direction(|d| d.via = ids(&[3, 1])),
+        Rule::TrueTurn => bad_direction(|d| d.turn = Some(Turn::Right)),
+    }
+}
+
+impl Case {
+    /// The same direction, now about an incident elsewhere, with no road closed.
+    fn with_nothing_closed(self) -> Self {
+        match self {
+            Self::Direction(mut direction, _) => {
+                direction.cause = Cause::Incident;
+                direction.avoid = ids(&[6]);
+                Self::Direction(direction, ClosedSegments::new())
+            }
+            other => other,
+        }
+    }
+}
+
+#[test]
+fn every_rule_is_needed() {
+    for rule in Rule::ALL {
+        let case = breaking(rule);
+        let mut guard = guard();
+        let refused = case.ask(&guard).map_err(|objection| objection.rule());
+        assert_eq!(refused, Err(rule), "in force");
+        guard.rules.lifted = Some(rule);
+        assert_eq!(case.ask(&guard), Ok(()), "{} lifted", rule.word());
+    }
+}
+
+#[test]
+fn every_rule_is_listed_and_has_a_word() {
+    let words: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.word()).collect();
+    assert_eq!(words.len(), Rule::ALL.len());
+    assert_eq!(Rule::TrueTurn as usize + 1, Rule::ALL.len());
+}
+
+#[test]
+fn a_sound_direction_passes() {
+    let guard = guard();
+    assert_eq!(guard.check_direction(&direction(), &closed(&[4])), Ok(()));
+    assert_eq!(guard.check_direction(&turning(Turn::Left), &closed(&[4])), Ok(()));
+    let withdrawn = Direction { state: DirectionState::Clear, valid_until: at(0), ..direction() };
+    assert_eq!(guard.check_direction(&withdrawn, &closed(&[1])), Ok(()));
+    let area = Audience::Area { tile: "120".to_owned(), part: "a".to_owned() };
+    let told = Direction { audience: area, applies_on: ids(&[0]), ..turning(Turn::Left) };
+    assert_eq!(guard.check_direction(&told, &closed(&[4])), Ok(()));
+    // Who is told one junction earlier would turn there, so the turn is not said to both.
+    let early = Direction {
+        applies_on: ids(&[0, 31]),
+        way: ids(&[0, 2, 3]),
+        via: ids(&[3]),
+        ..Direction { turn: Some(Turn::Right), ..told }
+    };
+    assert_eq!(guard.check_direction(&early, &closed(&[4])), Ok(()));
+    let turn = request(En, VEHICLE, RoadClosed, &[(Slot::Turn, "right")]);
+    let refused = guard.check_request(&early, &turn).map_err(|o| o.rule());
+    assert_eq!(refused, Err(Rule::TurnForAll));
+    let alone = Direction { applies_on: ids(&[0]), ..early };
+    assert_eq!(guard.check_request(&alone, &turn), Ok(()));
+}
+
+#[test]
+fn nothing_unknown_makes_it_fall_over() {
+    let guard = guard();
+    let far = SegmentId(u32::MAX);
+    let broken: [fn(&mut Direction, SegmentId); 5] = [
+        |d, far| d.avoid.push(far),
+        |d, far| d.via.push(far),
+        |d, far| d.way.push(far),
+        |d, far| d.applies_on.push(far),
+        |d, _| d.audience = Audience::Sign(SignId(7)),
+    ];
+    for change in broken {
+        let mut direction = direction();
+        change(&mut direction, far);
+        let nothing = request(En, SIGN, RoadClosed, &[]);
+        for refused in [
+            guard.check_direction(&direction, &closed(&[4])),
+            guard.check_request(&direction, &nothing),
+        ] {
+            assert_eq!(refused.map_err(|o| o.rule()), Err(Rule::KnownIndices));
+        }
+    }
+}
+
+#[test]
+fn turning_around_and_free_flow_are_never_said() {
+    let mut around = turning(Turn::TurnAround);
+    around.way = ids(&[0, 0]);
+    around.via.clear();
+    let guard = guard();
+    let refused = guard.check_direction(&around, &closed(&[4])).map_err(|o| o.rule());
+    assert_eq!(refused, Err(Rule::TrueTurn));
+    let free = Direction {
+        cause: Cause::Congestion,
+        level: Some(CongestionLevel::FreeFlow),
+        ..direction()
+    };
+    let refused = guard.check_direction(&free, &closed(&[])).map_err(|o| o.rule());
+    assert_eq!(refused, Err(Rule::TrueCause));
+}
+
+#[test]
+fn a_request_says_what_the_direction_says() {
+    let guard = guard();
+    let direction = Direction { way: ids(&[0, 2, 3]), via: ids(&[2, 3]), ..turning(Turn::Right) };
+    let ask = |facts: &[(Slot, &str)]| {
+        guard
+            .check_request(&direction, &request(En, SIGN, RoadClosed, facts))
+            .map_err(|objection| objection.rule())
+    };
+    // avoid[0] is segment 4, the way passes 2 and 3; 350 s lost, 299 s saved.
+    let right = [
+        (Closed, "!Via San"),
+        (Via0, "Via Minuti"),
+        (Slot::Via1, "Via Ritardo"),
+        (Dest, "Stazione"),
+        (Delay, "6 min"),
+        (Saving, "4 min"),
+        (Slot::Turn, "right"),
+    ];
+    assert_eq!(ask(&right), Ok(()));
+    for (at, wrong) in [
+        (0, "Via Chiusa"),
+        (1, "Via Chiusa"),
+        (1, "Via Ritardo"),
+        (2, "Via Chiusa"),
+        (2, "Via Minuti"),
+        (3, "Porta Nord"),
+        (4, "5 min"),
+        (4, "350 s"),
+        (5, "5 min"),
+        (6, "left"),
+    ] {
+        let mut facts = right;
+        facts[at].1 = wrong;
+        assert_eq!(ask(&facts), Err(Rule::RequestFacts), "{wrong}");
+    }
+}
