@@ -225,7 +225,7 @@ fn vouched(path: &Path, bytes: &[u8], expected: &str) -> Result<(), ModelError> 
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// Plain data to indented JSON, with a line end.

@@ -59,7 +59,7 @@ impl<'g> Constraint<'g> {
         let facts = Facts::of(request);
         // Advice names the way where one is known; "another way" is the answer only where none is,
         // or where none fits.
-        let mut last = Err(String::new());
+        let mut reason = String::new();
         for named_way in [true, false] {
             let fitting = [
                 fit(&[book.problem(request.problem)], PROBLEM, request.space, &facts),
@@ -84,13 +84,13 @@ impl<'g> Constraint<'g> {
                 constraint.open_clauses(PROBLEM, PROBLEM);
                 return Ok(constraint);
             }
-            last = Err(if least == NEVER {
+            reason = if least == NEVER {
                 "the required facts have no clauses that hold them all".to_owned()
             } else {
                 format!("the shortest text takes {least} of {}", facts.limit)
-            });
+            };
         }
-        last.map_err(WriterError::Unsatisfiable)
+        Err(WriterError::Unsatisfiable(reason))
     }
 
     /// The tokens that may come next, in ascending order; empty once finished. `allowed` is

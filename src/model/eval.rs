@@ -216,7 +216,7 @@ fn likelihood(logits: &[f32], allowed: &[Token], token: Token) -> f64 {
 /// Counts over many texts.
 #[derive(Default)]
 struct Texts {
-    texts: u64,
+    count: u64,
     facts: u64,
     pairs: u64,
     distinct: BTreeSet<(String, String)>,
@@ -226,7 +226,7 @@ impl Texts {
     fn add(&mut self, draft: Option<&Draft>) {
         let Some(draft) = draft else { return };
         let text = draft.rows.join(" ");
-        self.texts += 1;
+        self.count += 1;
         self.facts += Slot::ALL.iter().filter(|slot| text.contains(slot.tag())).count() as u64;
         let words: Vec<&str> = text.split(' ').collect();
         for pair in words.windows(2) {
@@ -242,7 +242,7 @@ impl Texts {
     }
 
     fn facts_per_text(&self) -> f64 {
-        self.facts as f64 / self.texts.max(1) as f64
+        self.facts as f64 / self.count.max(1) as f64
     }
 }
 

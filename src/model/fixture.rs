@@ -27,7 +27,7 @@ pub fn lively(architecture: Architecture) -> Weights {
     let mut weights = Weights::random(architecture, 11);
     for values in weights.values.values_mut() {
         for (at, value) in values.iter_mut().enumerate() {
-            *value = if *value == 1.0 { 1.0 + 0.1 * (at % 3) as f32 } else { *value * 12.0 };
+            *value = if *value > 0.9 { 1.0 + 0.1 * (at % 3) as f32 } else { *value * 12.0 };
         }
     }
     weights

@@ -17,6 +17,7 @@ impl SlotSet {
     /// Sets that there are.
     pub const COUNT: usize = 1 << Slot::ALL.len();
 
+    #[must_use]
     pub fn with(self, slot: Slot) -> Self {
         Self(self.0 | 1 << slot as u8)
     }
@@ -25,6 +26,7 @@ impl SlotSet {
         self.0 & (1 << slot as u8) != 0
     }
 
+    #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }

@@ -114,10 +114,9 @@ fn worth(said: SlotSet, request: &WordingRequest) -> f32 {
         .slots()
         .map(|slot| match slot {
             Slot::Via0 => 3.0,
-            Slot::Closed => 2.0,
             // A turn says what a road's name says, to who knows no names; with a name it adds less.
             Slot::Turn if said.has(Slot::Via0) => 0.9,
-            Slot::Turn => 2.0,
+            Slot::Closed | Slot::Turn => 2.0,
             Slot::Via1 => 1.1,
             Slot::Dest => 1.2,
             // On a closed road nobody waits.

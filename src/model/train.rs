@@ -1,4 +1,4 @@
-//! Training: random contexts, the teacher's texts, and AdamW until the steps are done.
+//! Training: random contexts, the teacher's texts, and `AdamW` until the steps are done.
 //!
 //! Everything is drawn from one seed, on one thread of the CPU, so the same options and phrase
 //! material give the same model on the same kind of machine. Held-out contexts are skipped here and

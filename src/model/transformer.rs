@@ -1,4 +1,4 @@
-//! The decoder-only transformer: RMS norms, rotary positions, causal attention, SwiGLU, and an
+//! The decoder-only transformer: RMS norms, rotary positions, causal attention, `SwiGLU`, and an
 //! output that shares the embedding.
 //!
 //! One forward serves training (no cache, many sequences) and writing (a cache, one sequence).
@@ -14,7 +14,7 @@ use super::weights::{Architecture, Weights};
 
 /// Added to attention scores that must not count: far below any score, far from infinity.
 const MASKED: f32 = -1e9;
-/// Base of the rotary frequencies (Su et al., RoFormer, section 3.2.2).
+/// Base of the rotary frequencies (Su et al., `RoFormer`, section 3.2.2).
 const ROTARY_BASE: f32 = 10_000.0;
 const NORM_EPSILON: f32 = 1e-5;
 
