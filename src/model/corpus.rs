@@ -244,7 +244,8 @@ pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
             pieces.push(Piece::Slot(slot));
         } else if is_word(word) {
             pieces.push(Piece::Word(word.to_owned()));
-        } else {
+        } else if !(word.is_empty() && matches!(pieces.last(), Some(Piece::Word(_)))) {
+            // Marks alone are what an option that was left out stood before.
             return Err(format!(
                 "`{part}` is neither a lower-case word nor a slot that stands by itself"
             ));

@@ -113,7 +113,7 @@ fn worth(said: SlotSet, request: &WordingRequest) -> f32 {
     let each: f32 = said
         .slots()
         .map(|slot| match slot {
-            Slot::Via0 => 3.0,
+            Slot::Via0 => 4.0,
             // A turn says what a road's name says, to who knows no names; with a name it adds less.
             Slot::Turn if said.has(Slot::Via0) => 0.9,
             Slot::Closed | Slot::Turn => 2.0,
