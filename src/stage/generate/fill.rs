@@ -1,0 +1,188 @@
+//! Puts the facts into a draft.
+//!
+//! Refuses a draft that is not made of words and offered slots, or that does not fit its space.
+//! Whether the words say the right thing is the guard's affair.
+
+use super::{showable, width};
+use crate::domain::wording::{Draft, Slot, Space, Wording, WordingRequest};
+
+/// What is wrong with a draft. Always the writer's fault; the request goes to the next candidate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FillError {
+    #[error("row {row} has a tag that no slot has: {tag}")]
+    UnknownTag { row: usize, tag: String },
+    #[error("row {row} uses {slot}, which was not offered")]
+    NotOffered { row: usize, slot: Slot },
+    #[error("{slot} is used more than once")]
+    Repeated { slot: Slot },
+    #[error("{slot} is required and not used")]
+    Missing { slot: Slot },
+    #[error("row {row} has {c:?}, which a draft may not hold")]
+    Character { row: usize, c: char },
+    #[error("row {row} is empty or has stray spaces")]
+    Spaces { row: usize },
+    #[error("{rows} rows do not fit into {max}")]
+    Rows { rows: usize, max: usize },
+    #[error("row {row} has {chars} characters and {max} fit")]
+    Width { row: usize, chars: usize, max: usize },
+}
+
+/// The words of a draft: slots replaced by their facts, capitals on signs, sentences of a vehicle
+/// text begun with a capital. `writer` is kept as the author.
+pub fn fill(request: &WordingRequest, draft: &Draft, writer: &str) -> Result<Wording, FillError> {
+    let (max_rows, max_chars) = match request.space {
+        Space::Sign { rows, cols } => (usize::from(rows), usize::from(cols)),
+        Space::Vehicle { max_chars } => (1, usize::from(max_chars)),
+    };
+    if draft.rows.is_empty() || draft.rows.len() > max_rows {
+        return Err(FillError::Rows { rows: draft.rows.len(), max: max_rows });
+    }
+    let mut used = Vec::new();
+    let mut text = Vec::with_capacity(draft.rows.len());
+    for (index, row) in draft.rows.iter().enumerate() {
+        let number = index + 1;
+        let filled = fill_row(request, row, number, &mut used)?;
+        if filled.is_empty() || filled.split(' ').any(str::is_empty) {
+            return Err(FillError::Spaces { row: number });
+        }
+        let chars = width(&filled);
+        if chars > max_chars {
+            return Err(FillError::Width { row: number, chars, max: max_chars });
+        }
+        text.push(filled);
+    }
+    if let Some(fact) = request.slots.iter().find(|f| f.required && !used.contains(&f.slot)) {
+        return Err(FillError::Missing { slot: fact.slot });
+    }
+    Ok(Wording { language: request.language, text, writer: writer.to_owned() })
+}
+
+fn fill_row(
+    request: &WordingRequest,
+    row: &str,
+    number: usize,
+    used: &mut Vec<Slot>,
+) -> Result<String, FillError> {
+    let on_sign = matches!(request.space, Space::Sign { .. });
+    let mut filled = String::with_capacity(row.len());
+    let mut sentence_start = true;
+    let mut rest = row;
+    while let Some(c) = rest.chars().next() {
+        if c == '<' {
+            let end = rest.find('>').map_or(rest.len(), |end| end + 1);
+            let tag = &rest[..end];
+            let slot = Slot::from_tag(tag)
+                .ok_or_else(|| FillError::UnknownTag { row: number, tag: tag.to_owned() })?;
+            let fact = request.slot(slot).ok_or(FillError::NotOffered { row: number, slot })?;
+            if used.contains(&slot) {
+                return Err(FillError::Repeated { slot });
+            }
+            used.push(slot);
+            filled.push_str(&fact.text);
+            sentence_start = false;
+            rest = &rest[end..];
+            continue;
+        }
+        rest = &rest[c.len_utf8()..];
+        if on_sign {
+            for upper in c.to_uppercase() {
+                // Digits come by slots alone.
+                if !showable(upper) || upper.is_ascii_digit() {
+                    return Err(FillError::Character { row: number, c });
+                }
+                filled.push(upper);
+            }
+        } else if c.is_alphabetic() {
+            if sentence_start {
+                filled.extend(c.to_uppercase());
+            } else {
+                filled.push(c);
+            }
+            sentence_start = false;
+        } else if " .,:;'\u{2019}-".contains(c) {
+            filled.push(c);
+            sentence_start |= c == '.';
+        } else {
+            return Err(FillError::Character { row: number, c });
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::wording::{Language, Problem, SlotFact};
+
+    fn request(space: Space, slots: &[(Slot, &str, bool)]) -> WordingRequest {
+        let slots = slots
+            .iter()
+            .map(|(slot, text, required)| SlotFact {
+                slot: *slot,
+                text: (*text).to_owned(),
+                required: *required,
+            })
+            .collect();
+        WordingRequest {
+            language: Language::It,
+            problem: Problem::RoadClosed,
+            slots,
+            space,
+            seed: 1,
+        }
+    }
+
+    fn draft(rows: &[&str]) -> Draft {
+        Draft { rows: rows.iter().map(|row| (*row).to_owned()).collect() }
+    }
+
+    const SIGN: Space = Space::Sign { rows: 3, cols: 18 };
+    const VEHICLE: Space = Space::Vehicle { max_chars: 120 };
+
+    fn on_sign(rows: &[&str]) -> Result<Vec<String>, FillError> {
+        let slots = [(Slot::Via0, "CORSO ISONZO", true), (Slot::Delay, "6 MIN", false)];
+        fill(&request(SIGN, &slots), &draft(rows), "test").map(|wording| wording.text)
+    }
+
+    #[test]
+    fn a_sign_is_filled_in_capitals() {
+        let text = on_sign(&["strada chiusa", "seguire", "<VIA_0>"]).unwrap();
+        assert_eq!(text, ["STRADA CHIUSA", "SEGUIRE", "CORSO ISONZO"]);
+    }
+
+    #[test]
+    fn a_vehicle_text_begins_its_sentences_with_capitals() {
+        let slots = [(Slot::Closed, "Via S. Vitale", true), (Slot::Via0, "Corso Isonzo", true)];
+        let rows = ["in <CLOSED_0> la strada è chiusa. è meglio <VIA_0>."];
+        let wording = fill(&request(VEHICLE, &slots), &draft(&rows), "test").unwrap();
+        assert_eq!(wording.text, ["In Via S. Vitale la strada è chiusa. È meglio Corso Isonzo."]);
+        assert_eq!(wording.writer, "test");
+        let rows = ["<CLOSED_0>: strada chiusa. seguire <VIA_0>."];
+        let wording = fill(&request(VEHICLE, &slots), &draft(&rows), "test").unwrap();
+        assert_eq!(wording.text, ["Via S. Vitale: strada chiusa. Seguire Corso Isonzo."]);
+    }
+
+    #[test]
+    fn what_is_not_a_draft_is_refused() {
+        let cases: [(&[&str], FillError); 12] = [
+            (&[], FillError::Rows { rows: 0, max: 3 }),
+            (&["a", "b", "c", "<VIA_0>"], FillError::Rows { rows: 4, max: 3 }),
+            (&["use", "<VIA_9>"], FillError::UnknownTag { row: 2, tag: "<VIA_9>".into() }),
+            (&["use <VIA_0"], FillError::UnknownTag { row: 1, tag: "<VIA_0".into() }),
+            (&["for <DEST_0>"], FillError::NotOffered { row: 1, slot: Slot::Dest }),
+            (&["<VIA_0>", "<VIA_0>"], FillError::Repeated { slot: Slot::Via0 }),
+            (&["use other road"], FillError::Missing { slot: Slot::Via0 }),
+            (&["bus 12", "<VIA_0>"], FillError::Character { row: 1, c: '1' }),
+            (&["[fo2]", "<VIA_0>"], FillError::Character { row: 1, c: '[' }),
+            (&["più", "<VIA_0>"], FillError::Character { row: 1, c: 'ù' }),
+            (&["use  it", "<VIA_0>"], FillError::Spaces { row: 1 }),
+            (&["seguire <VIA_0>", "<DELAY>"], FillError::Width { row: 1, chars: 20, max: 18 }),
+        ];
+        for (rows, error) in cases {
+            assert_eq!(on_sign(rows), Err(error), "{rows:?}");
+        }
+        let slots = [(Slot::Closed, "Via Alta", false)];
+        let error = fill(&request(VEHICLE, &slots), &draft(&["chiuso > ora."]), "test");
+        assert_eq!(error, Err(FillError::Character { row: 1, c: '>' }));
+    }
+}

@@ -1,0 +1,238 @@
+//! What a writer is asked: a direction's facts as slots, in a language, for a space.
+//!
+//! A fact that cannot be said safely (a name that is not unique on a sign, a name that does not
+//! fit) is not offered, so that no writer can use it. Knows nothing of words beyond the slots.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::{showable, template, width};
+use crate::domain::direction::{Audience, Direction};
+use crate::domain::network::{Network, Turn, fold};
+use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, WordingRequest};
+
+/// Signs from this size on always have a text: the problem on one row, "take another way" on the
+/// next. A smaller sign stays dark.
+pub const MIN_SIGN_ROWS: u8 = 2;
+pub const MIN_SIGN_COLS: u8 = 10;
+
+/// Vehicle texts from this length on always have a text.
+pub const MIN_VEHICLE_CHARS: u16 = 60;
+
+/// Whole minutes below this are left unsaid: they are within the estimate's error.
+const MIN_MINUTES: u32 = 2;
+
+/// Asks writers for words.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    network: Arc<Network>,
+    /// Folds that more than one name of the network has.
+    ambiguous: BTreeSet<String>,
+}
+
+/// A fact's name, as it is and as it compares.
+struct Name<'n> {
+    text: &'n str,
+    folded: String,
+}
+
+impl Requests {
+    pub fn new(network: Arc<Network>) -> Self {
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        for name in network.spoken_names() {
+            *names.entry(fold(name)).or_default() += 1;
+        }
+        let ambiguous =
+            names.into_iter().filter(|(_, count)| *count > 1).map(|(folded, _)| folded).collect();
+        Self { network, ambiguous }
+    }
+
+    /// One request a language, in the order given.
+    ///
+    /// Offered are:
+    /// - `Closed`: the street of the first segment to avoid;
+    /// - `Via0`, `Via1`: the first two different streets of the segments to pass, without the
+    ///   closed one and the addressed segments' own, which would tell a driver nothing;
+    /// - `Dest`: the place, if it is called otherwise than those and there is a way or turn to say;
+    /// - `Turn`: left, right or straight on; to vehicles only when they are on one segment, since
+    ///   "the next junction" must be the same for all;
+    /// - `Delay` rounded to whole minutes, `Saving` rounded down, from 2 minutes on, and no saving
+    ///   beyond the delay.
+    ///
+    /// Required are the advised road, or the turn where no road is offered; in vehicles the road
+    /// with the trouble as well. Where the space is too small for that, the demands fall in this
+    /// order until a template fits: the troubled road becomes optional, the advised roads are
+    /// withdrawn, the turn is withdrawn. What is left is "problem, take another
+    /// way"; only spaces below [`MIN_SIGN_ROWS`] x [`MIN_SIGN_COLS`] or [`MIN_VEHICLE_CHARS`] may
+    /// have no text at all.
+    pub fn of(
+        &self,
+        direction: &Direction,
+        space: Space,
+        languages: &[Language],
+    ) -> Vec<WordingRequest> {
+        languages.iter().map(|language| self.request(direction, space, *language)).collect()
+    }
+
+    fn request(&self, direction: &Direction, space: Space, language: Language) -> WordingRequest {
+        let mut request = WordingRequest {
+            language,
+            problem: Problem::of(direction.cause, direction.level),
+            slots: self.slots(direction, space, language),
+            space,
+            seed: seed(direction, language),
+        };
+        for relax in [relax_closed, withdraw_way, withdraw_turn] {
+            if template::best(&request).is_some() {
+                break;
+            }
+            relax(&mut request.slots);
+        }
+        // A destination is only ever said with the way to it.
+        if request.slot(Slot::Via0).is_none() && request.slot(Slot::Turn).is_none() {
+            request.slots.retain(|fact| fact.slot != Slot::Dest);
+        }
+        request
+    }
+
+    fn slots(&self, direction: &Direction, space: Space, language: Language) -> Vec<SlotFact> {
+        let vehicle = matches!(space, Space::Vehicle { .. });
+        let mut slots = Vec::new();
+        let mut offer = |slot, text: String, required| {
+            slots.push(SlotFact { slot, text, required });
+        };
+        let in_space =
+            |name: &Name| if vehicle { name.text.to_owned() } else { name.folded.clone() };
+
+        let closed = direction.avoid.first().and_then(|s| self.street(s.0));
+        let mut taken: BTreeSet<String> = self.own_streets(direction);
+        if let Some(closed) = closed {
+            if self.sayable(&closed, space) {
+                offer(Slot::Closed, in_space(&closed), vehicle);
+            }
+            taken.insert(closed.folded);
+        }
+        // The streets to pass, each once. A street that cannot be said ends the list: what comes
+        // after it would read as if it came first.
+        let mut ways = Vec::new();
+        for name in direction.via.iter().filter_map(|s| self.street(s.0)) {
+            if taken.insert(name.folded.clone()) {
+                ways.push(name);
+            }
+        }
+        let sayable = ways.iter().take(2).take_while(|name| self.sayable(name, space));
+        let mut has_way = false;
+        for (name, slot) in sayable.zip([Slot::Via0, Slot::Via1]) {
+            offer(slot, in_space(name), slot == Slot::Via0);
+            has_way = true;
+        }
+        if let Some(place) = direction.destination.and_then(|i| self.network.places.get(i)) {
+            let name = Name { text: &place.name, folded: fold(&place.name) };
+            if !taken.contains(&name.folded) && self.sayable(&name, space) {
+                offer(Slot::Dest, in_space(&name), false);
+            }
+        }
+        let delay = direction.delay_s.map(|s| (s + 30) / 60);
+        if let Some(minutes) = delay.filter(|m| *m >= MIN_MINUTES) {
+            offer(Slot::Delay, in_unit(minutes, vehicle), false);
+        }
+        let saving = direction.saving_s.map(|s| s / 60).filter(|m| *m >= MIN_MINUTES);
+        if let Some(minutes) = saving.filter(|m| delay.is_none_or(|delay| *m <= delay)) {
+            offer(Slot::Saving, in_unit(minutes, vehicle), false);
+        }
+        let one_junction = !vehicle || direction.applies_on.len() == 1;
+        if let Some(word) = direction.turn.and_then(|t| turn_words(t, language))
+            && one_junction
+        {
+            let text = if vehicle { word.to_owned() } else { word.to_uppercase() };
+            offer(Slot::Turn, text, !has_way);
+        }
+        slots
+    }
+
+    /// Folded streets of the addressed segments.
+    fn own_streets(&self, direction: &Direction) -> BTreeSet<String> {
+        let addressed = match &direction.audience {
+            Audience::Sign(sign) => {
+                self.network.signs.get(sign.0 as usize).map(|s| s.segment).into_iter().collect()
+            }
+            Audience::Area { .. } => direction.applies_on.clone(),
+        };
+        addressed.iter().filter_map(|s| self.street(s.0)).map(|name| name.folded).collect()
+    }
+
+    fn street(&self, segment: u32) -> Option<Name<'_>> {
+        let text = self.network.segments.get(segment as usize)?.street.as_deref()?;
+        Some(Name { text, folded: fold(text) })
+    }
+
+    fn sayable(&self, name: &Name, space: Space) -> bool {
+        if name.folded.is_empty() || self.ambiguous.contains(&name.folded) {
+            return false;
+        }
+        match space {
+            // Digits on a sign are times, nothing else.
+            Space::Sign { cols, .. } => {
+                let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).count();
+                width(&name.folded) <= usize::from(cols)
+                    // A letter that has no fold is lost; what is left may be another road's name.
+                    && letters(&name.folded) >= letters(name.text)
+                    && name.folded.chars().all(|c| showable(c) && !c.is_ascii_digit())
+            }
+            Space::Vehicle { .. } => {
+                let plain = |c: char| c.is_alphanumeric() || " '\u{2019}-./&()".contains(c);
+                let single_spaced = name.text.split(' ').all(|word| !word.is_empty());
+                name.text.chars().all(plain) && single_spaced
+            }
+        }
+    }
+}
+
+fn in_unit(minutes: u32, vehicle: bool) -> String {
+    if vehicle { format!("{minutes} min") } else { format!("{minutes} MIN") }
+}
+
+fn turn_words(turn: Turn, language: Language) -> Option<&'static str> {
+    Some(match (turn, language) {
+        (Turn::Left | Turn::PartLeft, Language::En) => "left",
+        (Turn::Left | Turn::PartLeft, Language::It) => "a sinistra",
+        (Turn::Right | Turn::PartRight, Language::En) => "right",
+        (Turn::Right | Turn::PartRight, Language::It) => "a destra",
+        (Turn::Straight, Language::En) => "straight on",
+        (Turn::Straight, Language::It) => "diritto",
+        (Turn::TurnAround, _) => return None,
+    })
+}
+
+#[expect(clippy::ptr_arg, reason = "one of several steps of one type")]
+fn relax_closed(slots: &mut Vec<SlotFact>) {
+    for fact in slots.iter_mut().filter(|fact| fact.slot == Slot::Closed) {
+        fact.required = false;
+    }
+}
+
+fn withdraw_way(slots: &mut Vec<SlotFact>) {
+    slots.retain(|fact| !matches!(fact.slot, Slot::Via0 | Slot::Via1));
+    for fact in slots.iter_mut().filter(|fact| fact.slot == Slot::Turn) {
+        fact.required = true;
+    }
+}
+
+fn withdraw_turn(slots: &mut Vec<SlotFact>) {
+    slots.retain(|fact| fact.slot != Slot::Turn);
+}
+
+/// By id and language, not by revision: a renewed direction keeps its words, so that a sign does
+/// not change before a driver's eyes when nothing has changed on the road.
+fn seed(direction: &Direction, language: Language) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update(direction.id.as_bytes());
+    hash.update([0]);
+    hash.update(language.code().as_bytes());
+    hash.finalize().iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests;

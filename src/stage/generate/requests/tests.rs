@@ -1,0 +1,260 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use geo::line_string;
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::congestion::CongestionLevel;
+use crate::domain::direction::{Cause, DirectionState, Evidence};
+use crate::domain::network::{Place, Segment, SegmentId, Sign, SignId};
+use crate::domain::time::Timestamp;
+use crate::ports::Writer;
+use crate::stage::generate::{TemplateWriter, fill, multi};
+
+/// A network of loose segments with these streets; a sign of 3 x 18 stands on the first.
+fn network(streets: &[&str], places: &[&str]) -> Network {
+    let segment = |(i, street): (usize, &&str)| Segment {
+        name: format!("e{i}"),
+        from_junction: "a".to_owned(),
+        to_junction: "b".to_owned(),
+        street: (!street.is_empty()).then(|| (*street).to_owned()),
+        length_m: 100.0,
+        speed_limit_kmh: 50.0,
+        lanes: 1,
+        cars_allowed: true,
+        to_signal: false,
+        line: line_string![(x: 11.0, y: 44.0), (x: 11.1, y: 44.0)],
+    };
+    let place =
+        |name: &&str| Place { name: (*name).to_owned(), segment: SegmentId(0), weight: 1.0 };
+    Network {
+        city: "test".to_owned(),
+        hash: String::new(),
+        segments: streets.iter().enumerate().map(segment).collect(),
+        detectors: Vec::new(),
+        signs: vec![Sign {
+            name: "vms_01".to_owned(),
+            segment: SegmentId(0),
+            pos_m: 10.0,
+            rows: 3,
+            cols: 18,
+        }],
+        places: places.iter().map(place).collect(),
+        outgoing: vec![Vec::new(); streets.len()],
+        incoming: vec![Vec::new(); streets.len()],
+        by_name: HashMap::new(),
+    }
+}
+
+fn direction(avoid: &[u32], via: &[u32]) -> Direction {
+    let segments = |ids: &[u32]| ids.iter().map(|id| SegmentId(*id)).collect::<Vec<_>>();
+    Direction {
+        id: "d-0001".to_owned(),
+        revision: 1,
+        ts: Timestamp::default(),
+        valid_until: Timestamp::default() + Duration::from_mins(5),
+        state: DirectionState::Show,
+        audience: Audience::Sign(SignId(0)),
+        cause: Cause::Closure,
+        level: None,
+        avoid: segments(avoid),
+        via: segments(via),
+        way: segments(via),
+        applies_on: Vec::new(),
+        turn: None,
+        destination: None,
+        delay_s: None,
+        saving_s: None,
+        evidence: Evidence::default(),
+    }
+}
+
+const SIGN: Space = Space::Sign { rows: 3, cols: 18 };
+const VEHICLE: Space = Space::Vehicle { max_chars: 200 };
+
+fn offered(network: Network, direction: &Direction, space: Space) -> Vec<(Slot, String, bool)> {
+    let mut all = Requests::new(Arc::new(network)).of(direction, space, &[Language::It]);
+    let slots = all.remove(0).slots;
+    slots.into_iter().map(|fact| (fact.slot, fact.text, fact.required)).collect()
+}
+
+#[test]
+fn facts_become_slots() {
+    let streets = ["Via Alta", "Viale dei Platani", "Via San Marco", "Corso Isonzo"];
+    let mut direction = direction(&[1], &[2, 2, 3]);
+    direction.turn = Some(Turn::PartLeft);
+    direction.destination = Some(0);
+    direction.delay_s = Some(330);
+    direction.saving_s = Some(299);
+    let network = || network(&streets, &["Porta Nord"]);
+    let fact = |slot, text: &str, required| (slot, text.to_owned(), required);
+    assert_eq!(
+        offered(network(), &direction, SIGN),
+        [
+            fact(Slot::Closed, "VIALE DEI PLATANI", false),
+            fact(Slot::Via0, "VIA SAN MARCO", true),
+            fact(Slot::Via1, "CORSO ISONZO", false),
+            fact(Slot::Dest, "PORTA NORD", false),
+            fact(Slot::Delay, "6 MIN", false),
+            fact(Slot::Saving, "4 MIN", false),
+            fact(Slot::Turn, "A SINISTRA", false),
+        ]
+    );
+    direction.audience = Audience::Area { tile: "1".to_owned(), part: "1".to_owned() };
+    direction.applies_on = vec![SegmentId(0), SegmentId(1)];
+    assert_eq!(
+        offered(network(), &direction, VEHICLE),
+        [
+            fact(Slot::Closed, "Viale dei Platani", true),
+            fact(Slot::Via0, "Via San Marco", true),
+            fact(Slot::Via1, "Corso Isonzo", false),
+            fact(Slot::Dest, "Porta Nord", false),
+            fact(Slot::Delay, "6 min", false),
+            fact(Slot::Saving, "4 min", false),
+        ],
+        "vehicles on two segments have no common next junction"
+    );
+}
+
+#[test]
+fn names_that_could_mislead_are_not_offered() {
+    let slots = |streets: &[&str], places: &[&str], via: &[u32]| {
+        let mut direction = direction(&[1], via);
+        direction.destination = (!places.is_empty()).then_some(0);
+        let offers = offered(network(streets, places), &direction, SIGN);
+        offers.into_iter().map(|(slot, text, _)| (slot, text)).collect::<Vec<_>>()
+    };
+    let closed = (Slot::Closed, "VIA B".to_owned());
+    let only_closed = [closed.clone()];
+    // The closed street itself, and the one that the driver is on, are no way around.
+    assert_eq!(slots(&["Via A", "Via B", "Via B", "Via A"], &[], &[2, 3]), only_closed);
+    // Two streets that a sign cannot tell apart.
+    assert_eq!(slots(&["Via A", "Via B", "Via Forlì", "Via Forli"], &[], &[2]), only_closed);
+    // Digits, and marks that signs do not have.
+    assert_eq!(slots(&["Via A", "Via B", "Via 4 Novembre"], &[], &[2]), only_closed);
+    assert_eq!(slots(&["Via A", "Via B", "Via [fl]"], &[], &[2]), only_closed);
+    // Letters that the fold loses: a sign would name another road.
+    assert_eq!(slots(&["Via A", "Via B", "Via Ωmega"], &[], &[2]), only_closed);
+    // Too long for the sign.
+    let long = "Via dei Santi Quattro Coronati";
+    assert_eq!(slots(&["Via A", "Via B", long], &[], &[2]), only_closed);
+    // What follows a road that cannot be said would read as if it came first.
+    assert_eq!(slots(&["Via A", "Via B", long, "Via C"], &[], &[2, 3]), only_closed);
+    // A destination without a way, or with the name of one.
+    assert_eq!(slots(&["Via A", "Via B"], &["Porta Nord"], &[]), only_closed);
+    let via = (Slot::Via0, "VIA C".to_owned());
+    assert_eq!(slots(&["Via A", "Via B", "Via C"], &["Via C"], &[2]), [closed, via]);
+}
+
+#[test]
+fn vehicles_may_hear_longer_names_but_no_markup() {
+    let slots = |name: &str| {
+        let direction = direction(&[1], &[2]);
+        offered(network(&["Via A", "Via B", name], &[]), &direction, VEHICLE).len()
+    };
+    assert_eq!(slots("Via dei Santi Quattro Coronati"), 2);
+    assert_eq!(slots("Via 4 Novembre"), 2);
+    for name in ["Via <VIA_0>", "Via A, Via C", "Via\nC", "Via  C", "Via C ", "!"] {
+        assert_eq!(slots(name), 1, "{name:?}");
+    }
+}
+
+#[test]
+fn times_are_said_from_two_minutes_on() {
+    let times = |delay_s, saving_s| {
+        let mut direction = direction(&[1], &[]);
+        direction.delay_s = delay_s;
+        direction.saving_s = saving_s;
+        let offers = offered(network(&["Via A", ""], &[]), &direction, SIGN);
+        offers.into_iter().map(|(_, text, _)| text).collect::<Vec<_>>()
+    };
+    assert_eq!(times(Some(89), Some(119)), Vec::<String>::new());
+    assert_eq!(times(Some(90), Some(120)), ["2 MIN", "2 MIN"]);
+    assert_eq!(times(Some(150), Some(300)), ["3 MIN"], "no saving beyond the delay");
+    assert_eq!(times(None, Some(300)), ["5 MIN"]);
+}
+
+#[test]
+fn demands_fall_until_a_template_fits() {
+    let streets = ["Via Alta", "Viale dei Platani", "Via San Marco"];
+    let mut direction = direction(&[1], &[2]);
+    direction.turn = Some(Turn::Right);
+    let required = |space, direction: &Direction| {
+        let offers = offered(network(&streets, &[]), direction, space);
+        let required = offers.into_iter().filter(|(.., required)| *required);
+        required.map(|(slot, ..)| slot).collect::<Vec<_>>()
+    };
+    let sign = |rows, cols| Space::Sign { rows, cols };
+    assert_eq!(required(sign(3, 13), &direction), [Slot::Via0]);
+    assert_eq!(required(sign(2, 13), &direction), [Slot::Turn; 0], "neither fits two rows");
+    assert_eq!(required(sign(2, 17), &direction), [Slot::Turn], "ANDARE A DESTRA");
+    assert_eq!(required(sign(2, 10), &direction), [Slot::Turn; 0]);
+    let vehicle = |max_chars| Space::Vehicle { max_chars };
+    direction.applies_on = vec![SegmentId(0)];
+    assert_eq!(required(vehicle(120), &direction), [Slot::Closed, Slot::Via0]);
+    assert_eq!(required(vehicle(60), &direction), [Slot::Via0]);
+}
+
+#[test]
+fn the_seed_is_stable_and_survives_renewal() {
+    let network = Arc::new(network(&["Via A", "Via B"], &[]));
+    let requests = Requests::new(network);
+    let mut direction = direction(&[1], &[]);
+    let seeds = |direction: &Direction| -> Vec<u64> {
+        requests.of(direction, SIGN, &Language::ALL).iter().map(|r| r.seed).collect()
+    };
+    let first = seeds(&direction);
+    assert_ne!(first[0], first[1]);
+    direction.revision = 2;
+    assert_eq!(seeds(&direction), first);
+    direction.id = "d-0002".to_owned();
+    assert_ne!(seeds(&direction)[0], first[0]);
+}
+
+proptest! {
+    /// Any facts on any sign of the least size or more, any vehicle text of the least length or
+    /// more: the template has a text, it fills, and a sign's markup is made.
+    #[test]
+    fn no_request_is_impossible(
+        streets in prop::collection::vec("([A-Z][a-zàéì]{0,9}( |'|-)){0,3}[A-Z][a-zè0-9]{0,7}", 6),
+        avoid in 0_u32..7,
+        via in prop::collection::vec(0_u32..7, 0..4),
+        turn in prop::option::of(prop::sample::select(vec![
+            Turn::Left, Turn::Right, Turn::Straight, Turn::TurnAround, Turn::PartRight,
+        ])),
+        delay_s in prop::option::of(0_u32..90_000),
+        saving_s in prop::option::of(0_u32..90_000),
+        level in prop::option::of(prop::sample::select(vec![
+            CongestionLevel::Stationary, CongestionLevel::Slow, CongestionLevel::Heavy,
+        ])),
+        cause in prop::sample::select(vec![Cause::Closure, Cause::Congestion, Cause::Incident]),
+        rows in MIN_SIGN_ROWS..5,
+        cols in MIN_SIGN_COLS..26,
+        max_chars in MIN_VEHICLE_CHARS..300,
+    ) {
+        let streets: Vec<&str> = streets.iter().map(String::as_str).collect();
+        let mut network = network(&streets, &[streets[5], "Porta Nord"]);
+        network.signs[0].rows = rows;
+        network.signs[0].cols = cols;
+        let sign = network.signs[0].clone();
+        let mut direction = direction(&[avoid], &via);
+        direction.turn = turn;
+        direction.destination = Some(via.len() % 3);
+        direction.delay_s = delay_s;
+        direction.saving_s = saving_s;
+        direction.level = level;
+        direction.cause = cause;
+        direction.applies_on = vec![SegmentId(0)];
+        let requests = Requests::new(Arc::new(network));
+        for space in [Space::Sign { rows, cols }, Space::Vehicle { max_chars }] {
+            for request in requests.of(&direction, space, &Language::ALL) {
+                let draft = TemplateWriter.write(&request, 0, &|| false).unwrap();
+                let wording = fill(&request, &draft, "template").unwrap();
+                if matches!(space, Space::Sign { .. }) {
+                    multi(&wording, &sign, None).unwrap();
+                }
+            }
+        }
+    }
+}

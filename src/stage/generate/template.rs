@@ -1,0 +1,147 @@
+//! The writer that is always ready: fixed phrases, the richest combination that fits.
+//!
+//! No file, no model, no chance of failing on a space of the least size. Every phrase is one that
+//! the corpus allows too.
+
+use std::cmp::Reverse;
+
+use super::phrases::{self, Phrases};
+use super::width;
+use crate::domain::wording::{Draft, Slot, Space, WordingRequest};
+use crate::ports::{Writer, WriterError};
+
+/// Most units of information that a driver takes in while passing a sign (problem, place, advised
+/// road, one more): the usual limit in guidelines for variable message signs.
+const SIGN_UNITS: usize = 4;
+/// A spoken or displayed text in a vehicle can be looked at twice.
+const VEHICLE_UNITS: usize = 6;
+
+/// Words directions from fixed phrases.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TemplateWriter;
+
+impl Writer for TemplateWriter {
+    /// `attempt` n gives the n-th best of the combinations that fit. Needs no time to speak of, so
+    /// `expired` is not asked.
+    fn write(
+        &mut self,
+        request: &WordingRequest,
+        attempt: u32,
+        _expired: &dyn Fn() -> bool,
+    ) -> Result<Draft, WriterError> {
+        let mut texts = ranked(request);
+        let index = attempt as usize;
+        if index < texts.len() {
+            return Ok(texts.swap_remove(index).draft);
+        }
+        Err(WriterError::Unsatisfiable(match (texts.len(), request.space) {
+            (0, Space::Sign { rows, cols }) => {
+                format!("no template fits {rows} rows of {cols} columns")
+            }
+            (0, Space::Vehicle { max_chars }) => {
+                format!("no template fits {max_chars} characters")
+            }
+            (known, _) => format!("only {known} templates fit the request"),
+        }))
+    }
+
+    fn name(&self) -> &'static str {
+        "template"
+    }
+}
+
+/// The best template for a request, if any fits.
+pub(super) fn best(request: &WordingRequest) -> Option<Draft> {
+    ranked(request).into_iter().next().map(|text| text.draft)
+}
+
+/// A text that fits, with what it is worth.
+struct Text {
+    draft: Draft,
+    worth: u32,
+    /// Place in the phrase lists, the better phrases first.
+    order: usize,
+}
+
+/// How much a driver gains from a fact, the others being equal.
+fn worth(slot: Slot) -> u32 {
+    match slot {
+        Slot::Via0 => 64,
+        Slot::Closed => 32,
+        Slot::Delay => 16,
+        Slot::Turn => 8,
+        Slot::Saving => 4,
+        Slot::Dest => 2,
+        Slot::Via1 => 1,
+    }
+}
+
+/// All combinations of phrases that fit, best first; among equals the earlier phrases.
+fn ranked(request: &WordingRequest) -> Vec<Text> {
+    let phrases = Phrases::of(request.language, request.problem, request.space);
+    let units = match request.space {
+        Space::Sign { .. } => SIGN_UNITS,
+        Space::Vehicle { .. } => VEHICLE_UNITS,
+    };
+    let mut texts = Vec::new();
+    let mut order = 0;
+    for problem in phrases.problem {
+        for advice in phrases.advice(request) {
+            for delay in phrases::or_none(phrases.delay) {
+                for saving in phrases::or_none(phrases.saving) {
+                    order += 1;
+                    let clauses: Vec<&str> = [Some(*problem), delay, Some(advice), saving]
+                        .into_iter()
+                        .flatten()
+                        .collect();
+                    let slots = slots_of(&clauses);
+                    // Advice without a name is a unit of its own; a problem always is.
+                    let unnamed_advice = usize::from(slots_of(&[advice]).is_empty());
+                    if slots.len() + 1 + unnamed_advice <= units
+                        && slots.iter().all(|slot| request.slot(*slot).is_some())
+                        && request.slots.iter().all(|f| !f.required || slots.contains(&f.slot))
+                        && let Some(draft) = fitting(request, &clauses)
+                    {
+                        let worth = slots.into_iter().map(worth).sum();
+                        texts.push(Text { draft, worth, order });
+                    }
+                }
+            }
+        }
+    }
+    texts.sort_by_key(|text| (Reverse(text.worth), text.order));
+    texts
+}
+
+/// The clauses as a draft, if the filled text fits the space.
+fn fitting(request: &WordingRequest, clauses: &[&str]) -> Option<Draft> {
+    let (rows, max) = match request.space {
+        Space::Sign { rows, cols } => {
+            let lines: Vec<String> =
+                clauses.iter().flat_map(|clause| clause.split(" / ")).map(str::to_owned).collect();
+            if lines.len() > usize::from(rows) {
+                return None;
+            }
+            (lines, usize::from(cols))
+        }
+        Space::Vehicle { max_chars } => (vec![clauses.join(" ")], usize::from(max_chars)),
+    };
+    rows.iter().all(|row| filled_width(request, row) <= max).then_some(Draft { rows })
+}
+
+/// Characters of a row once its slots are filled.
+fn filled_width(request: &WordingRequest, row: &str) -> usize {
+    slots_of(&[row]).into_iter().fold(width(row), |chars, slot| {
+        let text = request.slot(slot).map_or(0, |fact| width(&fact.text));
+        chars + text - width(slot.tag())
+    })
+}
+
+/// The slots of some phrases, in `Slot::ALL`'s order. A phrase has a slot once at most.
+fn slots_of(phrases: &[&str]) -> Vec<Slot> {
+    let has = |slot: &Slot| phrases.iter().any(|phrase| phrase.contains(slot.tag()));
+    Slot::ALL.into_iter().filter(has).collect()
+}
+
+#[cfg(test)]
+mod tests;
