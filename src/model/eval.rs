@@ -120,19 +120,19 @@ pub fn eval(
     let scores = Scores {
         contexts: requests.len(),
         seed: options.seed,
-        accepted_first_try: first as f64 / count,
-        fallback_rate: left_over as f64 / count,
-        distinct_2: ours.distinct_2(),
-        distinct_2_template: templates.distinct_2(),
-        distinct_2_random: chance.distinct_2(),
-        facts_per_text: ours.facts_per_text(),
-        facts_per_text_template: templates.facts_per_text(),
-        facts_per_text_random: chance.facts_per_text(),
-        perplexity,
-        perplexity_random,
-        tokens_per_s: writer.written() as f64 / spent.as_secs_f64().max(1e-9),
-        p50_ms: quantile_ms(&times, 0.50),
-        p95_ms: quantile_ms(&times, 0.95),
+        accepted_first_try: short(first as f64 / count),
+        fallback_rate: short(left_over as f64 / count),
+        distinct_2: short(ours.distinct_2()),
+        distinct_2_template: short(templates.distinct_2()),
+        distinct_2_random: short(chance.distinct_2()),
+        facts_per_text: short(ours.facts_per_text()),
+        facts_per_text_template: short(templates.facts_per_text()),
+        facts_per_text_random: short(chance.facts_per_text()),
+        perplexity: short(perplexity),
+        perplexity_random: short(perplexity_random),
+        tokens_per_s: short(writer.written() as f64 / spent.as_secs_f64().max(1e-9)),
+        p50_ms: short(quantile_ms(&times, 0.50)),
+        p95_ms: short(quantile_ms(&times, 0.95)),
         backend: about.backend.clone(),
     };
     Ok(Report { about, scores, refused })
@@ -244,6 +244,11 @@ impl Texts {
     fn facts_per_text(&self) -> f64 {
         self.facts as f64 / self.count.max(1) as f64
     }
+}
+
+/// Four digits are more than a sample of contexts tells, and are read back from a card as written.
+fn short(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 /// A quantile of sorted times, by the nearest rank.
