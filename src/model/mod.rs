@@ -1,1 +1,76 @@
 //! The small language model that words directions, and its training.
+//!
+//! From a request to a text: [`vocabulary`] turns the request into typed tokens, the
+//! [`transformer`] (on a device, with a [`cache`]) scores what may follow, the [`constraint`] made
+//! for this request lets only valid continuations through, the [`sampler`] chooses. What may be
+//! said at all comes from the phrase material ([`corpus`], [`grammar`]). A [`checkpoint`] keeps a
+//! model in a folder; [`contexts`] and the [`teacher`] make what it learns from; [`eval`] measures
+//! it. It knows kinds and sizes of facts, never names or numbers, and nothing of the verifier.
+
+use std::path::Path;
+
+use crate::plan::Backend;
+use crate::ports::Writer;
+
+pub mod backend;
+pub mod cache;
+pub mod card;
+pub mod checkpoint;
+pub mod constraint;
+pub mod contexts;
+pub mod corpus;
+pub mod eval;
+pub mod grammar;
+pub mod sampler;
+pub mod teacher;
+#[cfg(feature = "train")]
+pub mod train;
+pub mod transformer;
+pub mod vocabulary;
+pub mod weights;
+pub mod writer;
+
+#[cfg(test)]
+mod fixture;
+
+pub use checkpoint::ModelError;
+pub use writer::{RandomWriter, SlmWriter};
+
+/// What was loaded, for status and logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The model's name with the first 12 digits of its weights' hash.
+    pub name: String,
+    /// SHA-256 of the weights, in hex.
+    pub hash: String,
+    pub parameters: usize,
+    /// `cpu`, or `wgpu` with the adapter's name.
+    pub backend: String,
+    /// Why the backend is not the one asked for.
+    pub note: Option<String>,
+}
+
+/// The writer of a model folder, on the backend wanted or, with a note, on the CPU.
+pub fn load(dir: &Path, backend: Backend) -> Result<(Box<dyn Writer>, About), ModelError> {
+    let (writer, about) = writer(checkpoint::Checkpoint::read(dir)?, dir, backend)?;
+    Ok((Box::new(writer), about))
+}
+
+fn writer(
+    checkpoint: checkpoint::Checkpoint,
+    dir: &Path,
+    backend: Backend,
+) -> Result<(SlmWriter, About), ModelError> {
+    let chosen = backend::choose(&checkpoint.weights, backend)
+        .map_err(|reason| ModelError::Backend { path: dir.to_owned(), reason })?;
+    let about = About {
+        name: checkpoint.card.signature(),
+        hash: checkpoint.card.weights_sha256,
+        parameters: checkpoint.card.parameters,
+        backend: chosen.backend,
+        note: chosen.note,
+    };
+    let name = about.name.clone();
+    let writer = SlmWriter::new(checkpoint.vocabulary, checkpoint.grammar, chosen.engine, name);
+    Ok((writer, about))
+}

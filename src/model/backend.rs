@@ -1,0 +1,236 @@
+//! A model on a device, and the choice of the device: a GPU through wgpu where there is one that
+//! computes what the CPU computes, else the CPU.
+//!
+//! Knows nothing of texts.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use burn::tensor::Device;
+
+use crate::plan::Backend;
+
+use super::cache::Cache;
+use super::transformer::{Tables, TensorError, Transformer, numbers, sequence};
+use super::vocabulary::Token;
+use super::weights::{Architecture, Weights};
+
+/// Largest difference between two backends' logits that still counts as the same.
+pub const TOLERANCE: f32 = 1e-3;
+
+/// A model on a device with the memory for one text.
+#[derive(Debug)]
+pub struct Engine {
+    model: Transformer,
+    tables: Tables,
+    cache: Cache,
+}
+
+impl Engine {
+    pub fn new(weights: &Weights, device: &Device) -> Result<Self, TensorError> {
+        let architecture = weights.architecture;
+        Ok(Self {
+            model: Transformer::new(weights, device)?,
+            tables: Tables::new(architecture, device),
+            cache: Cache::new(architecture, device),
+        })
+    }
+
+    /// On the CPU: one thread, pure Rust.
+    pub fn cpu(weights: &Weights) -> Result<Self, TensorError> {
+        Self::new(weights, &Device::flex())
+    }
+
+    /// Begins a new text.
+    pub fn clear(&mut self) {
+        self.cache.clear();
+    }
+
+    /// Takes in the next tokens; the logits after the last of them.
+    pub fn feed(&mut self, tokens: &[Token]) -> Result<Vec<f32>, TensorError> {
+        if tokens.is_empty() || tokens.len() > self.cache.room() {
+            return Err(TensorError::Device(format!(
+                "{} tokens for a cache with room for {}",
+                tokens.len(),
+                self.cache.room()
+            )));
+        }
+        let input = sequence(tokens, self.tables.device());
+        let logits = self.model.forward(input, &self.tables, Some(&mut self.cache));
+        numbers(logits.narrow(1, tokens.len() - 1, 1))
+    }
+
+    /// The logits after each of these tokens, without the cache: the plain way, for checks.
+    pub fn logits(&self, tokens: &[Token]) -> Result<Vec<f32>, TensorError> {
+        let input = sequence(tokens, self.tables.device());
+        numbers(self.model.forward(input, &self.tables, None))
+    }
+
+    pub fn architecture(&self) -> Architecture {
+        self.tables.architecture()
+    }
+}
+
+/// What the self-test reads: enough tokens for a request and some of a text.
+fn prompt(architecture: Architecture) -> Vec<Token> {
+    (0..architecture.context.min(28))
+        .map(|at| ((at * 37 + 11) % architecture.vocabulary) as Token)
+        .collect()
+}
+
+/// Compares an engine, with and without its cache, with logits known to be right.
+fn agrees(engine: &mut Engine, right: &[f32]) -> Result<(), String> {
+    let prompt = prompt(engine.architecture());
+    let wrong = |way: &str, logits: &[f32], right: &[f32]| {
+        // Written so that a value that is no number counts as a difference.
+        let same = |(a, b): (&f32, &f32)| (a - b).abs() <= TOLERANCE;
+        if logits.len() == right.len() && logits.iter().zip(right).all(same) {
+            return Ok(());
+        }
+        let apart = logits.iter().zip(right).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        Err(format!("{way} logits differ from the CPU's by up to {apart}"))
+    };
+    let plain = engine.logits(&prompt).map_err(|e| e.to_string())?;
+    wrong("uncached", &plain, right)?;
+    engine.clear();
+    let (head, tail) = prompt.split_at(prompt.len() / 2);
+    let size = engine.architecture().vocabulary;
+    let mut end = head.len() * size;
+    for tokens in std::iter::once(head).chain(tail.chunks(1)).filter(|t| !t.is_empty()) {
+        let logits = engine.feed(tokens).map_err(|e| e.to_string())?;
+        wrong("cached", &logits, right.get(end - size..end).unwrap_or_default())?;
+        end += size;
+    }
+    engine.clear();
+    Ok(())
+}
+
+/// An engine that passed the self-test.
+#[derive(Debug)]
+pub struct Chosen {
+    pub engine: Engine,
+    /// `cpu`, or `wgpu` with the adapter's name.
+    pub backend: String,
+    /// Why it is not the one that was asked for, or what else an operator should know.
+    pub note: Option<String>,
+}
+
+/// Puts the weights where they run best. Fails only when the CPU itself fails its self-test.
+pub fn choose(weights: &Weights, wanted: Backend) -> Result<Chosen, String> {
+    let mut cpu = Engine::cpu(weights).map_err(|e| e.to_string())?;
+    let right = cpu.logits(&prompt(weights.architecture)).map_err(|e| e.to_string())?;
+    agrees(&mut cpu, &right)?;
+    let gpu = match wanted {
+        Backend::Cpu => None,
+        Backend::Auto => gpu::open(false).transpose(),
+        Backend::Wgpu => Some(
+            gpu::open(true).and_then(|g| g.ok_or_else(|| "this machine has no adapter".to_owned())),
+        ),
+    };
+    let note = match gpu {
+        None => None,
+        Some(Ok((device, name))) => {
+            // Graphics drivers fail in their own ways; none of them may take the unit down.
+            let tried = catch_unwind(AssertUnwindSafe(|| {
+                let mut engine = Engine::new(weights, &device).map_err(|e| e.to_string())?;
+                agrees(&mut engine, &right).map(|()| engine)
+            }));
+            match tried.unwrap_or_else(|_| Err("the self-test was broken off".to_owned())) {
+                Ok(engine) => {
+                    return Ok(Chosen { engine, backend: format!("wgpu ({name})"), note: None });
+                }
+                Err(reason) => Some(format!("wgpu ({name}) is not used: {reason}")),
+            }
+        }
+        Some(Err(reason)) => Some(format!("wgpu is not used: {reason}")),
+    };
+    Ok(Chosen { engine: cpu, backend: "cpu".to_owned(), note })
+}
+
+#[cfg(feature = "wgpu")]
+mod gpu {
+    //! Adapters are asked for, never assumed: without one every call here is an ordinary error,
+    //! which matters where a panic ends the process.
+
+    use std::sync::Mutex;
+
+    use burn::tensor::{Device, DeviceKind};
+
+    /// Devices that are open, by kind: a process can open each only once.
+    static OPEN: Mutex<Vec<(DeviceKind, Device, String)>> = Mutex::new(Vec::new());
+
+    /// The best adapter with its name. A software adapter counts only when it is asked for: it
+    /// computes on the CPU, far slower than the CPU backend does.
+    pub fn open(software_too: bool) -> Result<Option<(Device, String)>, String> {
+        let mut kinds = vec![
+            DeviceKind::DiscreteGpu(0),
+            DeviceKind::IntegratedGpu(0),
+            DeviceKind::VirtualGpu(0),
+        ];
+        if software_too {
+            kinds.push(DeviceKind::DefaultDevice);
+        }
+        let mut open = OPEN.lock().map_err(|_| "an earlier attempt broke off".to_owned())?;
+        let mut reason = None;
+        for kind in kinds {
+            if let Some((_, device, name)) = open.iter().find(|(known, ..)| *known == kind) {
+                return Ok(Some((device.clone(), name.clone())));
+            }
+            match Device::wgpu_options().device_kind(kind.clone()).init_with_setup() {
+                Ok((device, setup)) => {
+                    let name = setup.adapter.get_info().name;
+                    open.push((kind, device.clone(), name.clone()));
+                    return Ok(Some((device, name)));
+                }
+                Err(error) => reason = Some(error.to_string()),
+            }
+        }
+        if software_too { Err(reason.unwrap_or_default()) } else { Ok(None) }
+    }
+}
+
+#[cfg(not(feature = "wgpu"))]
+mod gpu {
+    use burn::tensor::Device;
+
+    pub fn open(asked_for: bool) -> Result<Option<(Device, String)>, String> {
+        if asked_for {
+            return Err("this build has no wgpu; build with `--features wgpu`".to_owned());
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+
+    #[test]
+    fn the_cpu_passes_its_self_test() {
+        let weights = fixture::lively(fixture::tiny(200));
+        let chosen = choose(&weights, Backend::Cpu).unwrap();
+        assert_eq!((chosen.backend.as_str(), chosen.note), ("cpu", None));
+    }
+
+    #[test]
+    fn other_logits_are_a_mismatch() {
+        let weights = fixture::lively(fixture::tiny(200));
+        let mut engine = Engine::cpu(&weights).unwrap();
+        let mut right = engine.logits(&prompt(weights.architecture)).unwrap();
+        assert_eq!(agrees(&mut engine, &right), Ok(()));
+        *right.last_mut().unwrap() += 0.01;
+        assert!(agrees(&mut engine, &right).unwrap_err().contains("differ"));
+        *right.last_mut().unwrap() = f32::NAN;
+        assert!(agrees(&mut engine, &right).is_err());
+    }
+
+    #[test]
+    fn a_full_cache_is_an_error() {
+        let weights = fixture::lively(fixture::tiny(200));
+        let mut engine = Engine::cpu(&weights).unwrap();
+        assert!(engine.feed(&[1; 129]).is_err());
+        assert!(engine.feed(&[]).is_err());
+        assert!(engine.feed(&[1; 128]).is_ok());
+        assert!(engine.feed(&[1]).is_err());
+    }
+}

@@ -1,0 +1,329 @@
+//! A model's folder: weights, vocabulary with its phrase material, and the card that vouches for
+//! both by hash.
+//!
+//! Whatever the files hold, reading them ends in a model or in an error that says what to do.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::card::Card;
+use super::corpus::Corpus;
+use super::grammar::{Grammar, GrammarError};
+use super::vocabulary::{MAX_REQUEST_TOKENS, Vocabulary, VocabularyError};
+use super::weights::{Architecture, Weights};
+
+pub const WEIGHTS: &str = "weights.safetensors";
+pub const VOCABULARY: &str = "vocabulary.json";
+pub const CARD: &str = "card.json";
+pub const README: &str = "README.md";
+
+const MAX_WEIGHTS_BYTES: u64 = 64 << 20;
+const MAX_VOCABULARY_BYTES: u64 = 4 << 20;
+const MAX_CARD_BYTES: u64 = 256 << 10;
+
+/// Why a model folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error(
+        "cannot read {path}: {reason}; a model folder holds {WEIGHTS}, {VOCABULARY} and {CARD}"
+    )]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("cannot write {path}: {reason}")]
+    Unwritable { path: PathBuf, reason: String },
+    #[error("{path} is damaged or of another version: {reason}; {RESTORE}")]
+    Malformed { path: PathBuf, reason: String },
+    #[error(
+        "{path} is not the file that its card vouches for: its SHA-256 begins {found}, the card \
+         says {expected}; {RESTORE}"
+    )]
+    HashMismatch { path: PathBuf, expected: String, found: String },
+    #[error("the phrase material of {path} cannot be used: {reason}; {RESTORE}")]
+    Grammar { path: PathBuf, reason: GrammarError },
+    #[error("the model in {path} cannot be run on this machine: {reason}")]
+    Backend { path: PathBuf, reason: String },
+}
+
+const RESTORE: &str = "restore the folder, or train the model again with `wayside model train`";
+
+/// A model folder's content, checked.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    pub card: Card,
+    pub vocabulary: Vocabulary,
+    pub grammar: Grammar,
+    /// The phrase material that the grammar was made from.
+    pub corpora: Vec<Corpus>,
+    pub weights: Weights,
+}
+
+/// `vocabulary.json`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VocabularyFile {
+    version: u32,
+    tokens: Vec<String>,
+    corpora: Vec<Corpus>,
+}
+
+const VOCABULARY_VERSION: u32 = 1;
+
+impl Checkpoint {
+    pub fn read(dir: &Path) -> Result<Self, ModelError> {
+        let card_path = dir.join(CARD);
+        let malformed =
+            |path: &Path, reason: String| ModelError::Malformed { path: path.to_owned(), reason };
+        let card: Card = serde_json::from_slice(&bounded(&card_path, MAX_CARD_BYTES)?)
+            .map_err(|e| malformed(&card_path, e.to_string()))?;
+        card.check().map_err(|reason| malformed(&card_path, reason))?;
+
+        let path = dir.join(VOCABULARY);
+        let bytes = bounded(&path, MAX_VOCABULARY_BYTES)?;
+        vouched(&path, &bytes, &card.vocabulary_sha256)?;
+        let (vocabulary, grammar, corpora) = read_vocabulary(&path, &bytes)?;
+        let architecture = card.architecture;
+        if vocabulary.len() != architecture.vocabulary {
+            let reason =
+                format!("{} tokens, the card says {}", vocabulary.len(), architecture.vocabulary);
+            return Err(malformed(&path, reason));
+        }
+        let longest = MAX_REQUEST_TOKENS + grammar.longest();
+        if longest > architecture.context {
+            let reason = format!(
+                "a text may need {longest} tokens, the model's context is {}",
+                architecture.context
+            );
+            return Err(malformed(&path, reason));
+        }
+
+        let path = dir.join(WEIGHTS);
+        let bytes = bounded(&path, MAX_WEIGHTS_BYTES)?;
+        vouched(&path, &bytes, &card.weights_sha256)?;
+        let weights =
+            read_weights(&bytes, architecture).map_err(|reason| malformed(&path, reason))?;
+        Ok(Self { card, vocabulary, grammar, corpora, weights })
+    }
+
+    /// Writes the folder anew; the card's hashes and sizes are set to what was written. The card
+    /// comes last, so a broken-off writing leaves hashes that do not match.
+    pub fn write(&mut self, dir: &Path) -> Result<(), ModelError> {
+        std::fs::create_dir_all(dir)
+            .map_err(|e| ModelError::Unwritable { path: dir.to_owned(), reason: e.to_string() })?;
+        let vocabulary = json(&VocabularyFile {
+            version: VOCABULARY_VERSION,
+            tokens: self.vocabulary.tokens().to_vec(),
+            corpora: self.corpora.clone(),
+        });
+        let weights = weights_file(&self.weights)
+            .map_err(|reason| ModelError::Unwritable { path: dir.join(WEIGHTS), reason })?;
+        self.card.architecture = self.weights.architecture;
+        self.card.parameters = self.weights.architecture.parameters();
+        self.card.vocabulary_sha256 = sha256(&vocabulary);
+        self.card.weights_sha256 = sha256(&weights);
+        store(&dir.join(VOCABULARY), &vocabulary)?;
+        store(&dir.join(WEIGHTS), &weights)?;
+        self.write_card(dir)
+    }
+
+    /// Writes the card and the page made from it, and nothing else.
+    pub fn write_card(&self, dir: &Path) -> Result<(), ModelError> {
+        store(&dir.join(README), self.card.page().as_bytes())?;
+        store(&dir.join(CARD), &json(&self.card))
+    }
+}
+
+fn read_vocabulary(
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(Vocabulary, Grammar, Vec<Corpus>), ModelError> {
+    let malformed = |reason: String| ModelError::Malformed { path: path.to_owned(), reason };
+    let file: VocabularyFile =
+        serde_json::from_slice(bytes).map_err(|e| malformed(e.to_string()))?;
+    if file.version != VOCABULARY_VERSION {
+        return Err(malformed(format!("version {} is not {VOCABULARY_VERSION}", file.version)));
+    }
+    let vocabulary = Vocabulary::from_tokens(file.tokens)
+        .map_err(|e: VocabularyError| malformed(e.to_string()))?;
+    let grammar = Grammar::new(&file.corpora, &vocabulary)
+        .map_err(|reason| ModelError::Grammar { path: path.to_owned(), reason })?;
+    Ok((vocabulary, grammar, file.corpora))
+}
+
+fn read_weights(bytes: &[u8], architecture: Architecture) -> Result<Weights, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    let expected = architecture.tensors();
+    if file.len() != expected.len() {
+        return Err(format!("{} tensors where there should be {}", file.len(), expected.len()));
+    }
+    let mut weights = Weights { architecture, values: std::collections::BTreeMap::new() };
+    for (name, shape) in expected {
+        let tensor = file.tensor(&name).map_err(|e| format!("tensor `{name}`: {e}"))?;
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
+            return Err(format!(
+                "tensor `{name}` is {:?} {:?}, not F32 {shape:?}",
+                tensor.dtype(),
+                tensor.shape()
+            ));
+        }
+        let values: Vec<f32> = tensor
+            .data()
+            .chunks_exact(4)
+            .filter_map(|bytes| bytes.try_into().ok().map(f32::from_le_bytes))
+            .collect();
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(format!("tensor `{name}` holds values that are no numbers"));
+        }
+        weights.values.insert(name, values);
+    }
+    Ok(weights)
+}
+
+fn weights_file(weights: &Weights) -> Result<Vec<u8>, String> {
+    let data: Vec<(String, Vec<usize>, Vec<u8>)> = weights
+        .architecture
+        .tensors()
+        .into_iter()
+        .map(|(name, shape)| {
+            let values = weights.values.get(&name).map_or(&[][..], Vec::as_slice);
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (name, shape, bytes)
+        })
+        .collect();
+    let views = data
+        .iter()
+        .map(|(name, shape, bytes)| {
+            TensorView::new(Dtype::F32, shape.clone(), bytes)
+                .map(|view| (name, view))
+                .map_err(|e| format!("tensor `{name}`: {e}"))
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    safetensors::serialize(views, None).map_err(|e| e.to_string())
+}
+
+fn bounded(path: &Path, most: u64) -> Result<Vec<u8>, ModelError> {
+    let unreadable = |reason: String| ModelError::Unreadable { path: path.to_owned(), reason };
+    let size = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
+    if size > most {
+        return Err(unreadable(format!("{size} bytes, more than the {most} allowed")));
+    }
+    std::fs::read(path).map_err(|e| unreadable(e.to_string()))
+}
+
+fn vouched(path: &Path, bytes: &[u8], expected: &str) -> Result<(), ModelError> {
+    let found = sha256(bytes);
+    if found == expected {
+        return Ok(());
+    }
+    let begin = |hash: &str| hash.chars().take(12).collect::<String>();
+    Err(ModelError::HashMismatch {
+        path: path.to_owned(),
+        expected: begin(expected),
+        found: begin(&found),
+    })
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
+/// Plain data to indented JSON, with a line end.
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    // Strings, numbers and lists of them: there is nothing that JSON could refuse.
+    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+fn store(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
+    std::fs::write(path, bytes)
+        .map_err(|e| ModelError::Unwritable { path: path.to_owned(), reason: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+
+    fn stored() -> (tempfile::TempDir, Checkpoint) {
+        let dir = tempfile::tempdir().unwrap();
+        let (vocabulary, grammar) = fixture::corpus();
+        let architecture = fixture::tiny(vocabulary.len());
+        let weights = fixture::lively(architecture);
+        let mut checkpoint = Checkpoint {
+            card: Card::new("tiny", architecture),
+            vocabulary,
+            grammar,
+            corpora: fixture::corpora(),
+            weights,
+        };
+        checkpoint.write(dir.path()).unwrap();
+        (dir, checkpoint)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let (dir, written) = stored();
+        let read = Checkpoint::read(dir.path()).unwrap();
+        assert_eq!(read.weights, written.weights);
+        assert_eq!(read.vocabulary, written.vocabulary);
+        assert_eq!(read.grammar, written.grammar);
+        assert_eq!(read.card, written.card);
+        assert!(dir.path().join(README).exists());
+    }
+
+    #[test]
+    fn a_changed_file_does_not_match_its_card() {
+        for file in [WEIGHTS, VOCABULARY] {
+            let (dir, _) = stored();
+            let path = dir.path().join(file);
+            let mut bytes = std::fs::read(&path).unwrap();
+            let last = bytes.len() - 2;
+            bytes[last] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            let error = Checkpoint::read(dir.path()).unwrap_err();
+            assert!(matches!(error, ModelError::HashMismatch { .. }), "{error}");
+            assert!(error.to_string().contains("model train"), "{error}");
+        }
+    }
+
+    /// Garbage under a right hash: the hash is no defence against a file that was made wrong.
+    #[test]
+    fn garbage_is_an_error_not_a_panic() {
+        let (dir, checkpoint) = stored();
+        let good = weights_file(&checkpoint.weights).unwrap();
+        let architecture = checkpoint.weights.architecture;
+        for garbage in
+            [&b""[..], b"\xff\xff\xff\xff\xff\xff\xff\x7f", b"{}", &good[..good.len() / 2]]
+        {
+            assert!(read_weights(garbage, architecture).is_err());
+        }
+        let other = Architecture { layers: 1, ..architecture };
+        assert!(read_weights(&good, other).is_err());
+        let wide = Architecture { width: 64, ..architecture };
+        assert!(read_weights(&good, wide).is_err());
+        let mut infinite = checkpoint.weights.clone();
+        infinite.values.get_mut("norm").unwrap()[0] = f32::INFINITY;
+        assert!(read_weights(&weights_file(&infinite).unwrap(), architecture).is_err());
+
+        for text in ["", "[]", "{\"version\":2,\"tokens\":[],\"corpora\":[]}", "{\"version\":1}"] {
+            assert!(read_vocabulary(Path::new("v"), text.as_bytes()).is_err(), "{text}");
+        }
+        for text in ["", "{}", "null"] {
+            std::fs::write(dir.path().join(CARD), text).unwrap();
+            assert!(matches!(Checkpoint::read(dir.path()), Err(ModelError::Malformed { .. })));
+        }
+        std::fs::remove_file(dir.path().join(CARD)).unwrap();
+        assert!(matches!(Checkpoint::read(dir.path()), Err(ModelError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn a_context_too_short_for_the_longest_text_is_refused() {
+        let (dir, mut checkpoint) = stored();
+        checkpoint.weights.architecture.context = 32;
+        checkpoint.write(dir.path()).unwrap();
+        let error = Checkpoint::read(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("context is 32"), "{error}");
+    }
+}

@@ -1,0 +1,325 @@
+//! What may be written next: an automaton made for one request.
+//!
+//! It lets through exactly the texts that say the problem and the advice, hold every required fact
+//! once and no fact twice, and fit the space; and at every step only what such a text can still
+//! follow, so it never ends in a corner. Whatever chooses among the allowed tokens (a model, chance)
+//! cannot write an invalid text. Knows nothing of probabilities.
+
+use crate::domain::wording::{Slot, Space, WordingRequest};
+use crate::ports::WriterError;
+
+use super::grammar::{Clause, Grammar, Phrasebook, SlotSet};
+use super::vocabulary::{END, NEXT, Token};
+
+/// Clauses come in this order; the second and the last may be left out.
+pub const KINDS: usize = 4;
+pub const PROBLEM: usize = 0;
+pub const DELAY: usize = 1;
+pub const ADVICE: usize = 2;
+pub const SAVING: usize = 3;
+
+/// More than any space holds.
+const NEVER: u16 = u16::MAX;
+
+/// A clause that the request has the facts and the room for.
+#[derive(Clone, Copy, Debug)]
+pub struct Fitting<'g> {
+    pub clause: &'g Clause,
+    pub kind: usize,
+    /// Rows of a sign; characters of a vehicle text, the space before the sentence included.
+    pub cost: u16,
+}
+
+#[derive(Clone, Debug)]
+pub struct Constraint<'g> {
+    fitting: [Vec<Fitting<'g>>; KINDS],
+    required: SlotSet,
+    limit: u16,
+    /// The least that completes a text in which the clauses of kinds before `k` are decided and
+    /// said these facts: `need[k][said]`.
+    need: Box<[[u16; SlotSet::COUNT]; KINDS + 1]>,
+    /// What the finished clauses said and took.
+    said: SlotSet,
+    spent: u16,
+    /// The clauses that the tokens since then can still become, and the number of those tokens.
+    open: Vec<Fitting<'g>>,
+    depth: usize,
+    finished: bool,
+}
+
+impl<'g> Constraint<'g> {
+    /// `Unsatisfiable` when no text says all required facts in the space.
+    pub fn new(grammar: &'g Grammar, request: &WordingRequest) -> Result<Self, WriterError> {
+        let book = grammar.book(request.language, request.space).ok_or_else(|| {
+            WriterError::Unsatisfiable(format!(
+                "the model has no words in `{}`",
+                request.language.code()
+            ))
+        })?;
+        let facts = Facts::of(request);
+        // Advice names the way where one is known; "another way" is the answer only where none is,
+        // or where none fits.
+        let mut reason = String::new();
+        for named_way in [true, false] {
+            let fitting = [
+                fit(&[book.problem(request.problem)], PROBLEM, request.space, &facts),
+                fit(&[book.delay()], DELAY, request.space, &facts),
+                fit(&advice(book, named_way), ADVICE, request.space, &facts),
+                fit(&[book.saving()], SAVING, request.space, &facts),
+            ];
+            let need = need(&fitting, facts.required);
+            let least = need[PROBLEM][SlotSet::default().index()];
+            if least <= facts.limit {
+                let mut constraint = Self {
+                    fitting,
+                    required: facts.required,
+                    limit: facts.limit,
+                    need,
+                    said: SlotSet::default(),
+                    spent: 0,
+                    open: Vec::new(),
+                    depth: 0,
+                    finished: false,
+                };
+                constraint.open_clauses(PROBLEM, PROBLEM);
+                return Ok(constraint);
+            }
+            reason = if least == NEVER {
+                "the required facts have no clauses that hold them all".to_owned()
+            } else {
+                format!("the shortest text takes {least} of {}", facts.limit)
+            };
+        }
+        Err(WriterError::Unsatisfiable(reason))
+    }
+
+    /// The tokens that may come next, in ascending order; empty once finished. `allowed` is
+    /// cleared first.
+    pub fn allowed(&self, allowed: &mut Vec<Token>) {
+        allowed.clear();
+        if self.finished {
+            return;
+        }
+        for fitting in &self.open {
+            if let Some(&token) = fitting.clause.tokens().get(self.depth) {
+                allowed.push(token);
+            } else {
+                if self.may_end(fitting) {
+                    allowed.push(END);
+                }
+                if self.may_go_on(fitting) {
+                    allowed.push(NEXT);
+                }
+            }
+        }
+        allowed.sort_unstable();
+        allowed.dedup();
+    }
+
+    /// Takes the next token; `false`, and no change, when it is not allowed.
+    pub fn push(&mut self, token: Token) -> bool {
+        if self.finished {
+            return false;
+        }
+        let depth = self.depth;
+        if token == END || token == NEXT {
+            let complete =
+                self.open.iter().find(|fitting| fitting.clause.tokens().len() == depth).copied();
+            let Some(complete) = complete else { return false };
+            if token == END {
+                self.finished = self.may_end(&complete);
+                return self.finished;
+            }
+            if !self.may_go_on(&complete) {
+                return false;
+            }
+            self.said = self.said.union(complete.clause.slots());
+            self.spent += complete.cost;
+            let (from, to) = following(complete.kind);
+            self.open_clauses(from, to);
+            return true;
+        }
+        if !self.open.iter().any(|fitting| fitting.clause.tokens().get(depth) == Some(&token)) {
+            return false;
+        }
+        self.open.retain(|fitting| fitting.clause.tokens().get(depth) == Some(&token));
+        self.depth += 1;
+        true
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The clauses that fit the request at all, by kind.
+    pub fn fitting(&self, kind: usize) -> &[Fitting<'g>] {
+        self.fitting.get(kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// The clauses that what was written so far can become.
+    pub fn open(&self) -> &[Fitting<'g>] {
+        &self.open
+    }
+
+    pub fn required(&self) -> SlotSet {
+        self.required
+    }
+
+    /// Rows of a sign, characters of a vehicle text.
+    pub fn limit(&self) -> u16 {
+        self.limit
+    }
+
+    /// What the finished clauses took of it.
+    pub fn spent(&self) -> u16 {
+        self.spent
+    }
+
+    fn open_clauses(&mut self, from: usize, to: usize) {
+        let mut open = std::mem::take(&mut self.open);
+        open.clear();
+        for kind in from..=to {
+            open.extend(
+                self.fitting[kind]
+                    .iter()
+                    .filter(|fitting| self.leads_to_an_end(fitting, self.said, self.spent)),
+            );
+        }
+        self.open = open;
+        self.depth = 0;
+    }
+
+    /// Whether a text can be completed with this clause after what was said and spent.
+    fn leads_to_an_end(&self, fitting: &Fitting<'_>, said: SlotSet, spent: u16) -> bool {
+        let slots = fitting.clause.slots();
+        said.is_apart_from(slots)
+            && spent
+                .saturating_add(fitting.cost)
+                .saturating_add(self.need[fitting.kind + 1][said.union(slots).index()])
+                <= self.limit
+    }
+
+    fn may_end(&self, complete: &Fitting<'_>) -> bool {
+        complete.kind >= ADVICE && self.required.is_within(self.said.union(complete.clause.slots()))
+    }
+
+    fn may_go_on(&self, complete: &Fitting<'_>) -> bool {
+        match complete.kind {
+            // Advice must follow, and the clause was opened only because it can.
+            PROBLEM | DELAY => true,
+            ADVICE => {
+                let said = self.said.union(complete.clause.slots());
+                let spent = self.spent.saturating_add(complete.cost);
+                self.fitting[SAVING].iter().any(|next| self.leads_to_an_end(next, said, spent))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The kinds, first to last, that may come after one.
+fn following(kind: usize) -> (usize, usize) {
+    match kind {
+        PROBLEM => (DELAY, ADVICE),
+        DELAY => (ADVICE, ADVICE),
+        _ => (SAVING, SAVING),
+    }
+}
+
+struct Facts {
+    there: SlotSet,
+    required: SlotSet,
+    lengths: [u16; Slot::ALL.len()],
+    limit: u16,
+}
+
+impl Facts {
+    fn of(request: &WordingRequest) -> Self {
+        let mut facts = Self {
+            there: SlotSet::default(),
+            required: SlotSet::default(),
+            lengths: [0; Slot::ALL.len()],
+            limit: match request.space {
+                Space::Sign { rows, .. } => u16::from(rows),
+                // One less than what stands for "never"; no vehicle text is as long.
+                Space::Vehicle { max_chars } => max_chars.min(NEVER - 1),
+            },
+        };
+        for slot in Slot::ALL {
+            if let Some(fact) = request.slot(slot) {
+                facts.there = facts.there.with(slot);
+                if fact.required {
+                    facts.required = facts.required.with(slot);
+                }
+                facts.lengths[slot as usize] =
+                    u16::try_from(fact.text.chars().count()).unwrap_or(NEVER);
+            }
+        }
+        facts
+    }
+}
+
+fn advice(book: &Phrasebook, named_way: bool) -> Vec<&[Clause]> {
+    if named_way { vec![book.via(), book.turn()] } else { vec![book.other_route()] }
+}
+
+fn fit<'g>(lists: &[&'g [Clause]], kind: usize, space: Space, facts: &Facts) -> Vec<Fitting<'g>> {
+    let gap = u16::from(kind != PROBLEM && matches!(space, Space::Vehicle { .. }));
+    lists
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|clause| {
+            let slots = clause.slots();
+            slots.is_within(facts.there) && (slots.has(Slot::Via0) || !slots.has(Slot::Via1))
+        })
+        .filter_map(|clause| {
+            let cost = clause.cost(space, &facts.lengths)?.saturating_add(gap);
+            (cost <= facts.limit).then_some(Fitting { clause, kind, cost })
+        })
+        .collect()
+}
+
+/// Backwards over the kinds: the least cost of every way to end, by what was said before.
+fn need(
+    fitting: &[Vec<Fitting<'_>>; KINDS],
+    required: SlotSet,
+) -> Box<[[u16; SlotSet::COUNT]; KINDS + 1]> {
+    let mut need = Box::new([[NEVER; SlotSet::COUNT]; KINDS + 1]);
+    for said in SlotSet::every() {
+        if required.is_within(said) {
+            need[KINDS][said.index()] = 0;
+        }
+    }
+    for kind in (0..KINDS).rev() {
+        let cheapest = cheapest(&fitting[kind]);
+        for said in SlotSet::every() {
+            let mut least =
+                if matches!(kind, DELAY | SAVING) { need[kind + 1][said.index()] } else { NEVER };
+            for (slots, cost) in &cheapest {
+                if said.is_apart_from(*slots) {
+                    let after = need[kind + 1][said.union(*slots).index()];
+                    least = least.min(cost.saturating_add(after));
+                }
+            }
+            need[kind][said.index()] = least;
+        }
+    }
+    need
+}
+
+/// The cheapest clause for each set of slots, in the order of the sets.
+pub(super) fn cheapest(fitting: &[Fitting<'_>]) -> Vec<(SlotSet, u16)> {
+    let mut least = [NEVER; SlotSet::COUNT];
+    for fitting in fitting {
+        let at = &mut least[fitting.clause.slots().index()];
+        *at = fitting.cost.min(*at);
+    }
+    SlotSet::every()
+        .map(|slots| (slots, least[slots.index()]))
+        .filter(|(_, cost)| *cost != NEVER)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Requests drawn at random: what a model is trained and measured on.
+//!
+//! Mostly of the make that directions have (an advised road is a must; a vehicle is told where the
+//! trouble is), sometimes of any make at all. Names are made up here: a model sees their length and
+//! nothing else. Knows nothing of words.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
+
+use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, WordingRequest};
+
+use super::vocabulary::Vocabulary;
+
+/// One context in so many is held out.
+const HELD_OUT_OF: u8 = 16;
+
+#[derive(Clone, Debug)]
+pub struct Contexts {
+    rng: ChaCha8Rng,
+    languages: Vec<Language>,
+}
+
+impl Contexts {
+    /// `languages` must not be empty.
+    pub fn new(languages: Vec<Language>, seed: u64) -> Self {
+        Self { rng: ChaCha8Rng::seed_from_u64(seed), languages }
+    }
+
+    /// The next request. Not every one can be satisfied.
+    pub fn draw(&mut self) -> WordingRequest {
+        let rng = &mut self.rng;
+        let language = self.languages[rng.random_range(0..self.languages.len())];
+        let problem = Problem::ALL[rng.random_range(0..Problem::ALL.len())];
+        let space = space(rng);
+        let any_make = rng.random_bool(0.2);
+        let mut slots = Vec::new();
+        for slot in Slot::ALL {
+            let has = |slots: &[SlotFact], slot| slots.iter().any(|f: &SlotFact| f.slot == slot);
+            let named_way = has(&slots, Slot::Via0);
+            let likely = match slot {
+                Slot::Closed => 0.85,
+                Slot::Via0 => 0.7,
+                Slot::Via1 if named_way => 0.5,
+                Slot::Via1 => 0.0,
+                Slot::Dest => 0.5,
+                Slot::Delay | Slot::Turn => 0.6,
+                Slot::Saving => 0.65,
+            };
+            if !rng.random_bool(likely) {
+                continue;
+            }
+            let required = if any_make {
+                rng.random_bool(0.25)
+            } else {
+                match slot {
+                    Slot::Closed => matches!(space, Space::Vehicle { .. }) && rng.random_bool(0.9),
+                    Slot::Via0 => true,
+                    Slot::Turn => !named_way,
+                    _ => false,
+                }
+            };
+            slots.push(SlotFact { slot, text: text(rng, slot, language, space), required });
+        }
+        WordingRequest { language, problem, slots, space, seed: rng.random() }
+    }
+}
+
+/// Whether a request belongs to those that are measured on and never trained on. Decided by what a
+/// model sees of it, so that a held-out context is new to the model in every case.
+pub fn is_held_out(vocabulary: &Vocabulary, request: &WordingRequest) -> bool {
+    let mut hash = Sha256::new();
+    for token in vocabulary.request(request) {
+        hash.update(token.to_le_bytes());
+    }
+    hash.finalize().first().is_some_and(|byte| byte % HELD_OUT_OF == 0)
+}
+
+fn space(rng: &mut ChaCha8Rng) -> Space {
+    if rng.random_bool(0.55) {
+        let rows = [2, 3, 3, 3, 3, 4, 4][rng.random_range(0..7)];
+        let cols = if rng.random_bool(0.8) {
+            rng.random_range(12..=20)
+        } else {
+            rng.random_range(10..=28)
+        };
+        Space::Sign { rows, cols }
+    } else if rng.random_bool(0.85) {
+        Space::Vehicle { max_chars: rng.random_range(60..=160) }
+    } else {
+        Space::Vehicle { max_chars: rng.random_range(160..=260) }
+    }
+}
+
+fn text(rng: &mut ChaCha8Rng, slot: Slot, language: Language, space: Space) -> String {
+    let text = match slot {
+        Slot::Closed | Slot::Via0 | Slot::Via1 => name(rng, 5, 22),
+        Slot::Dest => name(rng, 4, 16),
+        Slot::Delay => format!("{} min", rng.random_range(2..60)),
+        Slot::Saving => format!("{} min", rng.random_range(2..25)),
+        Slot::Turn => {
+            let turns = match language {
+                Language::En => ["left", "right", "straight on"],
+                Language::It => ["a sinistra", "a destra", "diritto"],
+            };
+            turns[rng.random_range(0..turns.len())].to_owned()
+        }
+    };
+    match space {
+        Space::Sign { cols, .. } => {
+            // What does not fit a sign's row is hardly ever offered.
+            let cut = if rng.random_bool(0.95) { usize::from(cols) } else { usize::MAX };
+            text.to_uppercase().chars().take(cut).collect::<String>().trim_end().to_owned()
+        }
+        Space::Vehicle { .. } => text,
+    }
+}
+
+/// A made-up name of some length.
+fn name(rng: &mut ChaCha8Rng, shortest: usize, longest: usize) -> String {
+    let length = rng.random_range(shortest..=longest);
+    let mut name = String::new();
+    while name.len() < length {
+        let consonant = b"bcdfglmnprstvz"[rng.random_range(0..14)];
+        let vowel = b"aeiou"[rng.random_range(0..5)];
+        name.push(char::from(consonant));
+        name.push(char::from(vowel));
+    }
+    name.truncate(length);
+    let first = name.remove(0).to_ascii_uppercase();
+    name.insert(0, first);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::constraint::Constraint;
+    use crate::model::fixture;
+
+    #[test]
+    fn most_requests_can_be_satisfied_and_one_in_sixteen_is_held_out() {
+        let (vocabulary, grammar) = fixture::corpus();
+        let mut contexts = Contexts::new(grammar.languages(), 1);
+        let (mut satisfiable, mut held_out) = (0, 0);
+        for _ in 0..2000 {
+            let request = contexts.draw();
+            satisfiable += usize::from(Constraint::new(&grammar, &request).is_ok());
+            held_out += usize::from(is_held_out(&vocabulary, &request));
+        }
+        assert!(satisfiable > 1500, "{satisfiable}");
+        assert!((80..180).contains(&held_out), "{held_out}");
+    }
+
+    #[test]
+    fn holding_out_does_not_depend_on_what_a_model_cannot_see() {
+        let (vocabulary, grammar) = fixture::corpus();
+        let mut contexts = Contexts::new(grammar.languages(), 2);
+        for _ in 0..200 {
+            let request = contexts.draw();
+            let mut other = request.clone();
+            other.seed = !other.seed;
+            for fact in &mut other.slots {
+                fact.text = "Z".repeat(fact.text.chars().count());
+            }
+            assert_eq!(is_held_out(&vocabulary, &request), is_held_out(&vocabulary, &other));
+        }
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_requests() {
+        let draw = |seed| {
+            let mut contexts = Contexts::new(Language::ALL.to_vec(), seed);
+            (0..20).map(|_| contexts.draw()).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(3), draw(3));
+        assert_ne!(draw(3), draw(4));
+    }
+}

@@ -1,0 +1,43 @@
+//! What the tests of the model share.
+
+use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, WordingRequest};
+
+use super::corpus::Corpus;
+use super::grammar::Grammar;
+use super::vocabulary::Vocabulary;
+use super::weights::{Architecture, Weights};
+
+pub fn corpora() -> Vec<Corpus> {
+    [include_str!("../../models/corpus/en.yaml"), include_str!("../../models/corpus/it.yaml")]
+        .map(|yaml| Corpus::parse(yaml).unwrap())
+        .into()
+}
+
+pub fn corpus() -> (Vocabulary, Grammar) {
+    Grammar::learn(&corpora()).unwrap()
+}
+
+/// The smallest architecture that has every part.
+pub fn tiny(vocabulary: usize) -> Architecture {
+    Architecture { width: 32, layers: 2, heads: 2, hidden: 32, context: 128, vocabulary }
+}
+
+/// Untrained weights, large enough that every part shows in the logits.
+pub fn lively(architecture: Architecture) -> Weights {
+    let mut weights = Weights::random(architecture, 11);
+    for values in weights.values.values_mut() {
+        for (at, value) in values.iter_mut().enumerate() {
+            *value = if *value > 0.9 { 1.0 + 0.1 * (at % 3) as f32 } else { *value * 12.0 };
+        }
+    }
+    weights
+}
+
+/// A request with every fact, none of them a must.
+pub fn request(space: Space) -> WordingRequest {
+    let slots = Slot::ALL
+        .into_iter()
+        .map(|slot| SlotFact { slot, text: "XXXXXXXX".to_owned(), required: false })
+        .collect();
+    WordingRequest { language: Language::En, problem: Problem::Incident, slots, space, seed: 1 }
+}

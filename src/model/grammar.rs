@@ -1,0 +1,419 @@
+//! The phrase material as tokens: every clause that a text may hold, with what it costs in space.
+//!
+//! Knows nothing of a particular request; the constraint narrows it to one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::wording::{Language, Problem, Slot, Space};
+
+use super::corpus::{Corpus, CorpusError, Expansion, Form, Piece, Role};
+use super::vocabulary::{Token, Vocabulary, VocabularyError};
+
+/// A set of slots, one bit each in the order of `Slot::ALL`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SlotSet(u8);
+
+impl SlotSet {
+    /// Sets that there are.
+    pub const COUNT: usize = 1 << Slot::ALL.len();
+
+    #[must_use]
+    pub fn with(self, slot: Slot) -> Self {
+        Self(self.0 | 1 << slot as u8)
+    }
+
+    pub fn has(self, slot: Slot) -> bool {
+        self.0 & (1 << slot as u8) != 0
+    }
+
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub fn is_within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    pub fn is_apart_from(self, other: Self) -> bool {
+        self.0 & other.0 == 0
+    }
+
+    pub fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn slots(self) -> impl Iterator<Item = Slot> {
+        Slot::ALL.into_iter().filter(move |slot| self.has(*slot))
+    }
+
+    pub(super) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    pub(super) fn every() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT).map(|bits| Self(bits as u8))
+    }
+}
+
+/// One row of a clause: what its words take, and the slots that come on top.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Row {
+    /// Characters of words, marks and the spaces between all parts, slots included.
+    fixed: u16,
+    slots: SlotSet,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clause {
+    tokens: Box<[Token]>,
+    slots: SlotSet,
+    rows: Box<[Row]>,
+    share: f32,
+}
+
+impl Clause {
+    fn new(expansion: &Expansion, vocabulary: &Vocabulary) -> Option<Self> {
+        let tokens: Option<Box<[Token]>> =
+            expansion.pieces.iter().map(|piece| vocabulary.token(piece)).collect();
+        let mut slots = SlotSet::default();
+        let mut rows = Vec::new();
+        for pieces in expansion.pieces.split(|piece| *piece == Piece::RowBreak) {
+            let mut row = Row { fixed: 0, slots: SlotSet::default() };
+            let mut parts = 0_u16;
+            for piece in pieces {
+                match piece {
+                    Piece::Word(word) => row.fixed += word.chars().count() as u16,
+                    Piece::Slot(slot) => row.slots = row.slots.with(*slot),
+                    Piece::Mark(_) | Piece::RowBreak => row.fixed += 1,
+                }
+                parts += u16::from(!matches!(piece, Piece::Mark(_)));
+            }
+            row.fixed += parts.saturating_sub(1);
+            slots = slots.union(row.slots);
+            rows.push(row);
+        }
+        Some(Self { tokens: tokens?, slots, rows: rows.into(), share: expansion.share })
+    }
+
+    pub fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    pub fn slots(&self) -> SlotSet {
+        self.slots
+    }
+
+    /// How often its author would choose it: 1 for each pattern that it is the only form of.
+    pub fn share(&self) -> f32 {
+        self.share
+    }
+
+    /// What it takes of a space when the facts have these lengths: rows of a sign, characters of a
+    /// vehicle text. `None` when a row is too long for any of the sign's.
+    pub(super) fn cost(&self, space: Space, lengths: &[u16; Slot::ALL.len()]) -> Option<u16> {
+        let width = |row: &Row| {
+            row.slots
+                .slots()
+                .fold(row.fixed, |sum, slot| sum.saturating_add(lengths[slot as usize]))
+        };
+        match space {
+            Space::Sign { cols, .. } => self
+                .rows
+                .iter()
+                .all(|row| width(row) <= u16::from(cols))
+                .then_some(self.rows.len() as u16),
+            Space::Vehicle { .. } => Some(self.rows.iter().map(width).fold(0, u16::saturating_add)),
+        }
+    }
+}
+
+/// The clauses of one language and form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phrasebook {
+    problem: BTreeMap<Problem, Vec<Clause>>,
+    delay: Vec<Clause>,
+    other_route: Vec<Clause>,
+    turn: Vec<Clause>,
+    via: Vec<Clause>,
+    saving: Vec<Clause>,
+}
+
+impl Phrasebook {
+    /// Empty for a problem without words; the grammar has none such.
+    pub fn problem(&self, problem: Problem) -> &[Clause] {
+        self.problem.get(&problem).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn delay(&self) -> &[Clause] {
+        &self.delay
+    }
+
+    pub fn other_route(&self) -> &[Clause] {
+        &self.other_route
+    }
+
+    pub fn turn(&self) -> &[Clause] {
+        &self.turn
+    }
+
+    pub fn via(&self) -> &[Clause] {
+        &self.via
+    }
+
+    pub fn saving(&self) -> &[Clause] {
+        &self.saving
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Clause> {
+        self.problem
+            .values()
+            .chain([&self.delay, &self.other_route, &self.turn, &self.via, &self.saving])
+            .flatten()
+    }
+
+    /// Tokens of the longest text, marks between clauses and the end included.
+    fn longest(&self) -> usize {
+        let most = |clauses: &mut dyn Iterator<Item = &Clause>| {
+            clauses.map(|clause| clause.tokens.len() + 1).max().unwrap_or(0)
+        };
+        most(&mut self.problem.values().flatten())
+            + most(&mut self.delay.iter())
+            + most(&mut self.other_route.iter().chain(&self.turn).chain(&self.via))
+            + most(&mut self.saving.iter())
+    }
+}
+
+/// All phrasebooks that a model writes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grammar {
+    books: BTreeMap<(Language, Form), Phrasebook>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GrammarError {
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    #[error(transparent)]
+    Vocabulary(#[from] VocabularyError),
+    #[error("{language} {form}: the vocabulary lacks a word of `{clause}`")]
+    UnknownWord { language: &'static str, form: &'static str, clause: String },
+    #[error(
+        "{language} {form}: `{clause}` is both {first} and {second}: a reader cannot tell which"
+    )]
+    Ambiguous {
+        language: &'static str,
+        form: &'static str,
+        clause: String,
+        first: &'static str,
+        second: &'static str,
+    },
+    #[error("{language} {form}: nothing says the problem `{problem}`")]
+    Wordless { language: &'static str, form: &'static str, problem: &'static str },
+}
+
+impl Grammar {
+    /// The vocabulary that covers a corpus, and the corpus as clauses.
+    pub fn learn(corpora: &[Corpus]) -> Result<(Vocabulary, Self), GrammarError> {
+        let mut words = BTreeSet::new();
+        for corpus in corpora {
+            for form in Form::ALL {
+                for (_, role, place, patterns) in lists(corpus, form) {
+                    for expansion in corpus.expand(form, role, &place, patterns)? {
+                        words.extend(expansion.pieces.into_iter().filter_map(|piece| {
+                            if let Piece::Word(word) = piece { Some(word) } else { None }
+                        }));
+                    }
+                }
+            }
+        }
+        let vocabulary = Vocabulary::of_words(&words)?;
+        let grammar = Self::new(corpora, &vocabulary)?;
+        Ok((vocabulary, grammar))
+    }
+
+    /// The corpus as clauses in the tokens of a given vocabulary.
+    pub fn new(corpora: &[Corpus], vocabulary: &Vocabulary) -> Result<Self, GrammarError> {
+        let mut books = BTreeMap::new();
+        for corpus in corpora {
+            for form in Form::ALL {
+                books.insert((corpus.language, form), book(corpus, form, vocabulary)?);
+            }
+        }
+        Ok(Self { books })
+    }
+
+    /// `None` for a language that the corpus lacks.
+    pub fn book(&self, language: Language, space: Space) -> Option<&Phrasebook> {
+        let form = match space {
+            Space::Sign { .. } => Form::Sign,
+            Space::Vehicle { .. } => Form::Vehicle,
+        };
+        self.books.get(&(language, form))
+    }
+
+    pub fn books(&self) -> impl Iterator<Item = ((Language, Form), &Phrasebook)> {
+        self.books.iter().map(|(key, book)| (*key, book))
+    }
+
+    pub fn languages(&self) -> Vec<Language> {
+        let languages: BTreeSet<Language> =
+            self.books.keys().map(|(language, _)| *language).collect();
+        languages.into_iter().collect()
+    }
+
+    /// Tokens of the longest text that can be written.
+    pub fn longest(&self) -> usize {
+        self.books.values().map(Phrasebook::longest).max().unwrap_or(0)
+    }
+}
+
+type List<'c> = (Option<Problem>, Role, String, &'c [String]);
+
+/// The lists of one form in a fixed order, with their roles and their places in the file.
+fn lists(corpus: &Corpus, form: Form) -> Vec<List<'_>> {
+    let phrases = corpus.phrases(form);
+    let problems = phrases.problem.iter().map(|(problem, patterns)| {
+        let place = format!("problem.{}", problem.word());
+        (Some(*problem), Role::Problem, place, patterns.as_slice())
+    });
+    let advice = &phrases.advice;
+    problems
+        .chain([
+            (None, Role::Delay, "delay".to_owned(), phrases.delay.as_slice()),
+            (None, Role::OtherRoute, "advice.other_route".to_owned(), &advice.other_route),
+            (None, Role::Turn, "advice.turn".to_owned(), &advice.turn),
+            (None, Role::Via, "advice.via".to_owned(), &advice.via),
+            (None, Role::Saving, "saving".to_owned(), &phrases.saving),
+        ])
+        .collect()
+}
+
+fn book(corpus: &Corpus, form: Form, vocabulary: &Vocabulary) -> Result<Phrasebook, GrammarError> {
+    let (language, form_word) = (corpus.language.code(), form.word());
+    let mut book = Phrasebook {
+        problem: BTreeMap::new(),
+        delay: Vec::new(),
+        other_route: Vec::new(),
+        turn: Vec::new(),
+        via: Vec::new(),
+        saving: Vec::new(),
+    };
+    // What a text says must be readable from it alone: no clause stands in two lists.
+    let mut seen: BTreeMap<Box<[Token]>, &'static str> = BTreeMap::new();
+    for (problem, role, place, patterns) in lists(corpus, form) {
+        let name = problem.map_or_else(|| role_word(role), Problem::word);
+        let mut clauses: Vec<Clause> = Vec::new();
+        for expansion in corpus.expand(form, role, &place, patterns)? {
+            let shown = || super::corpus::text(&expansion.pieces);
+            let clause = Clause::new(&expansion, vocabulary).ok_or_else(|| {
+                GrammarError::UnknownWord { language, form: form_word, clause: shown() }
+            })?;
+            if let Some(first) =
+                seen.insert(clause.tokens.clone(), name).filter(|first| *first != name)
+            {
+                return Err(GrammarError::Ambiguous {
+                    language,
+                    form: form_word,
+                    clause: shown(),
+                    first,
+                    second: name,
+                });
+            }
+            clauses.push(clause);
+        }
+        // Two patterns may expand to the same words: one clause, with the share of both.
+        clauses.sort_by(|a, b| a.tokens.cmp(&b.tokens));
+        clauses.dedup_by(|later, kept| {
+            let same = later.tokens == kept.tokens;
+            if same {
+                kept.share += later.share;
+            }
+            same
+        });
+        match (problem, role) {
+            (Some(problem), _) => {
+                book.problem.insert(problem, clauses);
+            }
+            (_, Role::Delay) => book.delay = clauses,
+            (_, Role::OtherRoute) => book.other_route = clauses,
+            (_, Role::Turn) => book.turn = clauses,
+            (_, Role::Via) => book.via = clauses,
+            (_, Role::Saving | Role::Problem) => book.saving = clauses,
+        }
+    }
+    if let Some(problem) = Problem::ALL.into_iter().find(|p| book.problem(*p).is_empty()) {
+        return Err(GrammarError::Wordless { language, form: form_word, problem: problem.word() });
+    }
+    Ok(book)
+}
+
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Problem => "a problem",
+        Role::Delay => "a delay",
+        Role::OtherRoute => "advice (other_route)",
+        Role::Turn => "advice (turn)",
+        Role::Via => "advice (via)",
+        Role::Saving => "a saving",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+
+    #[test]
+    fn costs_count_words_spaces_marks_and_facts() {
+        let (vocabulary, _) = fixture::corpus();
+        let clause = |text: &str| {
+            let pieces = super::super::corpus::pieces(text).unwrap();
+            Clause::new(&Expansion { pieces, share: 1.0 }, &vocabulary).unwrap()
+        };
+        let mut lengths = [0; 7];
+        lengths[Slot::Via0 as usize] = 10;
+        let sign = |cols| Space::Sign { rows: 3, cols };
+        assert_eq!(clause("use <VIA_0>").cost(sign(14), &lengths), Some(1));
+        assert_eq!(clause("use <VIA_0>").cost(sign(13), &lengths), None);
+        assert_eq!(clause("use / <VIA_0>").cost(sign(10), &lengths), Some(2));
+        let vehicle = Space::Vehicle { max_chars: 99 };
+        assert_eq!(clause("use <VIA_0>.").cost(vehicle, &lengths), Some(15));
+    }
+
+    #[test]
+    fn a_clause_means_one_thing() {
+        let mut corpus = fixture::corpora().remove(0);
+        let twin = corpus.sign.advice.other_route[0].clone();
+        corpus.sign.problem.insert(Problem::Queue, vec![twin]);
+        assert!(matches!(Grammar::learn(&[corpus]), Err(GrammarError::Ambiguous { .. })));
+    }
+
+    #[test]
+    fn every_problem_has_words() {
+        let mut corpus = fixture::corpora().remove(0);
+        corpus.vehicle.problem.remove(&Problem::Incident);
+        assert!(matches!(Grammar::learn(&[corpus]), Err(GrammarError::Wordless { .. })));
+    }
+
+    #[test]
+    fn same_words_from_two_patterns_are_one_clause() {
+        let mut corpus = fixture::corpora().remove(0);
+        corpus.sign.saving = vec!["saves <SAVING>".to_owned(), "saves [about] <SAVING>".to_owned()];
+        let (_, grammar) = Grammar::learn(&[corpus.clone()]).unwrap();
+        let space = Space::Sign { rows: 3, cols: 18 };
+        let shares: Vec<f32> = grammar
+            .book(corpus.language, space)
+            .unwrap()
+            .saving()
+            .iter()
+            .map(Clause::share)
+            .collect();
+        assert_eq!(shares.len(), 2);
+        assert!((shares.iter().sum::<f32>() - 2.0).abs() < 1e-6);
+    }
+}

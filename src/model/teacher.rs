@@ -1,0 +1,193 @@
+//! The rule that composes the texts a model learns from: which facts to say, in which of the
+//! author's words.
+//!
+//! It weighs what a driver gains from each fact against the attention that the space allows, then
+//! picks phrases at random by their authors' shares. Uses the constraint, so every text is valid.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::domain::wording::{Problem, Slot, Space, WordingRequest};
+use crate::ports::WriterError;
+
+use super::constraint::{ADVICE, Constraint, DELAY, Fitting, KINDS, PROBLEM, SAVING, cheapest};
+use super::grammar::{Grammar, SlotSet};
+use super::vocabulary::{NEXT, Token};
+
+/// Facts beyond the problem that a driver takes in: while passing a sign, and from a text that can
+/// be read twice.
+const SIGN_FACTS: u32 = 3;
+const VEHICLE_FACTS: u32 = 5;
+/// What a fact too many costs; more than most facts are worth.
+const TOO_MANY: f32 = 1.6;
+/// Spread of the chance that makes near-equal choices vary.
+const SPREAD: f32 = 0.25;
+
+/// One text for the request, tokens without the end mark.
+pub fn compose(
+    grammar: &Grammar,
+    request: &WordingRequest,
+    rng: &mut ChaCha8Rng,
+) -> Result<Vec<Token>, WriterError> {
+    let mut constraint = Constraint::new(grammar, request)?;
+    let plan = plan(&constraint, request, rng);
+    let mut text = Vec::new();
+    loop {
+        let kind = constraint.open().first().map_or(PROBLEM, |fitting| fitting.kind);
+        // The first kind from here on that the plan says.
+        let Some((kind, part)) =
+            (kind..KINDS).find_map(|kind| plan[kind].as_ref().map(|part| (kind, *part)))
+        else {
+            return Ok(text);
+        };
+        let later: u16 = plan[kind + 1..].iter().flatten().map(|part| part.1).sum();
+        let room = constraint.limit().saturating_sub(constraint.spent()).saturating_sub(later);
+        let choices: Vec<Fitting<'_>> = constraint
+            .open()
+            .iter()
+            .filter(|f| f.kind == kind && f.clause.slots() == part.0 && f.cost <= room)
+            .copied()
+            .collect();
+        let Some(chosen) = by_share(&choices, rng) else {
+            return Err(WriterError::Failed("the teacher's plan has no words".to_owned()));
+        };
+        if !text.is_empty() {
+            text.push(NEXT);
+        }
+        text.extend_from_slice(chosen.clause.tokens());
+        let goes_on = plan[kind + 1..].iter().any(Option::is_some);
+        let taken = chosen.clause.tokens().iter().all(|token| constraint.push(*token))
+            && (!goes_on || constraint.push(NEXT));
+        if !taken {
+            return Err(WriterError::Failed("the teacher broke the constraint".to_owned()));
+        }
+        if !goes_on {
+            return Ok(text);
+        }
+    }
+}
+
+/// What each kind of clause says, with the least that it takes; `None` where it is left out.
+type Plan = [Option<(SlotSet, u16)>; KINDS];
+
+/// The best plan by worth, with some chance. There is one: the constraint has a text.
+fn plan(constraint: &Constraint<'_>, request: &WordingRequest, rng: &mut ChaCha8Rng) -> Plan {
+    let options: [Vec<Option<(SlotSet, u16)>>; KINDS] = std::array::from_fn(|kind| {
+        let mut options: Vec<_> =
+            cheapest(constraint.fitting(kind)).into_iter().map(Some).collect();
+        if matches!(kind, DELAY | SAVING) {
+            options.push(None);
+        }
+        options
+    });
+    let mut best = ([None; KINDS], f32::NEG_INFINITY);
+    for problem in &options[PROBLEM] {
+        for delay in &options[DELAY] {
+            for advice in &options[ADVICE] {
+                for saving in &options[SAVING] {
+                    let plan = [*problem, *delay, *advice, *saving];
+                    let cost: u32 = plan.iter().flatten().map(|part| u32::from(part.1)).sum();
+                    let said = plan.iter().flatten().fold(SlotSet::default(), |s, p| s.union(p.0));
+                    if cost > u32::from(constraint.limit())
+                        || !constraint.required().is_within(said)
+                    {
+                        continue;
+                    }
+                    let worth = worth(said, request) + SPREAD * gumbel(rng);
+                    if worth > best.1 {
+                        best = (plan, worth);
+                    }
+                }
+            }
+        }
+    }
+    best.0
+}
+
+/// What saying these facts is worth to a driver.
+fn worth(said: SlotSet, request: &WordingRequest) -> f32 {
+    let facts = match request.space {
+        Space::Sign { .. } => SIGN_FACTS,
+        Space::Vehicle { .. } => VEHICLE_FACTS,
+    };
+    let each: f32 = said
+        .slots()
+        .map(|slot| match slot {
+            Slot::Via0 => 4.0,
+            // A turn says what a road's name says, to who knows no names; with a name it adds less.
+            Slot::Turn if said.has(Slot::Via0) => 0.9,
+            Slot::Closed | Slot::Turn => 2.0,
+            Slot::Via1 => 1.1,
+            Slot::Dest => 1.2,
+            // On a closed road nobody waits.
+            Slot::Delay if request.problem == Problem::RoadClosed => 0.3,
+            Slot::Delay => 1.4,
+            // Two times in one text are easily mixed up.
+            Slot::Saving if said.has(Slot::Delay) => 0.4,
+            Slot::Saving => 1.0,
+        })
+        .sum();
+    each - TOO_MANY * said.len().saturating_sub(facts) as f32
+}
+
+fn by_share<'g>(choices: &[Fitting<'g>], rng: &mut ChaCha8Rng) -> Option<Fitting<'g>> {
+    let total: f32 = choices.iter().map(|f| f.clause.share()).sum();
+    let mut left = rng.random::<f32>() * total;
+    for fitting in choices {
+        left -= fitting.clause.share();
+        if left < 0.0 {
+            return Some(*fitting);
+        }
+    }
+    choices.last().copied()
+}
+
+/// A draw from the Gumbel distribution: the largest of sums with it falls by softmax.
+fn gumbel(rng: &mut ChaCha8Rng) -> f32 {
+    let uniform = (1.0 - rng.random::<f32>()).max(f32::MIN_POSITIVE);
+    -(-uniform.ln()).max(f32::MIN_POSITIVE).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::model::contexts::Contexts;
+    use crate::model::fixture;
+    use crate::model::vocabulary::END;
+
+    #[test]
+    fn every_text_keeps_the_constraint_and_every_request_with_a_text_gets_one() {
+        let (_, grammar) = fixture::corpus();
+        let mut contexts = Contexts::new(grammar.languages(), 9);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut texts = 0;
+        for _ in 0..1500 {
+            let request = contexts.draw();
+            let Ok(mut constraint) = Constraint::new(&grammar, &request) else {
+                assert!(compose(&grammar, &request, &mut rng).is_err());
+                continue;
+            };
+            let text = compose(&grammar, &request, &mut rng).unwrap();
+            for token in text.iter().chain(&[END]) {
+                assert!(constraint.push(*token), "{request:?}");
+            }
+            assert!(constraint.is_finished());
+            texts += 1;
+        }
+        assert!(texts > 1000);
+    }
+
+    #[test]
+    fn the_way_is_said_before_the_rest() {
+        let (vocabulary, grammar) = fixture::corpus();
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let request = fixture::request(Space::Sign { rows: 3, cols: 18 });
+        for _ in 0..50 {
+            let text = compose(&grammar, &request, &mut rng).unwrap();
+            let text = vocabulary.draft(&text, request.space).rows.join(" / ");
+            assert!(text.contains("<VIA_0>"), "{text}");
+        }
+    }
+}
