@@ -1,0 +1,485 @@
+//! The pipeline file as it is written: its groups of keys, their types and their defaults.
+//!
+//! The doc comments become the descriptions in `schemas/pipeline.schema.json`. Says nothing of how
+//! the keys fit together: that is `check`'s affair.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::read::{
+    Address, At, Interval, List, Literal, Named, Needed, OneOrMany, PathText, Read, group, word,
+    words,
+};
+use super::report::Findings;
+use super::tree::{Content, Node};
+
+/// What an absent key means, in the words of the file.
+pub(super) mod default {
+    pub const QOS: u8 = 1;
+    pub const LATENESS: &str = "10s";
+    pub const IDLE_AFTER: &str = "90s";
+    pub const MAX_FUTURE: &str = "5m";
+    pub const ACCEPT_FOR: &str = "0s";
+    pub const ENTER_AFTER: u32 = 2;
+    pub const LEAVE_AFTER: u32 = 3;
+    pub const MIN_SAVING: &str = "60s";
+    pub const DWELL: &str = "5m";
+    pub const EXPIRY: &str = "5m";
+    pub const DIVERSION_CAP: f64 = 0.3;
+    pub const REACH_M: f64 = 2000.0;
+    pub const DEADLINE: &str = "250ms";
+    pub const KEEP_ALIVE: &str = "30s";
+    pub const PORT: u32 = 1883;
+    pub const PORT_TLS: u32 = 8883;
+    pub const RETAIN: bool = true;
+    pub const MAX_CHARS: u32 = 160;
+    pub const STATUS_TOPIC: &str = "wayside/v1/{site}/status";
+}
+
+group! {
+    /// A Wayside pipeline: which sensor messages come in, what is computed from them, and where
+    /// the directions go. Paths are relative to the pipeline file; `${VARIABLES}` are replaced in
+    /// paths and in the broker's address, nowhere else. Durations are written `250ms`, `10s`, `5m`, `1h`.
+    Pipeline {
+        /// The format of this file: 1.
+        version: Needed<FormatVersion>,
+        /// The pipeline's name, in logs and in every direction's `why`.
+        name: Needed<String>,
+        /// What stands for `{site}` in topics. Default: the pipeline's name.
+        site: Option<At<String>>,
+        /// Folder of the road network: network.geojson(.gz), connections.csv, sensors.csv, signs.csv,
+        /// and where there are any names.csv and places.csv.
+        network: Needed<PathText>,
+        /// The MQTT broker. Not needed for a replay; the command line may name another one.
+        broker: Option<At<Broker>>,
+        /// Where messages come from, by a name of your own (small letters, digits, `_`): the name
+        /// is the table that a window's SQL reads.
+        sources: Needed<Named<Source>>,
+        /// What is computed over each stretch of time, by a name of your own.
+        windows: Option<At<Named<Window>>>,
+        /// How windows become congestion levels. Without it only closures are spoken of.
+        congestion: Option<At<Congestion>>,
+        /// When drivers are told something, and when not. Without it nothing is said.
+        directions: Option<At<Directions>>,
+        /// Who words the directions.
+        writer: Option<At<Writer>>,
+        /// Where directions and windows go.
+        outputs: Option<At<Outputs>>,
+        /// Topic for birth, health and last will; `{site}` may stand in it.
+        #[schemars(extend("default" = default::STATUS_TOPIC))]
+        status_topic: Option<At<String>>,
+    }
+}
+
+group! {
+    /// How to reach the MQTT broker.
+    Broker {
+        /// Host name or address, without `mqtt://` and without a port.
+        host: Needed<Address>,
+        /// Default: 1883, with `tls` 8883.
+        #[schemars(range(min = 1, max = 65535))]
+        port: Option<At<u32>>,
+        /// Version of MQTT: "5" (default) or "3.1.1", which has no message expiry.
+        version: Option<At<MqttVersion>>,
+        /// Must be this unit's own: a second client with the same id throws the first one out.
+        /// Default: `wayside-` and the site.
+        client_id: Option<At<String>>,
+        /// The broker declares the unit dead after one and a half times this without a sign of life.
+        #[schemars(extend("default" = default::KEEP_ALIVE))]
+        keep_alive: Option<At<Interval>>,
+        /// Encrypt the connection and check the broker's certificate.
+        tls: Option<At<Tls>>,
+        /// Where the user name is read from at start.
+        user: Option<At<SecretRef>>,
+        /// Where the password is read from at start.
+        password: Option<At<SecretRef>>,
+    }
+}
+
+group! {
+    /// Certificates, as PEM files.
+    Tls {
+        /// The authorities that may have signed the broker's certificate.
+        ca: Needed<PathText>,
+        /// This unit's own certificate; goes with `key`.
+        cert: Option<At<PathText>>,
+        /// The key of this unit's certificate.
+        key: Option<At<PathText>>,
+    }
+}
+
+group! {
+    /// Where a secret is read from, at start: exactly one of the two. Never the secret itself.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+    SecretPlace {
+        /// Name of an environment variable.
+        env: Option<At<String>>,
+        /// Path of a file that holds nothing else (a line break at the end is left out).
+        file: Option<At<PathText>>,
+    }
+}
+
+/// A `SecretPlace`; a secret written in clear is struck out of every report.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SecretRef(pub SecretPlace);
+
+impl Read for SecretRef {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        if let Content::Scalar(_) = &node.content {
+            let key = findings.text().get(node.head.clone()).unwrap_or("password").to_owned();
+            findings.strike_out(&node.span);
+            findings
+                .error(&node.span, format!("`{key}` stands here in clear"))
+                .label("not in a file that is copied and shown")
+                .help(format!(
+                    "name where it is kept: `{key}: {{ env: WAYSIDE_{upper} }}` or `{key}: {{ file: /etc/wayside/{key} }}`",
+                    upper = key.to_uppercase()
+                ));
+            return None;
+        }
+        SecretPlace::read(node, findings).map(Self)
+    }
+}
+
+impl JsonSchema for SecretRef {
+    fn inline_schema() -> bool {
+        SecretPlace::inline_schema()
+    }
+    fn schema_name() -> Cow<'static, str> {
+        SecretPlace::schema_name()
+    }
+    fn schema_id() -> Cow<'static, str> {
+        SecretPlace::schema_id()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        SecretPlace::json_schema(generator)
+    }
+}
+
+/// The one format version there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FormatVersion;
+
+impl Read for FormatVersion {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        if let Content::Scalar(scalar) = &node.content
+            && scalar.text == "1"
+        {
+            return Some(Self);
+        }
+        findings
+            .error(&node.span, format!("unknown version of the file format: {}", node.what()))
+            .label("did you mean `1`?")
+            .help("this program reads version 1");
+        None
+    }
+}
+
+impl JsonSchema for FormatVersion {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "FormatVersion".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "const": 1 })
+    }
+}
+
+/// `5` may stand without quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MqttVersion {
+    V5,
+    V311,
+}
+
+impl Read for MqttVersion {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        match word(node, &["5", "3.1.1"], findings)? {
+            "5" => Some(Self::V5),
+            _ => Some(Self::V311),
+        }
+    }
+}
+
+impl JsonSchema for MqttVersion {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "MqttVersion".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": ["5", "3.1.1", 5] })
+    }
+}
+
+group! {
+    /// One kind of message.
+    Source {
+        /// The MQTT subscription.
+        mqtt: Needed<Subscription>,
+        /// How a payload becomes a row: the name of a file in schemas/ (`loop` is schemas/loop.yaml),
+        /// or a path with a `/`.
+        schema: Needed<PathText>,
+        /// Members of the payload that must have these values for this source to claim a message.
+        /// Several sources may share a topic; what no source claims is a dead letter.
+        r#where: Option<At<Named<Literal>>>,
+        /// Needed for readings; closures act at once and have none.
+        event_time: Option<At<EventTime>>,
+        /// Columns that make a row unique. Repeats within the open windows are counted and dropped.
+        /// Default: no row counts as a repeat.
+        unique: Option<At<List<String>>>,
+    }
+}
+
+group! {
+    /// An MQTT subscription.
+    Subscription {
+        /// Topic filter: `+` stands for one level, `#` at the end for all that follow; `{site}` is replaced.
+        topic: Needed<String>,
+        /// Quality of service: 0 (at most once) or 1 (at least once).
+        #[schemars(range(max = 1), extend("default" = default::QOS))]
+        qos: Option<At<u32>>,
+    }
+}
+
+group! {
+    /// When a reading belongs, and how long to wait for stragglers.
+    EventTime {
+        /// The column (of type time) that holds the event time.
+        field: Needed<String>,
+        /// How far behind the newest reading one may come and still be in time.
+        #[schemars(extend("default" = default::LATENESS))]
+        lateness: Option<At<Interval>>,
+        /// A sensor that is silent for this long no longer holds the windows open.
+        #[schemars(extend("default" = default::IDLE_AFTER))]
+        idle_after: Option<At<Interval>>,
+        /// Readings further ahead of their receipt than this are dead letters: a wrong clock.
+        #[schemars(extend("default" = default::MAX_FUTURE))]
+        max_future: Option<At<Interval>>,
+        /// The column whose values have a watermark each. Default: `sensor_id` where there is one,
+        /// else one watermark for all.
+        group: Option<At<String>>,
+        /// What the event time is of an interval's reading. Default: `interval_end`.
+        ts_is: Option<At<TsIs>>,
+    }
+}
+
+words! {
+    /// What the event time is of a reading over an interval.
+    TsIs {
+        /// The end of the interval, exclusive: a reading of 07:20:00 belongs to the minute before.
+        IntervalEnd = "interval_end",
+        /// The moment itself (or the interval's start): a reading of 07:20:00 belongs to the
+        /// minute that begins then.
+        Instant = "instant",
+    }
+}
+
+group! {
+    /// One computation, repeated over event time. Windows are aligned to the full hour (UTC epoch).
+    Window {
+        /// The source it reads.
+        from: Needed<String>,
+        /// How long a window is.
+        size: Needed<Interval>,
+        /// How often a window begins; must divide `size`. Default: `size`, one after the other.
+        every: Option<At<Interval>>,
+        /// What happens to readings that come after their window has closed.
+        late: Option<At<Late>>,
+        /// SELECT over the table named as the source, once for each window. Congestion reads the
+        /// columns `segment`, `speed_kmh`, `vehicles` and `occupancy_pct` of the result.
+        sql: Needed<String>,
+    }
+}
+
+group! {
+    /// Readings that come after their window has closed.
+    Late {
+        /// So long they revise the window; after that they go to the late output.
+        #[schemars(extend("default" = default::ACCEPT_FOR))]
+        accept_for: Option<At<Interval>>,
+    }
+}
+
+group! {
+    /// From windows to congestion levels.
+    Congestion {
+        /// The window or windows to read; where two speak of one segment, the first one listed wins.
+        from: Needed<OneOrMany<String>>,
+        /// Which share of free-flow speed is which level.
+        thresholds: Option<At<Thresholds>>,
+        /// So many consecutive windows must agree before a worse level is believed.
+        #[schemars(range(min = 1, max = 60), extend("default" = default::ENTER_AFTER))]
+        enter_after: Option<At<u32>>,
+        /// So many consecutive windows must agree before a better level is believed.
+        #[schemars(range(min = 1, max = 60), extend("default" = default::LEAVE_AFTER))]
+        leave_after: Option<At<u32>>,
+    }
+}
+
+words! {
+    /// Which share of free-flow speed is which level.
+    Thresholds {
+        /// DATEX II: stationary below 10 %, queuing below 25 %, slow below 75 %, heavy below 90 %.
+        Datex = "datex",
+    }
+}
+
+group! {
+    /// When drivers are told something.
+    Directions {
+        /// A direction must save at least this.
+        #[schemars(extend("default" = default::MIN_SAVING))]
+        min_saving: Option<At<Interval>>,
+        /// How long a direction stays at least, unless its cause ends.
+        #[schemars(extend("default" = default::DWELL))]
+        dwell: Option<At<Interval>>,
+        /// A direction that is not renewed vanishes after this.
+        #[schemars(extend("default" = default::EXPIRY))]
+        expiry: Option<At<Interval>>,
+        /// Largest share of the flow to send one way, above 0, at most 1.
+        #[schemars(extend("default" = default::DIVERSION_CAP, "exclusiveMinimum" = 0, "maximum" = 1))]
+        diversion_cap: Option<At<f64>>,
+        /// Levels at least this bad are a reason by themselves. Default: `queuing`.
+        speak_from: Option<At<LevelWord>>,
+        /// How far upstream of the trouble drivers are told, metres of road.
+        #[schemars(extend("default" = default::REACH_M, "exclusiveMinimum" = 0, "maximum" = 50000))]
+        reach_m: Option<At<f64>>,
+        /// Signs that may be used, by id. Default: all of the network's.
+        signs: Option<At<List<String>>>,
+        /// Road edges that no advised way may use, by id: a residential street, a bus lane.
+        never_via: Option<At<List<String>>>,
+    }
+}
+
+words! {
+    /// A congestion level of DATEX II that is a reason to speak.
+    LevelWord {
+        /// Below 90 % of free-flow speed.
+        Heavy = "heavy",
+        /// Below 75 %.
+        Slow = "slow",
+        /// Below 25 %.
+        Queuing = "queuing",
+        /// Below 10 %.
+        Stationary = "stationary",
+    }
+}
+
+group! {
+    /// Who words the directions.
+    Writer {
+        /// The language model: a folder in models/ by name, or a path with a `/`; `none`
+        /// (default) for templates alone. Templates also answer when the model is late or refused.
+        model: Option<At<PathText>>,
+        /// Languages in order of preference; the first is the site's own. Default: `[en]`.
+        languages: Option<At<List<LanguageWord>>>,
+        /// When the model has written nothing acceptable by then, the template goes out.
+        #[schemars(extend("default" = default::DEADLINE))]
+        deadline: Option<At<Interval>>,
+        /// Where the model runs. Default: `auto`.
+        backend: Option<At<BackendWord>>,
+    }
+}
+
+words! {
+    /// A language (ISO 639-1).
+    LanguageWord {
+        /// English.
+        En = "en",
+        /// Italian.
+        It = "it",
+    }
+}
+
+words! {
+    /// Where the model runs.
+    BackendWord {
+        /// The graphics processor where one passes the self-test, else the CPU.
+        Auto = "auto",
+        /// Always the CPU.
+        Cpu = "cpu",
+        /// The graphics processor, or templates.
+        Wgpu = "wgpu",
+    }
+}
+
+group! {
+    /// Where directions and windows go.
+    Outputs {
+        /// Variable message signs, one topic each.
+        signs: Option<At<SignsOutput>>,
+        /// Vehicles, by map tile.
+        vehicles: Option<At<VehiclesOutput>>,
+        /// Windows and directions, kept as files.
+        archive: Option<At<ArchiveOutput>>,
+    }
+}
+
+group! {
+    /// Directions to signs.
+    SignsOutput {
+        /// The MQTT topic.
+        mqtt: Needed<SignsTopic>,
+    }
+}
+
+group! {
+    /// One topic a sign.
+    SignsTopic {
+        /// `{sign}` stands for the sign's id and must be there; `{site}` is replaced.
+        topic: Needed<String>,
+        /// Quality of service: 0 or 1.
+        #[schemars(range(max = 1), extend("default" = default::QOS))]
+        qos: Option<At<u32>>,
+        /// The broker keeps the newest message for signs that connect later.
+        #[schemars(extend("default" = default::RETAIN))]
+        retain: Option<At<bool>>,
+    }
+}
+
+group! {
+    /// Directions to vehicles.
+    VehiclesOutput {
+        /// The MQTT topic.
+        mqtt: Needed<VehiclesTopic>,
+        /// Longest text for a vehicle.
+        #[schemars(range(min = 40, max = 500), extend("default" = default::MAX_CHARS))]
+        max_chars: Option<At<u32>>,
+    }
+}
+
+group! {
+    /// One topic a direction and tile.
+    VehiclesTopic {
+        /// `{tile}` stands for the quadkey of a map tile (zoom 16), `{part}` tells several
+        /// directions of one tile apart: both must be there; `{site}` is replaced.
+        topic: Needed<String>,
+        /// Quality of service: 0 or 1.
+        #[schemars(range(max = 1), extend("default" = default::QOS))]
+        qos: Option<At<u32>>,
+        /// The broker keeps the newest message for vehicles that connect later.
+        #[schemars(extend("default" = default::RETAIN))]
+        retain: Option<At<bool>>,
+    }
+}
+
+group! {
+    /// Files of windows and directions.
+    ArchiveOutput {
+        /// Parquet files.
+        parquet: Needed<ParquetDir>,
+    }
+}
+
+group! {
+    /// A folder of Parquet files.
+    ParquetDir {
+        /// The folder; made when it is not there.
+        dir: Needed<PathText>,
+    }
+}
