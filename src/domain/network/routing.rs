@@ -58,19 +58,15 @@ pub struct Penalties {
     pub signal_s: f64,
     /// For turning around, where the network lists that move at all.
     pub turn_around_s: f64,
-    /// For every move.
-    pub move_s: f64,
 }
 
 impl Penalties {
     /// Travel times as they are met on the road. 8 s is the mean wait at a fixed-time signal with a
     /// cycle of 60 s and 27 s of red or so, r²/2c plus starting up (uniform arrivals, Webster 1958,
     /// first term); 30 s stands for slowing, giving way and turning in one movement.
-    pub const TYPICAL: Self = Self { signal_s: 8.0, turn_around_s: 30.0, move_s: 0.0 };
+    pub const TYPICAL: Self = Self { signal_s: 8.0, turn_around_s: 30.0 };
     /// A map that knows lengths and speed limits and nothing else.
-    pub const SPEED_LIMITS: Self = Self { signal_s: 0.0, turn_around_s: 0.0, move_s: 0.0 };
-    /// The same, by a driver to whom each junction counts a little.
-    pub const FEW_JUNCTIONS: Self = Self { signal_s: 0.0, turn_around_s: 0.0, move_s: 2.0 };
+    pub const SPEED_LIMITS: Self = Self { signal_s: 0.0, turn_around_s: 0.0 };
 }
 
 /// Finds ways on one network.
@@ -222,9 +218,9 @@ impl<'n> Router<'n> {
     fn move_s(&self, connection: &Connection) -> f64 {
         let signal = self.network.segment(connection.from).to_signal;
         let around = connection.turn == Turn::TurnAround;
-        self.penalties.move_s
-            + if signal { self.penalties.signal_s } else { 0.0 }
-            + if around { self.penalties.turn_around_s } else { 0.0 }
+        let signal_s = if signal { self.penalties.signal_s } else { 0.0 };
+        let turn_around_s = if around { self.penalties.turn_around_s } else { 0.0 };
+        signal_s + turn_around_s
     }
 
     /// Dijkstra. Ties go to the lower segment index, both in the order of settling and in the
