@@ -2,7 +2,13 @@
 //!
 //! Knows nothing of windows or columns; the congestion stage makes these from them.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use super::closure::ClosedSegments;
+use super::network::SegmentId;
 
 /// Traffic status by share of free-flow speed, in the words of DATEX II (`TrafficStatusEnum` /
 /// `TrafficTrendType` use the same five). Ordered from clear to standing.
@@ -51,6 +57,39 @@ pub struct SegmentState {
     pub vehicles: Option<f64>,
     /// Detector occupancy in the newest window, percent of time.
     pub occupancy_pct: Option<f64>,
+}
+
+/// The road operator's event that shuts some lanes of each segment now.
+pub type Incidents = BTreeMap<SegmentId, String>;
+
+/// All that is known of the traffic at one moment: what directions are made from.
+pub struct View<'a> {
+    /// Another number than last time if and only if something below has changed.
+    pub change: u64,
+    /// By segment index.
+    pub states: &'a [SegmentState],
+    pub closed: &'a ClosedSegments,
+    pub incidents: &'a Incidents,
+    /// `window@start` of the window that last spoke for a segment.
+    pub evidence: Box<dyn Fn(SegmentId) -> Option<String> + 'a>,
+}
+
+impl View<'_> {
+    /// The state of a segment; unknown where there is none.
+    pub fn state(&self, id: SegmentId) -> SegmentState {
+        self.states.get(id.0 as usize).copied().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View")
+            .field("change", &self.change)
+            .field("states", &self.states)
+            .field("closed", &self.closed)
+            .field("incidents", &self.incidents)
+            .finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

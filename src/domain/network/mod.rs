@@ -5,6 +5,8 @@
 mod load;
 mod names;
 mod routing;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tile;
 
 use std::collections::HashMap;
@@ -13,7 +15,7 @@ use serde::Serialize;
 
 pub use load::{NetworkError, NetworkFinding};
 pub use names::fold;
-pub use routing::{Costs, Router, Way};
+pub use routing::{Costs, Penalties, Router, Tree, Way};
 pub use tile::quadkey;
 
 /// Index of a segment in its network.

@@ -1,1 +1,0 @@
-//! Levels of congestion per segment with hysteresis, and what is closed.

@@ -1,0 +1,128 @@
+//! What the road operator says: events by id, the newest word of each, and what they close.
+//!
+//! Knows nothing of levels. The end of a closure is its `cleared`: a `planned_end` that has passed
+//! opens nothing, since works run late and an open sign before a shut road is the worse mistake.
+
+use std::collections::BTreeMap;
+
+use crate::domain::closure::{ClosedSegments, Closure, ClosureKind, ClosureState};
+use crate::domain::congestion::Incidents;
+use crate::domain::network::{Network, SegmentId};
+use crate::domain::refusal::{DeadReason, Refusal};
+use crate::domain::time::Timestamp;
+
+/// Ended events are remembered, so that an older message cannot bring them back; no more than this.
+const MAX_ENDED: usize = 1_000;
+
+/// Edges and ids that are quoted in a refusal are cut to this many characters.
+const MAX_QUOTED: usize = 60;
+
+#[derive(Debug, Default)]
+pub(super) struct Closures {
+    events: BTreeMap<String, Event>,
+    closed: ClosedSegments,
+    incidents: Incidents,
+}
+
+/// The newest word on one event.
+#[derive(Debug)]
+struct Event {
+    ts: Timestamp,
+    state: ClosureState,
+    kind: ClosureKind,
+    /// An event that is announced ahead acts from here on.
+    start: Option<Timestamp>,
+    segments: Vec<SegmentId>,
+}
+
+impl Closures {
+    pub(super) fn closed(&self) -> &ClosedSegments {
+        &self.closed
+    }
+
+    pub(super) fn incidents(&self) -> &Incidents {
+        &self.incidents
+    }
+
+    /// Keeps the message if it is the newest on its event. Of two with the same time the one that
+    /// closes wins, in whatever order they come.
+    pub(super) fn take(&mut self, closure: &Closure, network: &Network) -> Result<(), Refusal> {
+        let mut segments: Vec<SegmentId> =
+            closure.edges.iter().filter_map(|edge| network.segment_by_name(edge)).collect();
+        segments.sort_unstable();
+        segments.dedup();
+        let known = self.events.get(&closure.event_id);
+        // To end an event that is known its id is enough.
+        let ends_known = closure.state == ClosureState::Cleared && known.is_some();
+        if segments.is_empty() && !ends_known {
+            return Err(nothing_to_close(closure));
+        }
+        let rank = |ts: Timestamp, state: ClosureState| (ts, state == ClosureState::Active);
+        if known.is_some_and(|e| rank(e.ts, e.state) > rank(closure.ts, closure.state)) {
+            return Ok(());
+        }
+        let event = Event {
+            ts: closure.ts,
+            state: closure.state,
+            kind: closure.kind,
+            start: closure.start,
+            segments,
+        };
+        self.events.insert(closure.event_id.clone(), event);
+        self.forget_oldest_ended();
+        Ok(())
+    }
+
+    /// Works out what is closed at `now`; says whether that has changed.
+    pub(super) fn pass(&mut self, now: Timestamp) -> bool {
+        let mut closed = ClosedSegments::new();
+        let mut incidents = Incidents::new();
+        let acts = |e: &Event| {
+            e.state == ClosureState::Active && e.start.is_none_or(|start| start <= now.max(e.ts))
+        };
+        for (id, event) in self.events.iter().filter(|(_, event)| acts(event)) {
+            let held = match event.kind {
+                ClosureKind::RoadClosed => &mut closed,
+                ClosureKind::LanesClosed => &mut incidents,
+            };
+            for &segment in &event.segments {
+                // Two events on one segment: the first id stands for both until it ends.
+                held.entry(segment).or_insert_with(|| id.clone());
+            }
+        }
+        let changed = closed != self.closed || incidents != self.incidents;
+        self.closed = closed;
+        self.incidents = incidents;
+        changed
+    }
+
+    fn forget_oldest_ended(&mut self) {
+        let ended = |(_, event): &(&String, &Event)| event.state == ClosureState::Cleared;
+        if self.events.iter().filter(ended).count() > MAX_ENDED {
+            let oldest = self.events.iter().filter(ended).min_by_key(|(_, event)| event.ts);
+            if let Some(id) = oldest.map(|(id, _)| id.clone()) {
+                self.events.remove(&id);
+            }
+        }
+    }
+}
+
+fn nothing_to_close(closure: &Closure) -> Refusal {
+    let short = |text: &str| text.chars().take(MAX_QUOTED).collect::<String>();
+    let event = short(&closure.event_id);
+    let (reason, detail) = match closure.edges.first() {
+        None => (
+            DeadReason::MissingField,
+            format!("event `{event}` names no edge: `edges` must hold at least one"),
+        ),
+        Some(edge) => (
+            DeadReason::UnknownSegment,
+            format!(
+                "event `{event}`: the network has none of its {} edges (the first is `{}`)",
+                closure.edges.len(),
+                short(edge)
+            ),
+        ),
+    };
+    Refusal { reason, source: None, detail }
+}

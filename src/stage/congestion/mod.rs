@@ -1,0 +1,366 @@
+//! Levels of congestion per segment with hysteresis, and what is closed.
+//!
+//! Window results and the road operator's events go in; the state of every segment comes out. A
+//! segment of which too little is known, or whose detectors contradict themselves, is *unknown*,
+//! which is never clear. Knows nothing of directions.
+
+mod closures;
+mod columns;
+mod hysteresis;
+mod screen;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::batch::WindowBatch;
+use crate::domain::closure::{ClosedSegments, Closure};
+use crate::domain::congestion::{CongestionLevel, Incidents, SegmentState, View};
+use crate::domain::network::{Network, SegmentId};
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
+use crate::plan;
+
+use closures::Closures;
+use columns::Observation;
+use hysteresis::Hysteresis;
+use screen::Screen;
+
+pub use screen::Fault;
+
+/// A segment is unknown when this many windows in a row said nothing of it.
+const SILENT_AFTER: u32 = 3;
+
+/// Windows arrive behind the clock by lateness and idle time: with no windows at all, a segment is
+/// unknown this much later than `SILENT_AFTER` windows.
+const SILENCE_GRACE: Duration = Duration::from_secs(120);
+
+/// At or below this percentage of time an empty road's detector is covered by nobody who stands: a
+/// vehicle that passes a loop covers it for about half a second.
+const EMPTY_OCCUPANCY_PCT: f64 = 5.0;
+
+/// At or above this percentage with nobody passing, somebody stands on the detector.
+const STANDING_OCCUPANCY_PCT: f64 = 50.0;
+
+/// Result rows that told nothing, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct UnusedRows {
+    /// The segment was null.
+    pub null_segment: u64,
+    /// The network has no such segment.
+    pub unknown_segment: u64,
+    /// A window had a second row for a segment; the first one counted.
+    pub repeated_segment: u64,
+}
+
+/// The congestion stage.
+#[derive(Debug)]
+pub struct Congestion {
+    network: Arc<Network>,
+    /// In order of precedence.
+    feeds: Vec<Feed>,
+    closures: Closures,
+    states: Vec<SegmentState>,
+    /// Per segment the index of the feed that speaks for it.
+    speakers: Vec<Option<usize>>,
+    unused: UnusedRows,
+    now: Option<Timestamp>,
+    change: u64,
+}
+
+/// One window of the pipeline and what it has said of each segment.
+#[derive(Debug)]
+struct Feed {
+    /// Index into `Plan::windows`.
+    window: usize,
+    name: String,
+    size: Duration,
+    every: Duration,
+    tracks: Vec<Track>,
+}
+
+/// The history of one segment in one feed.
+#[derive(Clone, Debug)]
+struct Track {
+    memory: Memory,
+    /// The memory as it was before the newest window, to take a revision of that window.
+    before: Memory,
+    newest: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug)]
+struct Memory {
+    hysteresis: Hysteresis,
+    screen: Screen,
+    observed: SegmentState,
+    fault: Option<Fault>,
+    /// Start and end of the last window that told something.
+    heard: Option<(Timestamp, Timestamp)>,
+}
+
+impl Congestion {
+    /// `windows` are the plan's; a feed that they lack is left out.
+    pub fn new(
+        plan: &plan::Congestion,
+        windows: &[plan::Window],
+        network: Arc<Network>,
+    ) -> Self {
+        let memory = Memory {
+            hysteresis: Hysteresis::new(plan.enter_after, plan.leave_after),
+            screen: Screen::default(),
+            observed: SegmentState::default(),
+            fault: None,
+            heard: None,
+        };
+        let track = Track { memory: memory.clone(), before: memory, newest: None };
+        let count = network.segments.len();
+        let feed = |&window: &usize| {
+            let plan = windows.get(window)?;
+            Some(Feed {
+                window,
+                name: plan.name.clone(),
+                size: plan.size,
+                every: plan.every,
+                tracks: vec![track.clone(); count],
+            })
+        };
+        Self {
+            feeds: plan.windows.iter().filter_map(feed).collect(),
+            closures: Closures::default(),
+            states: vec![SegmentState::default(); count],
+            speakers: vec![None; count],
+            unused: UnusedRows::default(),
+            now: None,
+            change: 0,
+            network,
+        }
+    }
+
+    /// Takes one message of the road operator. An older message about an event than the one that
+    /// holds is accepted and changes nothing.
+    ///
+    /// # Errors
+    /// `UnknownSegment` if none of the edges is in the network, `MissingField` if it names none.
+    /// Where some are known, those are closed: a closed road is not left open for the sake of an
+    /// edge that the map lacks.
+    pub fn closure(&mut self, closure: &Closure) -> Result<(), Refusal> {
+        self.closures.take(closure, &self.network)?;
+        // Its time is the operator's clock, which must not carry other events along with it.
+        self.pass(self.now.unwrap_or(closure.ts));
+        Ok(())
+    }
+
+    /// Takes the result of one window; results of windows that are no feed are ignored. Rows that
+    /// tell nothing are counted (`unused_rows`).
+    ///
+    /// # Errors
+    /// Says which column is missing or cannot be read.
+    pub fn window(&mut self, batch: &WindowBatch) -> Result<(), String> {
+        let Some(index) = self.feeds.iter().position(|f| f.window == batch.window) else {
+            return Ok(());
+        };
+        let rows = columns::read(&batch.rows)
+            .map_err(|what| format!("window `{}`: {what}", self.feeds[index].name))?;
+        let feed = &mut self.feeds[index];
+        let mut seen = BTreeSet::new();
+        for (name, observation) in rows {
+            let Some(name) = name else {
+                self.unused.null_segment += 1;
+                continue;
+            };
+            let Some(id) = self.network.segment_by_name(&name) else {
+                self.unused.unknown_segment += 1;
+                continue;
+            };
+            if !seen.insert(id) {
+                self.unused.repeated_segment += 1;
+                continue;
+            }
+            let limit_kmh = self.network.segment(id).speed_limit_kmh;
+            feed.observe(id, limit_kmh, observation, batch.start, batch.end);
+        }
+        let silent_before = batch.end - feed.every.saturating_mul(SILENT_AFTER);
+        feed.forget(silent_before);
+        self.compose();
+        self.pass(batch.end);
+        Ok(())
+    }
+
+    /// Tells the event time: announced closures begin, and segments of which no window has spoken
+    /// for long become unknown. Cheap; may be called every second.
+    pub fn advance(&mut self, now: Timestamp) {
+        let mut forgotten = false;
+        for feed in &mut self.feeds {
+            let age = feed.every.saturating_mul(SILENT_AFTER).saturating_add(SILENCE_GRACE);
+            forgotten |= feed.forget(now - age);
+        }
+        if forgotten {
+            self.compose();
+        }
+        self.pass(now);
+    }
+
+    /// By segment index.
+    pub fn states(&self) -> &[SegmentState] {
+        &self.states
+    }
+
+    pub fn closed(&self) -> &ClosedSegments {
+        self.closures.closed()
+    }
+
+    pub fn incidents(&self) -> &Incidents {
+        self.closures.incidents()
+    }
+
+    /// `window@start` of the window that the segment's state rests on.
+    pub fn evidence(&self, id: SegmentId) -> Option<String> {
+        let feed = &self.feeds[(*self.speakers.get(id.0 as usize)?)?];
+        let (start, _) = feed.tracks[id.0 as usize].memory.heard?;
+        Some(format!("{}@{start}", feed.name))
+    }
+
+    /// The segments that are unknown because their detectors contradict themselves.
+    pub fn faults(&self) -> impl Iterator<Item = (SegmentId, Fault)> + '_ {
+        self.network.segment_ids().filter_map(|id| {
+            let fault = |f: &Feed| f.tracks[id.0 as usize].memory.fault;
+            self.feeds.iter().find_map(fault).map(|fault| (id, fault))
+        })
+    }
+
+    pub fn unused_rows(&self) -> UnusedRows {
+        self.unused
+    }
+
+    /// What the route stage works on.
+    pub fn view(&self) -> View<'_> {
+        View {
+            change: self.change,
+            states: &self.states,
+            closed: self.closed(),
+            incidents: self.incidents(),
+            evidence: Box::new(|id| self.evidence(id)),
+        }
+    }
+
+    /// Event time never goes back here: a late message does not undo what has begun.
+    fn pass(&mut self, now: Timestamp) {
+        self.now = self.now.max(Some(now));
+        if let Some(now) = self.now
+            && self.closures.pass(now)
+        {
+            self.change += 1;
+        }
+    }
+
+    /// For each segment the first feed that knows its level speaks.
+    fn compose(&mut self) {
+        let mut changed = false;
+        for i in 0..self.states.len() {
+            let state = |f: &Feed| f.tracks[i].memory.state();
+            let speaker = self.feeds.iter().position(|f| state(f).level.is_some());
+            let new = speaker.map(|s| state(&self.feeds[s])).unwrap_or_default();
+            changed |= new != self.states[i] || speaker != self.speakers[i];
+            self.states[i] = new;
+            self.speakers[i] = speaker;
+        }
+        if changed {
+            self.change += 1;
+        }
+    }
+}
+
+impl Feed {
+    fn observe(
+        &mut self,
+        id: SegmentId,
+        limit_kmh: f64,
+        observation: Observation,
+        start: Timestamp,
+        end: Timestamp,
+    ) {
+        let track = &mut self.tracks[id.0 as usize];
+        match track.newest {
+            // A late revision of an old window changes no level that has moved on since.
+            Some(newest) if end < newest => return,
+            Some(newest) if end == newest => track.memory = track.before.clone(),
+            _ => track.before = track.memory.clone(),
+        }
+        track.newest = Some(end);
+        track.memory.observe(limit_kmh, observation, start, end, self.size);
+    }
+
+    /// Makes unknown what was last heard at or before the moment; says whether there was any.
+    fn forget(&mut self, moment: Timestamp) -> bool {
+        let mut forgotten = false;
+        for track in &mut self.tracks {
+            if track.memory.heard.is_some_and(|(_, end)| end <= moment) {
+                track.memory.forget();
+                forgotten = true;
+            }
+        }
+        forgotten
+    }
+}
+
+impl Memory {
+    fn observe(
+        &mut self,
+        limit_kmh: f64,
+        observation: Observation,
+        start: Timestamp,
+        end: Timestamp,
+        size: Duration,
+    ) {
+        let level = level_of(observation, limit_kmh);
+        self.fault = self.screen.check(observation, level, start, end, size);
+        if self.fault.is_some() {
+            self.forget();
+        } else if let Some(level) = level {
+            self.hysteresis.push(level);
+            self.heard = Some((start, end));
+            self.observed = SegmentState {
+                level: None,
+                speed_kmh: observation.speed().or(self.observed.speed_kmh),
+                vehicles: observation.vehicles,
+                occupancy_pct: observation.occupancy_pct,
+            };
+        }
+    }
+
+    /// Unknown until new windows have built up a level again. The screen keeps its suspicions.
+    fn forget(&mut self) {
+        self.hysteresis.clear();
+        self.observed = SegmentState::default();
+        self.heard = None;
+    }
+
+    fn state(&self) -> SegmentState {
+        match self.hysteresis.level() {
+            None => SegmentState::default(),
+            level => SegmentState { level, ..self.observed },
+        }
+    }
+}
+
+/// The level that one window shows, if it shows one.
+///
+/// With a speed, by its share of the free-flow speed (the speed limit, until one is learnt).
+/// Without one, nothing passed, which means one of two opposite things, and only occupancy tells
+/// which: a detector that is alive and covered by nobody sees an empty road, one that is covered
+/// half of the time or more sees a standing queue. In between, or without occupancy, the window
+/// says nothing. (A queue that stands with a gap over the loop looks empty; that is what
+/// `leave_after` is for.)
+fn level_of(observation: Observation, limit_kmh: f64) -> Option<CongestionLevel> {
+    let nobody_passed = observation.vehicles == Some(0.0);
+    match (observation.speed(), observation.occupancy_pct) {
+        (Some(speed), _) => Some(CongestionLevel::from_share(speed / limit_kmh)),
+        (None, Some(pct)) if pct >= STANDING_OCCUPANCY_PCT => Some(CongestionLevel::Stationary),
+        (None, Some(pct)) if nobody_passed && pct <= EMPTY_OCCUPANCY_PCT => {
+            Some(CongestionLevel::FreeFlow)
+        }
+        _ => None,
+    }
+}
