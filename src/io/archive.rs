@@ -1,1 +1,444 @@
 //! Files of a run: windows, directions, dead letters, late readings.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `windows.parquet` | the rows of all windows: `window` (its name), `start`, `end`, `revision`, `segment`, `vehicles`, `speed_kmh`, `occupancy_pct`, and `extra`, a JSON object of the query's other columns |
+//! | `directions.ndjson` | one line a publication: `ts`, `topic`, `payload` |
+//! | `dead.ndjson` | one line a dead letter: `received_at`, `topic`, `reason`, `source`, `detail`, `payload` |
+//! | `late.ndjson` | one line a late reading: `received_at`, `event_time`, `watermark`, `topic`, `payload` |
+//!
+//! Every window has its own result columns; one file for all of them needs the long form. The
+//! payloads of dead and late messages are strings of their bytes (`payload_hex` when they are no
+//! UTF-8). The same run gives the same bytes. Files carry `.part` in their names until `finish`.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, StringArray, TimestampMillisecondArray, UInt32Array,
+    new_null_array,
+};
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, UInt64Type};
+use arrow::record_batch::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use parquet::arrow::ArrowWriter;
+use serde_json::{Map, Value};
+
+use super::{columnar, part, payload};
+use crate::batch::{OCCUPANCY_PCT, SEGMENT, SPEED_KMH, VEHICLES, WindowBatch};
+use crate::domain::refusal::{DeadLetter, LateReading};
+use crate::ports::Publication;
+
+/// The archive cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: the archive cannot be written: {reason}", path.display())]
+pub struct ArchiveError {
+    path: PathBuf,
+    reason: String,
+}
+
+impl ArchiveError {
+    fn new(path: &Path, reason: impl ToString) -> Self {
+        Self { path: path.to_owned(), reason: reason.to_string() }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        "check that the folder may be written to and that the disk has room, or name another folder"
+            .to_owned()
+    }
+}
+
+/// The open files of a run.
+#[derive(Debug)]
+pub struct Archive {
+    windows_file: Place,
+    windows: ArrowWriter<BufWriter<File>>,
+    schema: SchemaRef,
+    directions: Lines,
+    dead: Lines,
+    late: Lines,
+}
+
+impl Archive {
+    /// Makes the folder and opens the files. Files of an earlier run stay until `finish`.
+    pub fn create(folder: &Path) -> Result<Self, ArchiveError> {
+        fs::create_dir_all(folder).map_err(|error| ArchiveError::new(folder, error))?;
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("window", DataType::Utf8, false),
+            Field::new("start", columnar::utc_millis(), false),
+            Field::new("end", columnar::utc_millis(), false),
+            Field::new("revision", DataType::UInt32, false),
+            Field::new(SEGMENT, DataType::Utf8, true),
+            Field::new(VEHICLES, DataType::Float64, true),
+            Field::new(SPEED_KMH, DataType::Float64, true),
+            Field::new(OCCUPANCY_PCT, DataType::Float64, true),
+            Field::new("extra", DataType::Utf8, true),
+        ]));
+        let (windows_file, out) = Place::open(folder, "windows", ".parquet")?;
+        let windows =
+            ArrowWriter::try_new(out, Arc::clone(&schema), Some(columnar::properties()))
+                .map_err(|error| windows_file.failed(error))?;
+        Ok(Self {
+            windows_file,
+            windows,
+            schema,
+            directions: Lines::open(folder, "directions")?,
+            dead: Lines::open(folder, "dead")?,
+            late: Lines::open(folder, "late")?,
+        })
+    }
+
+    /// Adds a closed window's result under the window's name in the pipeline.
+    pub fn window(&mut self, batch: &WindowBatch, name: &str) -> Result<(), ArchiveError> {
+        let rows = self.long_form(batch, name).map_err(|error| self.windows_file.failed(error))?;
+        self.windows.write(&rows).map_err(|error| self.windows_file.failed(error))
+    }
+
+    pub fn publication(&mut self, publication: &Publication) -> Result<(), ArchiveError> {
+        self.directions.push(vec![
+            ("ts", publication.ts.to_string().into()),
+            ("topic", publication.topic.as_str().into()),
+            ("payload", publication.payload.clone()),
+        ])
+    }
+
+    pub fn dead(&mut self, letter: &DeadLetter) -> Result<(), ArchiveError> {
+        let refusal = &letter.refusal;
+        self.dead.push(vec![
+            ("received_at", letter.received_at.to_string().into()),
+            ("topic", letter.topic.as_str().into()),
+            ("reason", refusal.reason.word().into()),
+            ("source", refusal.source.as_deref().into()),
+            ("detail", refusal.detail.as_str().into()),
+            payload::text_member(&letter.payload),
+        ])
+    }
+
+    pub fn late(&mut self, reading: &LateReading) -> Result<(), ArchiveError> {
+        self.late.push(vec![
+            ("received_at", reading.received_at.to_string().into()),
+            ("event_time", reading.event_time.to_string().into()),
+            ("watermark", reading.watermark.to_string().into()),
+            ("topic", reading.topic.as_str().into()),
+            payload::text_member(&reading.payload),
+        ])
+    }
+
+    /// Completes all files under their own names.
+    pub fn finish(self) -> Result<(), ArchiveError> {
+        let Self { windows_file, windows, directions, dead, late, .. } = self;
+        let closed = windows
+            .into_inner()
+            .map_err(|error| error.to_string())
+            .and_then(|mut out| out.flush().map_err(|error| error.to_string()));
+        closed.map_err(|error| windows_file.failed(error))?;
+        windows_file.publish()?;
+        directions.finish()?;
+        dead.finish()?;
+        late.finish()
+    }
+
+    fn long_form(&self, batch: &WindowBatch, name: &str) -> Result<RecordBatch, String> {
+        let count = batch.rows.num_rows();
+        let moment = |millis: i64| -> ArrayRef {
+            Arc::new(TimestampMillisecondArray::from(vec![millis; count]).with_timezone("UTC"))
+        };
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(vec![name; count])),
+            moment(batch.start.millis()),
+            moment(batch.end.millis()),
+            Arc::new(UInt32Array::from(vec![batch.revision; count])),
+        ];
+        let mut told = Vec::new();
+        for (known, kind) in [
+            (SEGMENT, DataType::Utf8),
+            (VEHICLES, DataType::Float64),
+            (SPEED_KMH, DataType::Float64),
+            (OCCUPANCY_PCT, DataType::Float64),
+        ] {
+            // A column of the known name that does not fit the known type goes to `extra` instead.
+            let options = CastOptions { safe: false, ..CastOptions::default() };
+            let cast = batch
+                .rows
+                .column_by_name(known)
+                .and_then(|array| cast_with_options(array, &kind, &options).ok());
+            if cast.is_some() {
+                told.push(known);
+            }
+            columns.push(cast.unwrap_or_else(|| new_null_array(&kind, count)));
+        }
+        columns.push(Arc::new(extra(&batch.rows, &told)?));
+        RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|error| error.to_string())
+    }
+}
+
+/// The columns that have none of their own, a JSON object a row; null when there are none.
+fn extra(rows: &RecordBatch, told: &[&str]) -> Result<StringArray, String> {
+    let schema = rows.schema();
+    let others: Vec<_> = schema
+        .fields()
+        .iter()
+        .zip(rows.columns())
+        .filter(|(field, _)| !told.contains(&field.name().as_str()))
+        .collect();
+    let mut texts = Vec::with_capacity(rows.num_rows());
+    for row in 0..rows.num_rows() {
+        if others.is_empty() {
+            texts.push(None);
+            continue;
+        }
+        let mut object = Map::new();
+        for (field, array) in &others {
+            object.insert(field.name().clone(), json_value(array, row)?);
+        }
+        texts.push(Some(Value::Object(object).to_string()));
+    }
+    Ok(StringArray::from(texts))
+}
+
+fn json_value(array: &ArrayRef, row: usize) -> Result<Value, String> {
+    if array.is_null(row) {
+        return Ok(Value::Null);
+    }
+    let whole = |kind: &DataType| cast(&array.slice(row, 1), kind).map_err(|error| error.to_string());
+    let kind = array.data_type();
+    Ok(match kind {
+        DataType::Boolean => array.as_boolean().value(row).into(),
+        _ if kind.is_unsigned_integer() => {
+            whole(&DataType::UInt64)?.as_primitive::<UInt64Type>().value(0).into()
+        }
+        _ if kind.is_signed_integer() => {
+            whole(&DataType::Int64)?.as_primitive::<Int64Type>().value(0).into()
+        }
+        // What JSON has no number for (not-a-number, infinity) becomes null.
+        _ if kind.is_floating() => {
+            whole(&DataType::Float64)?.as_primitive::<Float64Type>().value(0).into()
+        }
+        _ => {
+            let options = FormatOptions::default();
+            let formatter =
+                ArrayFormatter::try_new(array, &options).map_err(|error| error.to_string())?;
+            formatter.value(row).try_to_string().map_err(|error| error.to_string())?.into()
+        }
+    })
+}
+
+/// A file's name now and later.
+#[derive(Debug)]
+struct Place {
+    part: PathBuf,
+    target: PathBuf,
+}
+
+impl Place {
+    fn open(
+        folder: &Path,
+        stem: &str,
+        extension: &str,
+    ) -> Result<(Self, BufWriter<File>), ArchiveError> {
+        let target = folder.join(format!("{stem}{extension}"));
+        let part = part::path(&target, extension, extension);
+        let file = File::create(&part).map_err(|error| ArchiveError::new(&part, error))?;
+        Ok((Self { part, target }, BufWriter::new(file)))
+    }
+
+    fn publish(&self) -> Result<(), ArchiveError> {
+        part::publish(&self.part, &self.target).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, reason: impl ToString) -> ArchiveError {
+        ArchiveError::new(&self.target, reason)
+    }
+}
+
+/// A file of JSON lines.
+#[derive(Debug)]
+struct Lines {
+    place: Place,
+    out: BufWriter<File>,
+}
+
+impl Lines {
+    fn open(folder: &Path, stem: &str) -> Result<Self, ArchiveError> {
+        let (place, out) = Place::open(folder, stem, ".ndjson")?;
+        Ok(Self { place, out })
+    }
+
+    fn push(&mut self, members: Vec<(&str, Value)>) -> Result<(), ArchiveError> {
+        let object: Map<_, _> =
+            members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        writeln!(self.out, "{}", Value::Object(object)).map_err(|error| self.place.failed(error))
+    }
+
+    fn finish(mut self) -> Result<(), ArchiveError> {
+        self.out.flush().map_err(|error| self.place.failed(error))?;
+        self.place.publish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{BooleanArray, Float64Array, Int32Array};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::domain::refusal::{DeadReason, Refusal};
+    use crate::domain::time::Timestamp;
+
+    fn time(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    fn fill(folder: &Path) {
+        let mut archive = Archive::create(folder).unwrap();
+        let minute = WindowBatch {
+            window: 0,
+            start: time("2008-11-11T07:00:00Z"),
+            end: time("2008-11-11T07:01:00Z"),
+            revision: 1,
+            rows: RecordBatch::try_from_iter([
+                (SEGMENT, Arc::new(StringArray::from(vec!["a1", "a2"])) as ArrayRef),
+                (VEHICLES, Arc::new(Int32Array::from(vec![Some(7), None]))),
+                (SPEED_KMH, Arc::new(Float64Array::from(vec![Some(31.25), None]))),
+                ("worst", Arc::new(Float64Array::from(vec![f64::NAN, 2.5]))),
+                ("wet", Arc::new(BooleanArray::from(vec![Some(true), None]))),
+            ])
+            .unwrap(),
+        };
+        archive.window(&minute, "segment_minute").unwrap();
+        let other = WindowBatch {
+            window: 1,
+            revision: 2,
+            rows: RecordBatch::try_from_iter([(
+                SEGMENT,
+                Arc::new(StringArray::from(vec!["a3"])) as ArrayRef,
+            )])
+            .unwrap(),
+            ..minute
+        };
+        archive.window(&other, "other").unwrap();
+        archive
+            .publication(&Publication {
+                ts: time("2008-11-11T07:01:00Z"),
+                topic: "d/sign/1".into(),
+                payload: json!({"state": "show", "a": 1}),
+                qos: 1,
+                retain: true,
+                expiry: None,
+            })
+            .unwrap();
+        for payload in [&b"{\"v\": 1,"[..], b"\xff"] {
+            archive
+                .dead(&DeadLetter {
+                    received_at: time("2008-11-11T07:01:00Z"),
+                    topic: "t".into(),
+                    payload: payload.to_vec(),
+                    refusal: Refusal {
+                        reason: DeadReason::NotJson,
+                        source: None,
+                        detail: "broken".into(),
+                    },
+                })
+                .unwrap();
+        }
+        archive
+            .late(&LateReading {
+                received_at: time("2008-11-11T07:05:00Z"),
+                event_time: time("2008-11-11T07:01:00Z"),
+                watermark: time("2008-11-11T07:04:00Z"),
+                topic: "t".into(),
+                payload: b"{}".to_vec(),
+            })
+            .unwrap();
+        assert!(!folder.join("dead.ndjson").exists(), "nothing half-written under its own name");
+        archive.finish().unwrap();
+    }
+
+    #[test]
+    fn writes_each_kind_to_its_file_the_same_bytes_every_time() {
+        let folder = TempDir::new().unwrap();
+        let (first, second) = (folder.path().join("a/b"), folder.path().join("c"));
+        fill(&first);
+        fill(&second);
+        fill(&second);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&first).unwrap() {
+            let name = entry.unwrap().file_name();
+            assert_eq!(
+                fs::read(first.join(&name)).unwrap(),
+                fs::read(second.join(&name)).unwrap(),
+                "{}",
+                name.display()
+            );
+            names.push(name.into_string().unwrap());
+        }
+        names.sort();
+        assert_eq!(names, ["dead.ndjson", "directions.ndjson", "late.ndjson", "windows.parquet"]);
+        let text = |name: &str| fs::read_to_string(first.join(name)).unwrap();
+        assert_eq!(
+            text("directions.ndjson"),
+            "{\"ts\":\"2008-11-11T07:01:00.000Z\",\"topic\":\"d/sign/1\",\
+             \"payload\":{\"state\":\"show\",\"a\":1}}\n"
+        );
+        assert_eq!(
+            text("dead.ndjson"),
+            "{\"received_at\":\"2008-11-11T07:01:00.000Z\",\"topic\":\"t\",\"reason\":\"not_json\",\
+             \"source\":null,\"detail\":\"broken\",\"payload\":\"{\\\"v\\\": 1,\"}\n\
+             {\"received_at\":\"2008-11-11T07:01:00.000Z\",\"topic\":\"t\",\"reason\":\"not_json\",\
+             \"source\":null,\"detail\":\"broken\",\"payload_hex\":\"ff\"}\n"
+        );
+        assert_eq!(
+            text("late.ndjson"),
+            "{\"received_at\":\"2008-11-11T07:05:00.000Z\",\
+             \"event_time\":\"2008-11-11T07:01:00.000Z\",\
+             \"watermark\":\"2008-11-11T07:04:00.000Z\",\"topic\":\"t\",\"payload\":\"{}\"}\n"
+        );
+    }
+
+    #[test]
+    fn windows_of_different_columns_share_one_file() {
+        let folder = TempDir::new().unwrap();
+        fill(folder.path());
+        let file = File::open(folder.path().join("windows.parquet")).unwrap();
+        let batches: Vec<_> = ParquetRecordBatchReaderBuilder::try_new(file)
+            .unwrap()
+            .build()
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let [batch] = batches.as_slice() else { panic!("{} batches", batches.len()) };
+        let text = |name: &str| {
+            let column = batch.column_by_name(name).unwrap().as_string::<i32>().clone();
+            column.iter().map(|text| text.map(str::to_owned)).collect::<Vec<_>>()
+        };
+        assert_eq!(text("window")[2].as_deref(), Some("other"));
+        assert_eq!(text(SEGMENT)[1].as_deref(), Some("a2"));
+        assert_eq!(
+            text("extra"),
+            [
+                Some("{\"worst\":null,\"wet\":true}".to_owned()),
+                Some("{\"worst\":2.5,\"wet\":null}".to_owned()),
+                None
+            ]
+        );
+        let vehicles = batch.column_by_name(VEHICLES).unwrap();
+        assert!((vehicles.as_primitive::<Float64Type>().value(0) - 7.0).abs() < f64::EPSILON);
+        assert!(vehicles.is_null(1) && vehicles.is_null(2));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_said_by_name() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("taken");
+        fs::write(&file, "").unwrap();
+        let error = Archive::create(&file.join("out")).unwrap_err();
+        assert!(error.to_string().contains("taken"), "{error}");
+        assert!(error.help().contains("folder"));
+    }
+}

@@ -1,1 +1,97 @@
-//! The only place that asks the machine for the time.
+//! The only place that asks the machine for the time; and a clock that is set by hand, for replay
+//! and tests.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::domain::time::Timestamp;
+use crate::ports::Clock;
+
+/// The machine's clocks: UTC for `now`, the monotonic one for `elapsed`.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    started: Instant,
+}
+
+impl SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock that the rule protects")]
+    pub fn new() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock that the rule protects")]
+    fn now(&self) -> Timestamp {
+        // A machine set to the year 10000 gets the epoch; every reading is then refused as future.
+        Timestamp::from_millis(chrono::Utc::now().timestamp_millis()).unwrap_or_default()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// A clock that stands still until it is set. Clones show the same time.
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock {
+    reading: Arc<Mutex<(Timestamp, Duration)>>,
+}
+
+impl ManualClock {
+    pub fn new(now: Timestamp) -> Self {
+        Self { reading: Arc::new(Mutex::new((now, Duration::ZERO))) }
+    }
+
+    /// Sets UTC. The monotonic time follows it forward and never goes back.
+    pub fn set(&self, now: Timestamp) {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let forward = now.since(reading.0);
+        reading.0 = now;
+        reading.1 = reading.1.saturating_add(forward);
+    }
+
+    /// Moves both clocks on.
+    pub fn advance(&self, by: Duration) {
+        self.set(self.now() + by);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_set_back_does_not_turn_elapsed_back() {
+        let clock = ManualClock::new(Timestamp::parse("2008-11-11T07:00:00Z").unwrap());
+        let twin = clock.clone();
+        clock.advance(Duration::from_secs(5));
+        clock.set(Timestamp::parse("2008-11-11T06:00:00Z").unwrap());
+        assert_eq!(twin.now().to_string(), "2008-11-11T06:00:00.000Z");
+        assert_eq!(twin.elapsed(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn the_system_clock_goes_forward() {
+        let clock = SystemClock::new();
+        let first = clock.elapsed();
+        assert!(clock.elapsed() >= first);
+        assert!(clock.now() > Timestamp::parse("2024-01-01T00:00:00Z").unwrap());
+    }
+}

@@ -5,6 +5,9 @@
 pub mod archive;
 pub mod broker;
 pub mod clock;
+mod columnar;
 pub mod memory;
 pub mod mqtt;
+mod part;
+mod payload;
 pub mod recording;

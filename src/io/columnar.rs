@@ -1,0 +1,27 @@
+//! How this house writes Parquet: zstd, small row groups, and nothing that differs between two runs.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+/// Rows a row group: small enough for a unit's memory, large enough for zstd to pay.
+const ROW_GROUP_ROWS: usize = 16_384;
+/// Bytes a row group, for rows that carry long payloads.
+const ROW_GROUP_BYTES: usize = 16 << 20;
+
+/// Writer settings; `created_by` is fixed so that the same rows give the same bytes.
+pub(super) fn properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_created_by("wayside".to_owned())
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .build()
+}
+
+/// A moment in UTC, in milliseconds.
+pub(super) fn utc_millis() -> DataType {
+    DataType::Timestamp(TimeUnit::Millisecond, Some(Arc::from("UTC")))
+}

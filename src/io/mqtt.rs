@@ -1,1 +1,0 @@
-//! Source and sink on an MQTT broker.
