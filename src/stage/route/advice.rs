@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use crate::domain::congestion::{CongestionLevel, View};
 use crate::domain::direction::{Cause, Evidence, WeighedWay};
-use crate::domain::network::{
-    Costs, Network, Penalties, Router, SegmentId, Tree, Turn, Way, fold,
-};
+use crate::domain::network::{Costs, Network, Penalties, Router, SegmentId, Tree, Turn, Way, fold};
 use crate::plan::Directions;
 
 use super::destinations::{Destination, Destinations};
@@ -128,8 +126,7 @@ impl<'a> Scene<'a> {
         usual: &'a mut Usual,
     ) -> Self {
         let times = Times::of(network, view);
-        let troubles =
-            trouble::find(network, view, &times.hopeful, plan.speak_from, plan.reach_m);
+        let troubles = trouble::find(network, view, &times.hopeful, plan.speak_from, plan.reach_m);
         let trees = BTreeMap::new();
         Self { network, plan, view, destinations, usual, times, troubles, trees }
     }
@@ -155,8 +152,9 @@ impl<'a> Scene<'a> {
         cases.into_iter().find_map(|case| {
             let offer = self.choose(&case)?;
             let advice = self.advice(&case, &offer)?;
-            let pays = advice.cause == Cause::Closure || advice.gain_s >= min_saving_s;
-            pays.then_some(advice)
+            // From one jam into another is no advice.
+            let pays = advice.gain_s >= min_saving_s && !advice.filled;
+            (advice.cause == Cause::Closure || pays).then_some(advice)
         })
     }
 
@@ -327,9 +325,8 @@ impl<'a> Scene<'a> {
     fn choose(&mut self, case: &Case) -> Option<Offer> {
         let roads = self.named_roads(case);
         let alone = roads.iter().map(|&road| vec![road]);
-        let on_way = |id: SegmentId| {
-            case.trips[case.most].fastest.segments.iter().position(|&s| s == id)
-        };
+        let on_way =
+            |id: SegmentId| case.trips[case.most].fastest.segments.iter().position(|&s| s == id);
         let in_order = |via: &Vec<SegmentId>| via.windows(2).all(|p| on_way(p[0]) < on_way(p[1]));
         let mut offers: Vec<Offer> = alone.filter_map(|via| self.offer(case, &via)).collect();
         let near = |offer: &Offer, best_s: f64| {

@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn the_cap_holds_for_each_alternative_and_not_for_closures() {
-        let signs = |ids: &[u32]| ids.iter().map(|&s| Audience::Sign(SignId(s))).collect::<Vec<_>>();
+        let signs =
+            |ids: &[u32]| ids.iter().map(|&s| Audience::Sign(SignId(s))).collect::<Vec<_>>();
         let jam = |s| proposal(s, Cause::Congestion, f64::from(s), 50);
         // Two of four may be sent one way: those that save most, or that speak already.
         assert_eq!(kept((0..4).map(jam).collect(), &[]), signs(&[2, 3]));

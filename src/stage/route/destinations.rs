@@ -40,7 +40,13 @@ impl Destinations {
             weight: f64::from(network.segment(segment).lanes.max(1)),
         };
         Self {
-            places: network.places.iter().enumerate().map(place).filter(|d| d.weight > 0.0).collect(),
+            places: network
+                .places
+                .iter()
+                .enumerate()
+                .map(place)
+                .filter(|d| d.weight > 0.0)
+                .collect(),
             exits: network.segment_ids().filter(leaves).map(exit).collect(),
         }
     }

@@ -100,7 +100,8 @@ impl Route {
         self.settle_areas(now, &mut held, &mut wanted);
 
         let mut out = Vec::new();
-        let audiences: BTreeSet<Audience> = said.into_iter().chain(wanted.keys().cloned()).collect();
+        let audiences: BTreeSet<Audience> =
+            said.into_iter().chain(wanted.keys().cloned()).collect();
         for audience in audiences {
             let (held, want) = (held.remove(&audience), wanted.remove(&audience));
             out.extend(match self.shown.remove(&audience) {

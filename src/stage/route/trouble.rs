@@ -78,8 +78,7 @@ fn jams(
             && network.segment(id).cars_allowed
             && !view.closed.contains_key(&id)
     };
-    let mut left: BTreeSet<SegmentId> =
-        network.segment_ids().filter(|&id| congested(id)).collect();
+    let mut left: BTreeSet<SegmentId> = network.segment_ids().filter(|&id| congested(id)).collect();
     let mut jams = Vec::new();
     while let Some(first) = left.pop_first() {
         let mut jam = BTreeSet::from([first]);
