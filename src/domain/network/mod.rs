@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-pub use load::NetworkError;
+pub use load::{NetworkError, NetworkFinding};
 pub use names::fold;
 pub use routing::{Costs, Penalties, Router, Tree, Way};
 pub use tile::quadkey;
