@@ -39,9 +39,8 @@ impl Hysteresis {
             self.recent.pop_front();
         }
         self.recent.push_back(observed);
-        let last = |n: usize| {
-            (self.recent.len() >= n).then(|| self.recent.iter().rev().take(n).copied())
-        };
+        let last =
+            |n: usize| (self.recent.len() >= n).then(|| self.recent.iter().rev().take(n).copied());
         let entered = last(self.enter_after).and_then(Iterator::min);
         let left = last(self.leave_after).and_then(Iterator::max);
         self.level = match (self.level, entered, left) {

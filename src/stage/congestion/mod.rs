@@ -102,11 +102,7 @@ struct Memory {
 
 impl Congestion {
     /// `windows` are the plan's; a feed that they lack is left out.
-    pub fn new(
-        plan: &plan::Congestion,
-        windows: &[plan::Window],
-        network: Arc<Network>,
-    ) -> Self {
+    pub fn new(plan: &plan::Congestion, windows: &[plan::Window], network: Arc<Network>) -> Self {
         let memory = Memory {
             hysteresis: Hysteresis::new(plan.enter_after, plan.leave_after),
             screen: Screen::default(),

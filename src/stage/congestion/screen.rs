@@ -119,8 +119,8 @@ impl Screen {
         observation: Observation,
         start: Timestamp,
     ) -> Option<Timestamp> {
-        let odd = observation.vehicles.is_some_and(|v| v > 0.0)
-            && observation.occupancy_pct == Some(0.0);
+        let odd =
+            observation.vehicles.is_some_and(|v| v > 0.0) && observation.occupancy_pct == Some(0.0);
         self.no_occupancy_since = odd.then_some(self.no_occupancy_since.unwrap_or(start));
         self.no_occupancy_since
     }

@@ -275,9 +275,8 @@ fn a_planned_end_opens_nothing_and_an_announced_start_closes_nothing_yet() {
 #[test]
 fn known_edges_are_closed_and_none_is_refused() {
     let mut stage = stage(&[0]);
-    let refusal = stage
-        .closure(&closure("e", ClosureState::Active, 0, &["nowhere", "neither"]))
-        .unwrap_err();
+    let refusal =
+        stage.closure(&closure("e", ClosureState::Active, 0, &["nowhere", "neither"])).unwrap_err();
     assert_eq!(refusal.reason, DeadReason::UnknownSegment);
     let refusal = stage.closure(&closure("e", ClosureState::Active, 0, &[])).unwrap_err();
     assert_eq!(refusal.reason, DeadReason::MissingField);

@@ -1,1 +1,0 @@
-//! Who is told to avoid what, by which way, from when until when.

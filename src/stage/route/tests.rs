@@ -1,0 +1,449 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::closure::ClosedSegments;
+use crate::domain::congestion::{CongestionLevel, Incidents, SegmentState};
+use crate::domain::network::testing::{Draft, grid};
+use crate::domain::network::{Costs, Penalties, Router, SignId, Turn};
+
+use DirectionState::{Clear, Show};
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_226_386_800_000).unwrap() + Duration::from_secs(seconds)
+}
+
+fn plan() -> Directions {
+    Directions {
+        min_saving: Duration::from_secs(60),
+        dwell: Duration::from_secs(300),
+        expiry: Duration::from_secs(300),
+        diversion_cap: 1.0,
+        speak_from: CongestionLevel::Queuing,
+        reach_m: 2_000.0,
+        signs: Vec::new(),
+        never_via: Vec::new(),
+    }
+}
+
+/// The traffic on a network, to be set by hand.
+struct Traffic {
+    network: Arc<Network>,
+    states: Vec<SegmentState>,
+    closed: ClosedSegments,
+    incidents: Incidents,
+    change: u64,
+}
+
+impl Traffic {
+    /// Everywhere free flow.
+    fn on(network: &Arc<Network>) -> Self {
+        let free = |s: &crate::domain::network::Segment| SegmentState {
+            level: Some(CongestionLevel::FreeFlow),
+            speed_kmh: Some(s.speed_limit_kmh),
+            vehicles: Some(10.0),
+            occupancy_pct: Some(3.0),
+        };
+        Self {
+            states: network.segments.iter().map(free).collect(),
+            network: Arc::clone(network),
+            closed: ClosedSegments::new(),
+            incidents: Incidents::new(),
+            change: 1,
+        }
+    }
+
+    fn close(&mut self, name: &str, event: &str) {
+        self.closed.insert(self.network.id(name), event.to_owned());
+        self.change += 1;
+    }
+
+    fn open(&mut self, name: &str) {
+        self.closed.remove(&self.network.id(name));
+        self.change += 1;
+    }
+
+    fn speed(&mut self, name: &str, speed_kmh: f64) {
+        let id = self.network.id(name);
+        let share = speed_kmh / self.network.segment(id).speed_limit_kmh;
+        let state = &mut self.states[id.0 as usize];
+        state.level = Some(CongestionLevel::from_share(share));
+        state.speed_kmh = Some(speed_kmh);
+        self.change += 1;
+    }
+
+    fn unknown(&mut self, name: &str) {
+        self.states[self.network.id(name).0 as usize] = SegmentState::default();
+        self.change += 1;
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            change: self.change,
+            states: &self.states,
+            closed: &self.closed,
+            incidents: &self.incidents,
+            evidence: Box::new(|id| Some(format!("minute@{}", id.0))),
+        }
+    }
+}
+
+fn signs(directions: Vec<Direction>) -> Vec<Direction> {
+    directions.into_iter().filter(|d| matches!(d.audience, Audience::Sign(_))).collect()
+}
+
+/// The sign's one direction.
+fn sign(directions: Vec<Direction>) -> Option<Direction> {
+    let mut signs = signs(directions);
+    assert!(signs.len() <= 1, "{signs:?}");
+    signs.pop()
+}
+
+/// A town of 6 by 3 junctions; a sign on Row 1 before the second junction; `Station` at its end.
+/// Row 1 is the fast way through.
+fn town() -> (Arc<Network>, Route) {
+    town_with(&plan())
+}
+
+fn draft() -> Draft {
+    let mut draft = grid(6, 3);
+    let network = grid(6, 3).build();
+    for x in 0..5 {
+        draft.edit(network.id(&format!("{x},1>{},1", x + 1))).speed_limit_kmh = 70.0;
+    }
+    draft.sign(network.id("0,1>1,1"));
+    draft.place("Station", network.id("4,1>5,1"), 100.0);
+    draft
+}
+
+fn town_with(plan: &Directions) -> (Arc<Network>, Route) {
+    let network = Arc::new(draft().build());
+    let route = Route::new(plan, Arc::clone(&network));
+    (network, route)
+}
+
+fn names(network: &Network, ids: &[SegmentId]) -> Vec<String> {
+    ids.iter().map(|&id| network.segment(id).name.clone()).collect()
+}
+
+#[test]
+fn nothing_is_said_of_free_roads_or_unknown_ones() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    assert_eq!(route.update(at(0), &traffic.view()), []);
+    for segment in &network.segments {
+        traffic.unknown(&segment.name);
+    }
+    assert_eq!(route.update(at(1), &traffic.view()), []);
+}
+
+#[test]
+fn a_closure_speaks_at_once_is_renewed_and_is_withdrawn_at_once() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "works");
+    let shown = sign(route.update(at(0), &traffic.view())).unwrap();
+    assert_eq!((shown.id.as_str(), shown.revision, shown.state), ("d-0001", 1, Show));
+    assert_eq!(shown.audience, Audience::Sign(SignId(0)));
+    assert_eq!(shown.cause, Cause::Closure);
+    assert_eq!(names(&network, &shown.avoid), ["2,1>3,1"]);
+    assert_eq!(shown.destination, Some(0));
+    assert_eq!(shown.delay_s, None);
+    assert_eq!(shown.valid_until, at(300));
+    assert_eq!(shown.evidence.events, ["works"]);
+    assert_eq!(shown.evidence.rules[0], "closure_upstream");
+    assert_eq!(shown.way.first(), Some(&network.id("0,1>1,1")));
+    assert_eq!(shown.way.last(), Some(&network.id("4,1>5,1")));
+    assert_eq!(shown.via.len(), 1);
+    let street = network.segment(shown.via[0]).street.as_deref();
+    assert_ne!(street, Some("Row 1"), "the road that is closed");
+
+    for quiet in [1, 60, 149] {
+        assert_eq!(route.update(at(quiet), &traffic.view()), [], "{quiet}");
+    }
+    let renewed = sign(route.update(at(150), &traffic.view())).unwrap();
+    assert_eq!((renewed.id.as_str(), renewed.revision), ("d-0001", 2));
+    assert_eq!((renewed.valid_until, renewed.via), (at(450), shown.via.clone()));
+
+    traffic.open("2,1>3,1");
+    let cleared = route.update(at(151), &traffic.view());
+    assert!(cleared.iter().all(|d| d.state == Clear && d.valid_until > d.ts));
+    let cleared = sign(cleared).unwrap();
+    assert_eq!((cleared.id.as_str(), cleared.revision), ("d-0001", 3));
+    assert_eq!(route.update(at(1_000), &traffic.view()), []);
+}
+
+#[test]
+fn a_way_that_closes_is_left_at_once() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "works");
+    let first = sign(route.update(at(0), &traffic.view())).unwrap();
+    let via = network.segment(first.via[0]).name.clone();
+    traffic.close(&via, "crash");
+    let second = sign(route.update(at(1), &traffic.view())).unwrap();
+    assert_eq!((second.id.as_str(), second.revision, second.state), ("d-0001", 2, Show));
+    assert!(!second.via.contains(&first.via[0]) && !second.way.contains(&first.via[0]));
+    assert!(second.avoid.contains(&first.via[0]));
+}
+
+#[test]
+fn no_way_round_means_no_direction() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    for name in ["1,1>2,1", "1,1>1,0", "1,1>1,2"] {
+        traffic.close(name, "flood");
+    }
+    assert_eq!(signs(route.update(at(0), &traffic.view())), []);
+}
+
+#[test]
+fn a_sign_that_cannot_be_reached_in_time_or_has_passed_it_is_silent() {
+    let (network, mut route) = town_with(&Directions { reach_m: 100.0, ..plan() });
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "works");
+    assert_eq!(signs(route.update(at(0), &traffic.view())), []);
+    // Nobody passes the sign towards the west.
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("3,1>2,1", "works");
+    assert_eq!(signs(route.update(at(0), &traffic.view())), []);
+}
+
+#[test]
+fn roads_that_must_not_be_advised_are_not() {
+    let network = draft().build();
+    let north = ["1,2>2,2", "2,2>3,2", "3,2>4,2"];
+    let never_via = north.map(|n| network.id(n)).to_vec();
+    let (network, mut route) = town_with(&Directions { never_via: never_via.clone(), ..plan() });
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "works");
+    let shown = sign(route.update(at(0), &traffic.view())).unwrap();
+    assert!(never_via.iter().all(|id| !shown.way.contains(id)), "{:?}", shown.way);
+    assert!(names(&network, &shown.way).contains(&"2,0>3,0".to_owned()));
+}
+
+#[test]
+fn the_turn_is_given_where_the_way_parts_at_the_sign() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("1,1>2,1", "works");
+    let shown = sign(route.update(at(0), &traffic.view())).unwrap();
+    let turn = network.connection(shown.way[0], shown.way[1]).unwrap().turn;
+    assert_eq!(shown.turn, Some(turn));
+    assert!(matches!(turn, Turn::Left | Turn::Right));
+}
+
+#[test]
+fn a_jam_speaks_if_avoiding_it_saves_enough() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    // 200 m at 7 km/h: 103 s for 10 s, and the way round takes 35 s more.
+    traffic.speed("2,1>3,1", 7.0);
+    assert_eq!(signs(route.update(at(0), &traffic.view())), []);
+    traffic.speed("2,1>3,1", 3.0);
+    let shown = sign(route.update(at(60), &traffic.view())).unwrap();
+    assert_eq!(shown.cause, Cause::Congestion);
+    assert_eq!(shown.level, Some(CongestionLevel::Stationary));
+    assert_eq!(shown.delay_s, Some(230));
+    let saving = shown.saving_s.unwrap();
+    assert!((60..230).contains(&saving), "{saving}");
+    assert_eq!(shown.evidence.windows, [format!("minute@{}", network.id("2,1>3,1").0)]);
+    let verdicts: Vec<_> = shown.evidence.ways.iter().map(|w| w.verdict).collect();
+    assert_eq!(verdicts[..2], ["advised", "usual"]);
+}
+
+#[test]
+fn a_jam_direction_dwells_then_leaves_and_ends_with_its_jam() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.speed("2,1>3,1", 3.0);
+    assert!(sign(route.update(at(0), &traffic.view())).is_some());
+    // Still a queue, but avoiding it gains less than half of the minimum: that waits for the dwell.
+    traffic.speed("2,1>3,1", 11.0);
+    assert_eq!(sign(route.update(at(60), &traffic.view())), None);
+    let renewed = sign(route.update(at(150), &traffic.view())).unwrap();
+    assert_eq!((renewed.state, renewed.level), (Show, Some(CongestionLevel::Queuing)));
+    assert!(renewed.saving_s < Some(30), "{:?}", renewed.saving_s);
+    assert_eq!(sign(route.update(at(300), &traffic.view())).unwrap().state, Clear);
+
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.speed("2,1>3,1", 3.0);
+    assert!(sign(route.update(at(0), &traffic.view())).is_some());
+    traffic.speed("2,1>3,1", 50.0);
+    assert_eq!(sign(route.update(at(1), &traffic.view())).unwrap().state, Clear);
+}
+
+#[test]
+fn a_full_way_round_is_left_after_the_dwell() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.speed("2,1>3,1", 3.0);
+    let shown = sign(route.update(at(0), &traffic.view())).unwrap();
+    for name in ["1,0>2,0", "2,0>3,0", "1,2>2,2", "2,2>3,2"] {
+        traffic.speed(name, 12.0);
+    }
+    let held = sign(route.update(at(60), &traffic.view()));
+    assert!(held.is_none_or(|d| d.state == Show && d.via == shown.via));
+    let after = sign(route.update(at(300), &traffic.view()));
+    assert!(after.is_some_and(|d| d.state == Clear || d.via != shown.via));
+}
+
+#[test]
+fn a_closure_displaces_a_jam() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.speed("3,1>4,1", 3.0);
+    let jam = sign(route.update(at(0), &traffic.view())).unwrap();
+    traffic.close("1,1>2,1", "works");
+    let closure = sign(route.update(at(1), &traffic.view())).unwrap();
+    assert_eq!((jam.cause, closure.cause), (Cause::Congestion, Cause::Closure));
+    assert_eq!((closure.id, closure.revision), (jam.id, 2));
+}
+
+#[test]
+fn shut_lanes_make_the_jam_before_them_an_incident() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.incidents.insert(network.id("3,1>4,1"), "crash".to_owned());
+    assert_eq!(route.update(at(0), &traffic.view()), []);
+    traffic.speed("2,1>3,1", 3.0);
+    let shown = sign(route.update(at(60), &traffic.view())).unwrap();
+    assert_eq!(shown.cause, Cause::Incident);
+    assert_eq!(shown.evidence.events, ["crash"]);
+    assert!(shown.avoid.contains(&network.id("3,1>4,1")));
+}
+
+#[test]
+fn areas_address_each_approach_once() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "works");
+    let directions = route.update(at(0), &traffic.view());
+    let mut addressed = Vec::new();
+    for direction in &directions {
+        let Audience::Area { tile, part } = &direction.audience else { continue };
+        assert!(part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+        for &id in &direction.applies_on {
+            assert_eq!(network.tile(id), *tile);
+            addressed.push(id);
+        }
+        assert!(direction.applies_on.contains(&direction.way[0]));
+    }
+    assert!(addressed.contains(&network.id("1,1>2,1")) && addressed.len() > 2);
+    let count = addressed.len();
+    addressed.sort();
+    addressed.dedup();
+    assert_eq!(addressed.len(), count);
+    assert!(!addressed.contains(&network.id("2,1>3,1")));
+}
+
+#[test]
+fn the_same_traffic_gives_the_same_directions() {
+    let run = || {
+        let (network, mut route) = town();
+        let mut traffic = Traffic::on(&network);
+        traffic.close("2,1>3,1", "works");
+        traffic.speed("2,0>3,0", 4.0);
+        route.update(at(0), &traffic.view())
+    };
+    assert_eq!(run(), run());
+}
+
+/// What a driver does with `via` on the way to `goal`, by his own map (wire.md).
+fn driven(
+    network: &Network,
+    direction: &Direction,
+    here: SegmentId,
+    goal: SegmentId,
+    penalties: Penalties,
+) -> Option<Vec<SegmentId>> {
+    let mut map = Costs::free_flow(network);
+    for &id in &direction.avoid {
+        map.close(id);
+    }
+    let router = Router::with_penalties(network, penalties);
+    let mut way = vec![here];
+    for &stop in direction.via.iter().chain([&goal]) {
+        let from = *way.last()?;
+        way.extend(router.fastest(from, stop, &map)?.segments.into_iter().skip(1));
+    }
+    Some(way)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn nobody_is_ever_led_over_a_closed_road(
+        closed in proptest::collection::vec((0_usize..1_000, 0_u8..3), 1..8),
+        slow in proptest::collection::vec((0_usize..1_000, 1.0_f64..20.0), 0..12),
+        places in proptest::collection::vec(0_usize..1_000, 0..4),
+        at_signs in proptest::collection::vec(0_usize..1_000, 1..6),
+        steps in 1_usize..4,
+    ) {
+        let mut draft = grid(5, 4);
+        let all: Vec<String> =
+            grid(5, 4).build().segments.iter().map(|s| s.name.clone()).collect();
+        let count = all.len();
+        for (i, place) in places.iter().enumerate() {
+            let id = SegmentId((place % count) as u32);
+            draft.place(&format!("Place {i}"), id, 1.0 + i as f64);
+        }
+        for sign in &at_signs {
+            draft.sign(SegmentId((sign % count) as u32));
+        }
+        let network = Arc::new(draft.build());
+        let mut route = Route::new(&plan(), Arc::clone(&network));
+        let mut traffic = Traffic::on(&network);
+        for (i, speed) in slow {
+            traffic.speed(&all[i % count], speed);
+        }
+        // Closures come one after the other, some within the dwell of the directions before.
+        for (step, part) in closed.chunks(closed.len().div_ceil(steps)).enumerate() {
+            for &(i, event) in part {
+                traffic.close(&all[i % count], &format!("event-{event}"));
+            }
+            let now = at(40 * step as u64);
+            route.update(now, &traffic.view());
+            for shown in route.shown.values() {
+                let d = direction(now, shown, Show);
+                prop_assert!(d.valid_until > d.ts);
+                prop_assert!(!d.avoid.is_empty());
+                prop_assert!(traffic.closed.keys().all(|id| d.avoid.contains(id)));
+                let router = Router::new(&network);
+                let mut open = Costs::free_flow(&network);
+                d.avoid.iter().for_each(|&id| open.close(id));
+                prop_assert!(router.travel_time_s(&d.way, &open).is_some(), "{d:?}");
+                let heres = match d.audience {
+                    Audience::Sign(id) => vec![network.sign(id).segment],
+                    Audience::Area { .. } => d.applies_on.clone(),
+                };
+                prop_assert!(heres.contains(&d.way[0]));
+                let mut at = 0;
+                for via in &d.via {
+                    at += d.way[at..].iter().position(|id| id == via).unwrap();
+                }
+                for penalties in [Penalties::SPEED_LIMITS, Penalties::TYPICAL] {
+                    let goal = *d.way.last().unwrap();
+                    let own = driven(&network, &d, d.way[0], goal, penalties).unwrap();
+                    prop_assert!(own.iter().all(|id| !traffic.closed.contains_key(id)));
+                    for &here in &heres {
+                        for goal in network.segment_ids() {
+                            let way = driven(&network, &d, here, goal, penalties);
+                            let closed = |id: &SegmentId| traffic.closed.contains_key(id);
+                            prop_assert!(!way.iter().flatten().any(closed));
+                        }
+                    }
+                }
+            }
+        }
+        let closed = traffic.closed.clone();
+        for id in closed.into_keys() {
+            traffic.open(&all[id.0 as usize]);
+        }
+        for direction in route.update(at(1_000), &traffic.view()) {
+            prop_assert!(direction.state == Clear || direction.cause != Cause::Closure);
+        }
+    }
+}
