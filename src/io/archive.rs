@@ -356,7 +356,7 @@ mod tests {
                 payload: b"{}".to_vec(),
             })
             .unwrap();
-        assert!(!folder.join("dead.ndjson").exists(), "nothing half-written under its own name");
+        assert!(folder.join("dead.part.ndjson").exists(), "nothing half-written under its own name");
         archive.finish().unwrap();
     }
 

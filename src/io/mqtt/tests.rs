@@ -104,7 +104,7 @@ async fn read(stream: &mut TcpStream) -> (u8, Vec<u8>) {
 }
 
 /// Topic, packet id and payload of a version 5 PUBLISH with QoS 1.
-fn parts(body: &[u8]) -> (String, [u8; 2], serde_json::Value) {
+fn parts(body: &[u8]) -> (String, [u8; 2], Value) {
     let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
     let (topic, rest) = body[2..].split_at(length);
     let properties = usize::from(rest[2]);
@@ -260,7 +260,7 @@ async fn while_the_broker_is_away_only_what_still_counts_is_kept() {
     sink.send(&publication("log", 1, false)).await.unwrap();
     sink.send(&publication("sign", 2, true)).await.unwrap();
     let mut clear = publication("gone", 0, true);
-    clear.payload = serde_json::Value::Null;
+    clear.payload = Value::Null;
     clear.expiry = Some(Duration::from_secs(100));
     sink.send(&clear).await.unwrap();
     clock.advance(Duration::from_secs(61));
