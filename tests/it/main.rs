@@ -1,1 +1,4 @@
 //! One integration-test binary; each module is one subject.
+
+mod mqtt;
+mod recording;

@@ -125,7 +125,12 @@ impl Outbox {
     pub(super) fn handed_over(&mut self, stats: &mut MqttStats) {
         if let Some((publication, tries)) = self.waiting.pop_front() {
             stats.resent += u64::from(tries == Tries::Again);
-            self.flying.push_back(Flying { publication, turn: self.turns, packet_id: None, outdone: false });
+            self.flying.push_back(Flying {
+                publication,
+                turn: self.turns,
+                packet_id: None,
+                outdone: false,
+            });
             self.turns += 1;
         }
     }

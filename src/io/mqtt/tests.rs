@@ -148,10 +148,9 @@ async fn a_refused_login_ends_the_start_and_says_where_the_secret_came_from() {
     let folder = tempfile::TempDir::new().unwrap();
     let secret = folder.path().join("password");
     std::fs::write(&secret, "hunter2\n").unwrap();
-    for (version, connack) in [
-        (MqttVersion::V5, &[0x20, 3, 0, 0x86, 0][..]),
-        (MqttVersion::V311, &[0x20, 2, 0, 5][..]),
-    ] {
+    for (version, connack) in
+        [(MqttVersion::V5, &[0x20, 3, 0, 0x86, 0][..]), (MqttVersion::V311, &[0x20, 2, 0, 5][..])]
+    {
         let (rigged, address) = Rigged::new().await;
         let mut options = options(address, version, &["a"]);
         options.broker.user = Some(Secret::File(secret.clone()));
@@ -247,11 +246,9 @@ async fn while_the_broker_is_away_only_what_still_counts_is_kept() {
     let (rigged, address) = Rigged::new().await;
     let clock = ManualClock::default();
     // The first attempt finds a broker that hangs up.
-    let session = MqttSession::start(
-        options(address, MqttVersion::V5, &[]),
-        Arc::new(clock.clone()),
-    )
-    .unwrap();
+    let session =
+        MqttSession::start(options(address, MqttVersion::V5, &[]), Arc::new(clock.clone()))
+            .unwrap();
     let mut sink = session.sink();
     let mut short = publication("short", 1, true);
     short.expiry = Some(Duration::from_secs(60));
