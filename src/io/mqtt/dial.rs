@@ -132,7 +132,13 @@ impl Dial {
         }
         if let Some(will) = &self.will {
             let payload = will.payload.to_string();
-            options.set_last_will(LastWill5::new(&will.topic, payload, QoS5::AtLeastOnce, true, None));
+            options.set_last_will(LastWill5::new(
+                &will.topic,
+                payload,
+                QoS5::AtLeastOnce,
+                true,
+                None,
+            ));
         }
         options
     }
@@ -179,7 +185,9 @@ fn read_secret(secret: &Secret, what: &str) -> Result<String, PortError> {
     };
     let fatal = |why: String| PortError::Fatal {
         what: format!("the MQTT {what} is missing: {why}"),
-        help: Some(format!("put the {what} there before the start; it never stands in the pipeline file")),
+        help: Some(format!(
+            "put the {what} there before the start; it never stands in the pipeline file"
+        )),
     };
     let text = text.map_err(fatal)?;
     let text = text.trim_end_matches(['\r', '\n']);

@@ -27,9 +27,16 @@ pub(super) enum Heard {
     },
     /// An answer a filter, in the order of the request: why it was refused, if it was.
     Subscribed(Vec<Option<String>>),
-    Message { topic: String, payload: Vec<u8>, packet_id: u16 },
+    Message {
+        topic: String,
+        payload: Vec<u8>,
+        packet_id: u16,
+    },
     Transmitted(u16),
-    Answered { packet_id: u16, refusal: Option<String> },
+    Answered {
+        packet_id: u16,
+        refusal: Option<String>,
+    },
     /// Our farewell is on the wire.
     Left,
     Nothing,

@@ -37,6 +37,8 @@ struct Flying {
     turn: u64,
     /// Set when it is on the wire.
     packet_id: Option<u16>,
+    /// A newer retained one on its topic has left for good: this one must not follow it.
+    outdone: bool,
 }
 
 #[derive(Debug, Default)]
@@ -123,7 +125,12 @@ impl Outbox {
     pub(super) fn handed_over(&mut self, stats: &mut MqttStats) {
         if let Some((publication, tries)) = self.waiting.pop_front() {
             stats.resent += u64::from(tries == Tries::Again);
-            self.flying.push_back(Flying { publication, turn: self.turns, packet_id: None });
+            self.flying.push_back(Flying {
+                publication,
+                turn: self.turns,
+                packet_id: None,
+                outdone: false,
+            });
             self.turns += 1;
         }
     }
@@ -146,8 +153,7 @@ impl Outbox {
                 return;
             }
         }
-        if let Some(done) = self.flying.remove(at) {
-            self.bytes -= done.publication.bytes();
+        if self.take_off(at).is_some() {
             stats.sent += 1;
         }
     }
@@ -155,8 +161,19 @@ impl Outbox {
     /// The broker has answered for this packet; the publication is done with.
     pub(super) fn answered(&mut self, packet_id: u16) -> Option<Outgoing> {
         let at = self.flying.iter().position(|flying| flying.packet_id == Some(packet_id))?;
+        self.take_off(at)
+    }
+
+    /// Removes one that is done with, and remembers it with those it outdoes.
+    fn take_off(&mut self, at: usize) -> Option<Outgoing> {
         let done = self.flying.remove(at)?.publication;
         self.bytes -= done.bytes();
+        if done.retain {
+            for older in self.flying.iter_mut().take(at) {
+                let old = &older.publication;
+                older.outdone |= old.retain && old.topic == done.topic;
+            }
+        }
         Some(done)
     }
 
@@ -164,6 +181,11 @@ impl Outbox {
     /// retained one is left out when a newer one on its topic waits, lest the old word come last.
     pub(super) fn link_lost(&mut self, stats: &mut MqttStats) {
         while let Some(flying) = self.flying.pop_back() {
+            if flying.outdone {
+                self.bytes -= flying.publication.bytes();
+                stats.superseded += 1;
+                continue;
+            }
             let tries = if flying.packet_id.is_some() { Tries::Again } else { Tries::First };
             self.waiting.push_front((flying.publication, tries));
         }

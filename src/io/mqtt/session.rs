@@ -145,7 +145,9 @@ impl Session {
                     } else if !connection.requests.subscribe(&self.subscriptions) {
                         return Outcome::Fatal((
                             format!("not a valid MQTT topic filter among {:?}", self.filters()),
-                            Some("`+` stands alone between slashes, `#` alone at the end".to_owned()),
+                            Some(
+                                "`+` stands alone between slashes, `#` alone at the end".to_owned(),
+                            ),
                         ));
                     }
                 }

@@ -104,7 +104,7 @@ async fn read(stream: &mut TcpStream) -> (u8, Vec<u8>) {
 }
 
 /// Topic, packet id and payload of a version 5 PUBLISH with QoS 1.
-fn parts(body: &[u8]) -> (String, [u8; 2], serde_json::Value) {
+fn parts(body: &[u8]) -> (String, [u8; 2], Value) {
     let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
     let (topic, rest) = body[2..].split_at(length);
     let properties = usize::from(rest[2]);
@@ -148,10 +148,9 @@ async fn a_refused_login_ends_the_start_and_says_where_the_secret_came_from() {
     let folder = tempfile::TempDir::new().unwrap();
     let secret = folder.path().join("password");
     std::fs::write(&secret, "hunter2\n").unwrap();
-    for (version, connack) in [
-        (MqttVersion::V5, &[0x20, 3, 0, 0x86, 0][..]),
-        (MqttVersion::V311, &[0x20, 2, 0, 5][..]),
-    ] {
+    for (version, connack) in
+        [(MqttVersion::V5, &[0x20, 3, 0, 0x86, 0][..]), (MqttVersion::V311, &[0x20, 2, 0, 5][..])]
+    {
         let (rigged, address) = Rigged::new().await;
         let mut options = options(address, version, &["a"]);
         options.broker.user = Some(Secret::File(secret.clone()));
@@ -247,11 +246,9 @@ async fn while_the_broker_is_away_only_what_still_counts_is_kept() {
     let (rigged, address) = Rigged::new().await;
     let clock = ManualClock::default();
     // The first attempt finds a broker that hangs up.
-    let session = MqttSession::start(
-        options(address, MqttVersion::V5, &[]),
-        Arc::new(clock.clone()),
-    )
-    .unwrap();
+    let session =
+        MqttSession::start(options(address, MqttVersion::V5, &[]), Arc::new(clock.clone()))
+            .unwrap();
     let mut sink = session.sink();
     let mut short = publication("short", 1, true);
     short.expiry = Some(Duration::from_secs(60));
@@ -260,7 +257,7 @@ async fn while_the_broker_is_away_only_what_still_counts_is_kept() {
     sink.send(&publication("log", 1, false)).await.unwrap();
     sink.send(&publication("sign", 2, true)).await.unwrap();
     let mut clear = publication("gone", 0, true);
-    clear.payload = serde_json::Value::Null;
+    clear.payload = Value::Null;
     clear.expiry = Some(Duration::from_secs(100));
     sink.send(&clear).await.unwrap();
     clock.advance(Duration::from_secs(61));

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, Visitor};
 use serde_json::Value;
 
 use super::super::payload::{self, HEX, PAYLOAD};
@@ -60,8 +60,7 @@ pub(super) fn write(record: &Record) -> String {
 }
 
 fn time(value: &[u8], name: &str) -> Result<Timestamp, String> {
-    let text: String =
-        serde_json::from_slice(value).map_err(|_| format!("`{name}` is no text"))?;
+    let text: String = serde_json::from_slice(value).map_err(|_| format!("`{name}` is no text"))?;
     Timestamp::parse(&text).map_err(|error| format!("`{name}`: {error}"))
 }
 

@@ -75,11 +75,7 @@ impl Reader {
     fn entry(&mut self) -> Result<Option<Entry>, RecordingError> {
         match &mut self.body {
             Body::Lines { input, number } => next_line(input, number).map_err(|source| {
-                RecordingError::BrokenOff {
-                    path: self.path.clone(),
-                    records: self.records,
-                    source,
-                }
+                RecordingError::BrokenOff { path: self.path.clone(), records: self.records, source }
             }),
             Body::Rows(rows) => rows.next().map_err(|reason| RecordingError::Parquet {
                 path: self.path.clone(),
@@ -118,8 +114,10 @@ fn next_line(input: &mut Box<dyn BufRead + Send>, number: &mut u64) -> io::Resul
         *number += 1;
         if text.len() > MAX_LINE_BYTES && text.last() != Some(&b'\n') {
             let rest = skip_line(input)?;
-            let reason =
-                format!("{} bytes in one line; at most {MAX_LINE_BYTES} are taken", text.len() as u64 + rest);
+            let reason = format!(
+                "{} bytes in one line; at most {MAX_LINE_BYTES} are taken",
+                text.len() as u64 + rest
+            );
             text.truncate(KEPT_OF_LONG_LINE);
             return Ok(Some(Entry::Corrupt { number: *number, reason, bytes: text }));
         }

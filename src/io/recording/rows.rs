@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BinaryBuilder, StringBuilder, TimestampMillisecondBuilder};
 use arrow::compute::cast;
-use arrow::datatypes::{
-    DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType,
-};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
@@ -44,8 +42,7 @@ impl Rows {
                 return Err(format!("the column `{name}` is missing"));
             }
         }
-        let wanted =
-            ProjectionMask::columns(builder.parquet_schema(), [TS, PUB, TOPIC, PAYLOAD]);
+        let wanted = ProjectionMask::columns(builder.parquet_schema(), [TS, PUB, TOPIC, PAYLOAD]);
         let batches = builder
             .with_projection(wanted)
             .with_batch_size(BATCH_ROWS)

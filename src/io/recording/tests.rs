@@ -138,7 +138,8 @@ async fn a_line_that_is_no_record_is_handed_on_and_stops_nothing() {
     let path = folder.path().join("r.ndjson");
     let long = "x".repeat(MAX_LINE_BYTES + 10);
     let good = r#"{"ts":"2008-11-11T07:00:30Z","topic":"a","payload":{}}"#;
-    let newer = r#"{"ts":"2008-11-11T07:00:30Z","pub":"2008-11-11T07:00:35Z","topic":"a","payload":{}}"#;
+    let newer =
+        r#"{"ts":"2008-11-11T07:00:30Z","pub":"2008-11-11T07:00:35Z","topic":"a","payload":{}}"#;
     let text = format!("oops\n{good}\n\n{newer}\r\n{long}\n{good}\n{{\"ts\":\"2008-1");
     fs::write(&path, text).unwrap();
     let mut source = RecordingSource::open(&path).unwrap();
