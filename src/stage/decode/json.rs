@@ -119,9 +119,7 @@ pub fn read(payload: &[u8]) -> Result<Node<'_>, (DeadReason, String)> {
         .and_then(|node| reader.end().map(|()| node));
     match node {
         Ok(node @ Node::Object(_)) => Ok(node),
-        Ok(node) => {
-            Err((DeadReason::NotAnObject, format!("the payload is {}", node.describe())))
-        }
+        Ok(node) => Err((DeadReason::NotAnObject, format!("the payload is {}", node.describe()))),
         Err(error) => Err(limits.0.into_inner().unwrap_or_else(|| {
             let detail = error.to_string();
             // 1e999 is good JSON that no f64 can hold.

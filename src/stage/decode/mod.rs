@@ -92,8 +92,11 @@ impl Decoder {
             [(_, only)] if only.source.claims.is_empty() => Some(only.source.name.clone()),
             _ => None,
         };
-        let payload = json::read(&message.payload)
-            .map_err(|(reason, detail)| Refusal { reason, source: only, detail })?;
+        let payload = json::read(&message.payload).map_err(|(reason, detail)| Refusal {
+            reason,
+            source: only,
+            detail,
+        })?;
 
         let claims = |listener: &Listener| {
             listener.source.claims.iter().all(|(member, value)| {
@@ -105,8 +108,10 @@ impl Decoder {
             return Err(nobodys(&candidates, &payload));
         };
         listener.decode(*index, &self.network, &payload, message.received_at).map_err(
-            |(reason, detail)| {
-                Refusal { reason, source: Some(listener.source.name.clone()), detail }
+            |(reason, detail)| Refusal {
+                reason,
+                source: Some(listener.source.name.clone()),
+                detail,
             },
         )
     }

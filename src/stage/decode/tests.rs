@@ -261,7 +261,11 @@ fn columns_convert_as_the_mapping_says() {
         (scaled, json!(1e308), Ok(Value::Number(1e307 + 1.0))),
         (Column { scale: 10.0, ..column("x", ColumnKind::Number) }, json!(1e308), Err(OutOfRange)),
         // The code is compared with the raw value, and a required value must not be missing.
-        (Column { nullable: true, max: Some(100.0), ..coded.clone() }, json!(65535), Ok(Value::Null)),
+        (
+            Column { nullable: true, max: Some(100.0), ..coded.clone() },
+            json!(65535),
+            Ok(Value::Null),
+        ),
         (Column { nullable: true, ..coded.clone() }, json!(-99.0), Ok(Value::Null)),
         (coded, json!(65535), Err(MissingField)),
         (column("x", ColumnKind::Integer), json!(7.0), Ok(Value::Integer(7))),

@@ -225,9 +225,8 @@ impl Inlet {
         }
         self.close();
         let windows = &self.windows;
-        let open = |time| {
-            watermark.is_none_or(|mark| windows.iter().any(|pane| pane.takes(time, mark)))
-        };
+        let open =
+            |time| watermark.is_none_or(|mark| windows.iter().any(|pane| pane.takes(time, mark)));
         if !open(time) {
             return Admission::Late(LateReading {
                 received_at: message.received_at,

@@ -59,7 +59,8 @@ impl Store {
         if self.unique.is_empty() {
             return;
         }
-        for (time, row) in gone.iter().flat_map(|(time, rows)| rows.iter().map(move |r| (time, r))) {
+        for (time, row) in gone.iter().flat_map(|(time, rows)| rows.iter().map(move |r| (time, r)))
+        {
             let key = key_of(row, &self.unique);
             if self.keys.get(&key) == Some(time) {
                 self.keys.remove(&key);
