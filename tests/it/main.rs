@@ -1,2 +1,3 @@
 //! One integration-test binary; each module is one subject.
+mod guard;
 mod network;
