@@ -1,5 +1,6 @@
-//! One integration-test binary; each module is one subject.
+//! Tests of the whole: real files, real brokers, the real program. One binary, a module a subject.
 
+mod guard;
 mod mqtt;
 mod network;
 mod recording;

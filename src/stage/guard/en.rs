@@ -1,5 +1,7 @@
 //! English.
 //!
+//! On a sign the troubled road comes first, or after `on` in one row with the problem: a row ON VIA
+//! ROMA above GO LEFT would say where to turn.
 //! `slow` stands beside `traffic` or `cars`, never alone: SLOW on a sign is an order. The way that
 //! the reader is on is `the usual way`, so that `this way` can be the advised one.
 
@@ -12,7 +14,6 @@ pub(super) const TONGUE: Tongue = Tongue {
     letters: "abcdefghijklmnopqrstuvwxyz",
     sign: Phrases {
         parts: &[
-            ("at", "[ahead] [[on] {closed}]"),
             ("other", "(other|another) (route|road|way)"),
             ("lead", "please|[at] next junction|at junction|other route|way round|for {dest}"),
             ("road", "{via} [then {then}]"),
@@ -21,36 +22,39 @@ pub(super) const TONGUE: Tongue = Tongue {
             (
                 Problem::RoadClosed,
                 &[
-                    "{closed} [road] closed [ahead]",
-                    "closed [ahead] {closed}",
-                    "road (closed|shut) @at",
+                    "{closed} ([road] closed [ahead]|is closed|closed to traffic)",
+                    "(road closed|closure) ~on {closed}",
+                    "road (closed|shut) [ahead]",
                     "road ahead closed",
                     "closure ahead",
-                    "closure [ahead] [on] {closed}",
                 ],
             ),
-            (Problem::Incident, &["[traffic] incident @at", "{closed} [traffic] incident [ahead]"]),
+            (
+                Problem::Incident,
+                &["[{closed}] [traffic] incident [ahead]", "[traffic] incident ~on {closed}"],
+            ),
             (
                 Problem::Queue,
                 &[
-                    "(queue|queues|queuing traffic|traffic queuing) @at",
-                    "{closed} (queue|queues|queuing traffic) [ahead]",
+                    "[{closed}] (queue|queues|queuing traffic|traffic queuing) [ahead]",
+                    "(queue|queues) ~on {closed}",
                 ],
             ),
             (
                 Problem::SlowTraffic,
                 &[
-                    "(slow traffic|traffic slow) @at",
-                    "slow cars [ahead] [{closed}]",
-                    "{closed} (slow traffic|traffic slow) [ahead]",
+                    "[{closed}] (slow traffic|traffic slow|slow cars) [ahead]",
+                    "{closed} traffic is slow",
+                    "slow traffic ~on {closed}",
                 ],
             ),
             (
                 Problem::HeavyTraffic,
                 &[
-                    "((heavy|dense) traffic|traffic heavy) @at",
-                    "busy road [ahead] [{closed}]",
-                    "{closed} ((heavy|dense) traffic|busy) [ahead]",
+                    "[{closed}] ((heavy|dense) traffic|traffic heavy) [ahead]",
+                    "{closed} busy [ahead]",
+                    "busy road [ahead]",
+                    "(heavy|dense) traffic ~on {closed}",
                 ],
             ),
         ],

@@ -7,7 +7,8 @@
 //! only so is a text with a second, wrong meaning found.
 //!
 //! Pattern notation: words; `{closed}` and the like for facts; `(a|b)` one of these; `[a]` with or
-//! without; `@part` a part named further up in the list. What is malformed can only refuse.
+//! without; `@part` a part named further up in the list; `~word` a word that may not begin a row.
+//! What is malformed can only refuse.
 
 use std::collections::HashMap;
 
@@ -64,18 +65,20 @@ pub(super) struct Reading {
     pub starts: Vec<usize>,
 }
 
-/// All readings of a text (more than `MOST` are not sought), and how far the longest attempt came.
+/// The readings of a text, and how far the longest attempt came. `MOST` of them may not be all.
 #[derive(Debug, Default)]
 pub(super) struct Readings {
     pub all: Vec<Reading>,
     pub furthest: usize,
 }
 
-const MOST: usize = 8;
+pub(super) const MOST: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Symbol {
     Word(u32),
+    /// A word in the row of the word before it.
+    Joined(u32),
     Fact(Slot),
 }
 
@@ -154,9 +157,10 @@ impl Grammar {
         for sentence in patterns.iter().flat_map(|pattern| expand(pattern, phrases.parts)) {
             let mut node = clause as usize;
             for item in &sentence {
-                let symbol = match slot_of(item) {
-                    Some(slot) => Symbol::Fact(slot),
-                    None => Symbol::Word(self.learn(item)),
+                let symbol = match (slot_of(item), item.strip_prefix('~')) {
+                    (Some(slot), _) => Symbol::Fact(slot),
+                    (None, Some(word)) => Symbol::Joined(self.learn(word)),
+                    (None, None) => Symbol::Word(self.learn(item)),
                 };
                 let known = self.nodes[node].edges.iter().find(|(edge, _)| *edge == symbol);
                 node = match known {
@@ -229,8 +233,9 @@ impl Reader<'_, '_> {
         }
         for (symbol, next) in &node.edges {
             match *symbol {
-                Symbol::Word(word) => {
-                    if self.words.get(at) == Some(&Some(word)) {
+                Symbol::Word(word) | Symbol::Joined(word) => {
+                    let free = matches!(symbol, Symbol::Word(_)) || !self.begins_row(at);
+                    if free && self.words.get(at) == Some(&Some(word)) {
                         self.walk(clause, *next as usize, at + 1);
                     }
                 }
@@ -243,6 +248,11 @@ impl Reader<'_, '_> {
                 }
             }
         }
+    }
+
+    fn begins_row(&self, at: usize) -> bool {
+        let before = at.checked_sub(1).and_then(|before| self.tokens.get(before));
+        before.is_none_or(|token| token.ends_row)
     }
 
     /// A clause ends with its row on a sign, with a point in a vehicle.
@@ -408,10 +418,12 @@ mod tests {
                     for sentence in expand(pattern, phrases.parts) {
                         assert!(!sentence.is_empty(), "{pattern}");
                         for item in sentence {
-                            let plain = item
+                            let word = item.strip_prefix('~').unwrap_or(&item);
+                            let plain = word
                                 .chars()
                                 .all(|c| c.is_lowercase() || c == '\'' || is_mark(&item));
-                            assert!(plain || slot_of(&item).is_some(), "{pattern}: {item}");
+                            let right = plain && !word.is_empty();
+                            assert!(right || slot_of(&item).is_some(), "{pattern}: {item}");
                         }
                     }
                 }

@@ -1,7 +1,9 @@
 //! Italian.
 //!
 //! On a sign a verb stands before a turn: STRADA CHIUSA, AL BIVIO, A SINISTRA closes the road on the
-//! left, and so does STRADA CHIUSA, PER STAZIONE, A SINISTRA.
+//! left, and so does STRADA CHIUSA, PER STAZIONE, A SINISTRA. And the troubled road comes first, or
+//! after `in` in one row with the problem: a row IN VIA ROMA above ANDARE A SINISTRA would say where
+//! to turn.
 
 use super::grammar::{Phrases, Tongue};
 use crate::domain::wording::Problem;
@@ -12,7 +14,6 @@ pub(super) const TONGUE: Tongue = Tongue {
     letters: "abcdefghijklmnopqrstuvwxyzàèéìíòóùú",
     sign: Phrases {
         parts: &[
-            ("at", "[sul percorso|[in] {closed}]"),
             ("other", "altra (strada|via)|altro percorso"),
             ("go", "[al bivio|altra strada|altro percorso|per {dest}] (andare|proseguire)"),
             ("road", "{via} [poi {then}]"),
@@ -21,34 +22,42 @@ pub(super) const TONGUE: Tongue = Tongue {
             (
                 Problem::RoadClosed,
                 &[
-                    "{closed} (strada chiusa|tratto chiuso|chiusura)",
-                    "(strada chiusa|tratto chiuso|chiusura) @at",
+                    "{closed} (strada chiusa|tratto chiuso|chiusura [strada|al traffico])",
+                    "chiusura ~in {closed}",
+                    "(strada chiusa|tratto chiuso|chiusura) [sul percorso]",
                     "chiusura strada",
                 ],
             ),
             (
                 Problem::Incident,
-                &["{closed} (intralcio|disagi)", "(intralcio|disagi) [al traffico] @at"],
+                &[
+                    "{closed} (intralcio|disagi) [al traffico]",
+                    "(intralcio|disagi) ~in {closed}",
+                    "(intralcio|disagi) [al traffico|sul percorso]",
+                ],
             ),
             (
                 Problem::Queue,
                 &[
                     "{closed} (coda|code|traffico in coda|veicoli in coda)",
-                    "(coda|code|traffico in coda|veicoli in coda) @at",
+                    "(coda|code) ~in {closed}",
+                    "(coda|code|traffico in coda|veicoli in coda) [sul percorso]",
                 ],
             ),
             (
                 Problem::SlowTraffic,
                 &[
                     "{closed} (traffico lento|rallentamenti|flusso lento|auto lente)",
-                    "(traffico lento|rallentamenti|flusso lento|auto lente) @at",
+                    "(traffico lento|rallentamenti) ~in {closed}",
+                    "(traffico lento|rallentamenti|flusso lento|auto lente) [sul percorso]",
                 ],
             ),
             (
                 Problem::HeavyTraffic,
                 &[
                     "{closed} (traffico (intenso|sostenuto)|molto traffico|molte auto)",
-                    "(traffico (intenso|sostenuto)|molto traffico|molte auto) @at",
+                    "(traffico (intenso|sostenuto)|molto traffico) ~in {closed}",
+                    "(traffico (intenso|sostenuto)|molto traffico|molte auto) [sul percorso]",
                 ],
             ),
         ],

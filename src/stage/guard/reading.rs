@@ -1,6 +1,6 @@
 //! What a text says against what it was asked to say.
 
-use super::grammar::{Grammar, Mention, Reading, Readings};
+use super::grammar::{Grammar, MOST, Mention, Reading, Readings};
 use super::names::{Names, Occurrence};
 use super::objection::{Objection, Place, Rules};
 use super::token::{Token, said, same_folded, tokens};
@@ -69,7 +69,8 @@ pub(super) fn check(
         return rules.object(unreadable(grammar, &tokens, &occurrences, &readings));
     };
     let mut reading = first;
-    if readings.all.len() > 1 {
+    let differs = |other: &Reading| !same_facts(first, other, &tokens);
+    if readings.all.iter().any(differs) || readings.all.len() >= MOST {
         rules.object(Objection::Ambiguous { readings: readings.all.len() })?;
         let right = |r: &&Reading| compare(&Rules::default(), request, facts, &tokens, r).is_ok();
         reading = readings.all.iter().find(right).unwrap_or(first);
@@ -80,6 +81,19 @@ pub(super) fn check(
         sentence_case(rules, &tokens, reading)?;
     }
     Ok(())
+}
+
+/// Whether two readings tell the same, if by other words: on CLOSED, CLOSED it does not matter which
+/// one is the street of this name.
+fn same_facts(one: &Reading, other: &Reading, tokens: &[Token<'_>]) -> bool {
+    one.problem == other.problem
+        && one.mentions.len() == other.mentions.len()
+        && one.mentions.iter().all(|mention| {
+            let words = words_of(tokens, *mention);
+            other.mentions.iter().any(|twin| {
+                twin.slot == mention.slot && same_folded(words_of(tokens, *twin), words)
+            })
+        })
 }
 
 /// Names the first word that is in no sentence at all, else the one where sentences break off.

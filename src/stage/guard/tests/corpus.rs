@@ -22,15 +22,6 @@ struct Phrases {
     saving: Vec<String>,
 }
 
-/// What the guard refuses on purpose: STRADA CHIUSA, AL BIVIO, A SINISTRA can be read as the road on
-/// the left being closed, and so can STRADA CHIUSA, PER STAZIONE, A SINISTRA.
-const REFUSED: [&str; 4] = [
-    "al bivio / <TURN>",
-    "al bivio / <TURN> / verso <VIA_0>",
-    "per <DEST_0> / <TURN>",
-    "per <DEST_0> / <TURN> / verso <VIA_0>",
-];
-
 /// By slot, in the network's spelling.
 fn fact(slot: Slot, language: Language) -> &'static str {
     match (slot, language) {
@@ -99,8 +90,7 @@ fn problem(word: &str) -> Problem {
     Problem::ALL.into_iter().find(|problem| problem.word() == word).unwrap()
 }
 
-/// Every problem sentence with every advice sentence, and delays and savings in turn between them:
-/// each sentence meets each neighbour that it can have.
+/// Every problem sentence with every advice sentence, and all delays and savings in turn.
 #[test]
 fn the_whole_corpus_is_read_as_meant() {
     let guard = nasty();
@@ -114,8 +104,7 @@ fn the_whole_corpus_is_read_as_meant() {
         assert_eq!(corpus.language, language);
         for (on_sign, phrases) in [(true, &corpus.sign), (false, &corpus.vehicle)] {
             let all = |patterns: &[String]| -> Vec<String> {
-                let meant = patterns.iter().filter(|p| !REFUSED.contains(&p.as_str()));
-                meant.flat_map(|pattern| expand(pattern)).collect()
+                patterns.iter().flat_map(|pattern| expand(pattern)).collect()
             };
             let delays = all(&phrases.delay);
             let savings = all(&phrases.saving);
@@ -127,17 +116,17 @@ fn the_whole_corpus_is_read_as_meant() {
                         let delay = &delays[texts % delays.len()];
                         let saving = &savings[texts % savings.len()];
                         let (stated, advised) = (stated.as_str(), advised.as_str());
-                        for clauses in [
-                            &[stated, advised][..],
+                        let clauses: [&[&str]; 4] = [
+                            &[stated, advised],
                             &[stated, delay, advised],
                             &[stated, advised, saving],
                             &[stated, delay, advised, saving],
-                        ] {
-                            if let Err(objection) =
-                                ask(&guard, language, on_sign, problem(word), clauses)
-                            {
-                                refused.push(objection);
-                            }
+                        ];
+                        let clauses = clauses[texts % 4];
+                        if let Err(objection) =
+                            ask(&guard, language, on_sign, problem(word), clauses)
+                        {
+                            refused.push(objection);
                         }
                     }
                 }
@@ -146,13 +135,4 @@ fn the_whole_corpus_is_read_as_meant() {
     }
     let sample = refused.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
     assert!(refused.is_empty(), "{} of {texts} texts:\n{sample}", refused.len());
-}
-
-#[test]
-fn a_turn_without_a_verb_is_refused() {
-    for advised in REFUSED {
-        let clauses = ["strada chiusa", advised];
-        let answer = ask(&nasty(), Language::It, true, Problem::RoadClosed, &clauses);
-        assert!(answer.is_err(), "{advised}");
-    }
 }

@@ -27,9 +27,9 @@ fn signs_in_english() {
     );
     for text in [
         "VIA SAN MARCO / CLOSED / USE OTHER ROUTE",
-        "CLOSED AHEAD / VIA SAN / MARCO / DELAY 6 MIN / USE VIA SAN MARCO / VECCHIA",
+        "CLOSURE ON VIA SAN / MARCO / DELAY 6 MIN / USE VIA SAN MARCO / VECCHIA",
         "VIA SAN MARCO CLOSED / USE VIA SAN MARCO VECCHIA / THEN VIA 4 NOVEMBRE / SAVES 4 MIN",
-        "CLOSED / VIA SAN MARCO / GO LEFT / TO VIA SAN MARCO VECCHIA / 4 MIN FASTER",
+        "ROAD CLOSED ON / VIA SAN MARCO / GO LEFT / TO VIA SAN MARCO VECCHIA / 4 MIN FASTER",
     ] {
         assert_eq!(answer(&asked, text), Ok(()), "{text}");
     }
@@ -49,7 +49,7 @@ fn signs_in_english() {
         ("VIA SAN MARCO / CLOSED / TURN AROUND", Rule::Grammar),
         ("VIA SAN MARCO / CLOSED / GO LEFT / 30 KM/H", Rule::Grammar),
         ("VIA SAN MARCO / CLOSED / USE VIA 4 NOVEMBRE", Rule::Road),
-        ("QUEUE / VIA SAN MARCO / USE OTHER ROUTE", Rule::Problem),
+        ("QUEUE ON VIA SAN MARCO / USE OTHER ROUTE", Rule::Problem),
         ("ROAD CLOSED / USE OTHER ROUTE", Rule::NothingMissing),
         ("<CLOSED_0> / CLOSED / USE OTHER ROUTE", Rule::Characters),
         ("VIA SAN MARCO[NP] / CLOSED / USE OTHER ROUTE", Rule::Characters),
@@ -192,4 +192,31 @@ fn names_with_marks() {
     assert_eq!(answer(&asked, text), Ok(()));
     let text = "Ponte secondo nuovo is closed. Use Via G. Verdi.";
     assert_eq!(answer(&asked, text).map_err(|o| o.rule()), Err(Rule::Road));
+}
+
+/// What a reader could take for something else, though each word is in its place.
+#[test]
+fn ambiguous_lines_on_signs() {
+    let facts = [(Closed, "Via Roma"), (Dest, "Stazione"), (Via0, "Via Nuova")];
+    let english = request(En, SIGN, Incident, &[&facts[..], &[(Turn, "left")]].concat());
+    for text in [
+        "INCIDENT / ON VIA ROMA / GO LEFT",
+        "INCIDENT / VIA ROMA / GO LEFT",
+        "INCIDENT / LEFT / TO VIA NUOVA",
+        "INCIDENT / VIA VIA NUOVA",
+        "INCIDENT GO LEFT",
+        "INCIDENT / GO LEFT SLOW",
+    ] {
+        assert_eq!(answer(&english, text).map_err(|o| o.rule()), Err(Rule::Grammar), "{text}");
+    }
+    let italian = request(It, SIGN, RoadClosed, &[&facts[..], &[(Turn, "a sinistra")]].concat());
+    for text in [
+        "STRADA CHIUSA / AL BIVIO / A SINISTRA",
+        "STRADA CHIUSA / PER STAZIONE / A SINISTRA",
+        "STRADA CHIUSA / A SINISTRA / VERSO VIA NUOVA",
+        "CHIUSURA / IN VIA ROMA / ANDARE A SINISTRA",
+        "STRADA CHIUSA / VIA ROMA / ANDARE A SINISTRA",
+    ] {
+        assert_eq!(answer(&italian, text).map_err(|o| o.rule()), Err(Rule::Grammar), "{text}");
+    }
 }

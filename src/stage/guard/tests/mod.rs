@@ -111,7 +111,7 @@ fn nasty() -> Guard {
     guard_of(&STREETS, &PLACES)
 }
 
-const SIGN: Space = Space::Sign { rows: 12, cols: 60 };
+const SIGN: Space = Space::Sign { rows: 12, cols: 120 };
 const VEHICLE: Space = Space::Vehicle { max_chars: 400 };
 
 /// A request whose facts are given in the network's spelling; those after `!` are required.
