@@ -11,6 +11,7 @@
 //! payloads of dead and late messages are strings of their bytes (`payload_hex` when they are no
 //! UTF-8). The same run gives the same bytes. Files carry `.part` in their names until `finish`.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ pub struct ArchiveError {
 }
 
 impl ArchiveError {
-    fn new(path: &Path, reason: impl ToString) -> Self {
+    fn new(path: &Path, reason: &dyn Display) -> Self {
         Self { path: path.to_owned(), reason: reason.to_string() }
     }
 
@@ -65,7 +66,7 @@ pub struct Archive {
 impl Archive {
     /// Makes the folder and opens the files. Files of an earlier run stay until `finish`.
     pub fn create(folder: &Path) -> Result<Self, ArchiveError> {
-        fs::create_dir_all(folder).map_err(|error| ArchiveError::new(folder, error))?;
+        fs::create_dir_all(folder).map_err(|error| ArchiveError::new(folder, &error))?;
         let schema = Arc::new(Schema::new(vec![
             Field::new("window", DataType::Utf8, false),
             Field::new("start", columnar::utc_millis(), false),
@@ -79,7 +80,7 @@ impl Archive {
         ]));
         let (windows_file, out) = Place::open(folder, "windows", ".parquet")?;
         let windows = ArrowWriter::try_new(out, Arc::clone(&schema), Some(columnar::properties()))
-            .map_err(|error| windows_file.failed(error))?;
+            .map_err(|error| windows_file.failed(&error))?;
         Ok(Self {
             windows_file,
             windows,
@@ -92,8 +93,8 @@ impl Archive {
 
     /// Adds a closed window's result under the window's name in the pipeline.
     pub fn window(&mut self, batch: &WindowBatch, name: &str) -> Result<(), ArchiveError> {
-        let rows = self.long_form(batch, name).map_err(|error| self.windows_file.failed(error))?;
-        self.windows.write(&rows).map_err(|error| self.windows_file.failed(error))
+        let rows = self.long_form(batch, name).map_err(|error| self.windows_file.failed(&error))?;
+        self.windows.write(&rows).map_err(|error| self.windows_file.failed(&error))
     }
 
     pub fn publication(&mut self, publication: &Publication) -> Result<(), ArchiveError> {
@@ -133,7 +134,7 @@ impl Archive {
             .into_inner()
             .map_err(|error| error.to_string())
             .and_then(|mut out| out.flush().map_err(|error| error.to_string()));
-        closed.map_err(|error| windows_file.failed(error))?;
+        closed.map_err(|error| windows_file.failed(&error))?;
         windows_file.publish()?;
         directions.finish()?;
         dead.finish()?;
@@ -241,15 +242,15 @@ impl Place {
     ) -> Result<(Self, BufWriter<File>), ArchiveError> {
         let target = folder.join(format!("{stem}{extension}"));
         let part = part::path(&target, extension, extension);
-        let file = File::create(&part).map_err(|error| ArchiveError::new(&part, error))?;
+        let file = File::create(&part).map_err(|error| ArchiveError::new(&part, &error))?;
         Ok((Self { part, target }, BufWriter::new(file)))
     }
 
     fn publish(&self) -> Result<(), ArchiveError> {
-        part::publish(&self.part, &self.target).map_err(|error| self.failed(error))
+        part::publish(&self.part, &self.target).map_err(|error| self.failed(&error))
     }
 
-    fn failed(&self, reason: impl ToString) -> ArchiveError {
+    fn failed(&self, reason: &dyn Display) -> ArchiveError {
         ArchiveError::new(&self.target, reason)
     }
 }
@@ -270,11 +271,11 @@ impl Lines {
     fn push(&mut self, members: Vec<(&str, Value)>) -> Result<(), ArchiveError> {
         let object: Map<_, _> =
             members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        writeln!(self.out, "{}", Value::Object(object)).map_err(|error| self.place.failed(error))
+        writeln!(self.out, "{}", Value::Object(object)).map_err(|error| self.place.failed(&error))
     }
 
     fn finish(mut self) -> Result<(), ArchiveError> {
-        self.out.flush().map_err(|error| self.place.failed(error))?;
+        self.out.flush().map_err(|error| self.place.failed(&error))?;
         self.place.publish()
     }
 }

@@ -1,5 +1,7 @@
 //! Recordings of real cities: read whole, and unchanged through every form.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
+
 use std::path::PathBuf;
 
 use wayside::io::recording::{Entry, Reader, Record, RecordingSource, convert};

@@ -19,7 +19,7 @@ use crate::plan::{Broker, MqttVersion, Secret, Tls};
 use crate::ports::PortError;
 
 /// How long the broker keeps our subscriptions and what it could not deliver.
-const SESSION_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+const SESSION_EXPIRY: Duration = Duration::from_hours(24);
 /// Unacknowledged messages that a broker of version 5 may send ahead.
 const RECEIVE_MAXIMUM: u16 = 1_000;
 /// Unacknowledged publications of ours; a broker may allow less.

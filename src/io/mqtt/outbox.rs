@@ -147,11 +147,11 @@ impl Outbox {
         let Some(at) = self.flying.iter().position(|flying| flying.packet_id.is_none()) else {
             return;
         };
-        if let Some(flying) = self.flying.get_mut(at) {
-            if flying.publication.confirmed {
-                flying.packet_id = Some(packet_id);
-                return;
-            }
+        if let Some(flying) = self.flying.get_mut(at)
+            && flying.publication.confirmed
+        {
+            flying.packet_id = Some(packet_id);
+            return;
         }
         if self.take_off(at).is_some() {
             stats.sent += 1;
@@ -323,10 +323,10 @@ mod tests {
                         pushed += 1;
                     }
                     Step::HandOver => {
-                        if let Some(given) = hand_over(&mut outbox, 8, &mut stats) {
-                            if given.retain {
-                                last_given.insert(given.topic, given.payload);
-                            }
+                        if let Some(given) = hand_over(&mut outbox, 8, &mut stats)
+                            && given.retain
+                        {
+                            last_given.insert(given.topic, given.payload);
                         }
                     }
                     Step::Transmit => {

@@ -15,8 +15,14 @@ use crate::ports::{Message, PortError, SharedClock};
 const MAX_INBOX: usize = 10_000;
 const MAX_INBOX_BYTES: usize = 64 << 20;
 
-/// What ended a session for good: what, and what to do.
+/// What ended a session against our wish: what, and what to do.
 pub(super) type Cause = (String, Option<String>);
+
+#[derive(Clone)]
+enum Ending {
+    Wished,
+    Fatal(Cause),
+}
 
 pub(super) struct Shared {
     clock: SharedClock,
@@ -40,8 +46,7 @@ struct State {
     /// Packets to acknowledge to the broker.
     acknowledgements: VecDeque<u16>,
     stopping: bool,
-    /// Set at the end; the cause if it was no wish of ours.
-    ended: Option<Option<Cause>>,
+    ended: Option<Ending>,
     /// Largest packet that the broker takes.
     max_packet_bytes: Option<u32>,
     stats: MqttStats,
@@ -90,10 +95,13 @@ impl Shared {
                     self.work.notify_one();
                     return Some(Ok(message));
                 }
-                if let Some(cause) = &state.ended {
+                if let Some(ending) = state.ended.clone() {
                     // Another source, if there is one, has to hear it too.
                     self.arrival.notify_one();
-                    return cause.clone().map(|(what, help)| Err(PortError::Fatal { what, help }));
+                    return match ending {
+                        Ending::Wished => None,
+                        Ending::Fatal((what, help)) => Some(Err(PortError::Fatal { what, help })),
+                    };
                 }
             }
             self.arrival.notified().await;
@@ -165,19 +173,22 @@ impl Shared {
 
     // For everybody.
 
-    /// Ends the session, unless it has ended: the first cause stands.
+    /// Ends the session, unless it has ended: the first word stands. No cause: as wished.
     pub(super) fn end(&self, cause: Option<Cause>) {
         let mut state = self.state();
         state.stats.connected = false;
-        state.ended.get_or_insert(cause);
+        state.ended.get_or_insert(cause.map_or(Ending::Wished, Ending::Fatal));
         self.arrival.notify_one();
         self.departure.notify_waiters();
     }
 
     pub(super) fn ended_error(&self) -> PortError {
-        let cause = self.state().ended.clone().flatten();
-        let (what, help) = cause.unwrap_or_else(|| ("the MQTT session has ended".to_owned(), None));
-        PortError::Fatal { what, help }
+        match self.state().ended.clone() {
+            Some(Ending::Fatal((what, help))) => PortError::Fatal { what, help },
+            Some(Ending::Wished) | None => {
+                PortError::Fatal { what: "the MQTT session has ended".to_owned(), help: None }
+            }
+        }
     }
 
     pub(super) fn ask_to_stop(&self) {

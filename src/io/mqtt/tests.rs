@@ -251,7 +251,7 @@ async fn while_the_broker_is_away_only_what_still_counts_is_kept() {
             .unwrap();
     let mut sink = session.sink();
     let mut short = publication("short", 1, true);
-    short.expiry = Some(Duration::from_secs(60));
+    short.expiry = Some(Duration::from_mins(1));
     sink.send(&short).await.unwrap();
     sink.send(&publication("sign", 1, true)).await.unwrap();
     sink.send(&publication("log", 1, false)).await.unwrap();

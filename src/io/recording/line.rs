@@ -45,18 +45,16 @@ pub(super) fn parse(line: &[u8]) -> Result<Record, String> {
 
 /// The line of a record, without its end.
 pub(super) fn write(record: &Record) -> String {
-    let mut line = format!("{{\"ts\":\"{}\",", record.ts);
-    if let Some(published) = record.published {
-        line.push_str(&format!("\"pub\":\"{published}\","));
-    }
-    line.push_str(&format!("\"topic\":{},", Value::from(record.topic.as_str())));
-    if let Some((object, _)) = payload::as_object(&record.payload) {
-        line.push_str(&format!("\"{PAYLOAD}\":{object}}}"));
+    let published =
+        record.published.map(|published| format!("\"pub\":\"{published}\",")).unwrap_or_default();
+    let (name, payload) = if let Some((object, _)) = payload::as_object(&record.payload) {
+        (PAYLOAD, object.to_owned())
     } else {
         let (name, value) = payload::text_member(&record.payload);
-        line.push_str(&format!("\"{name}\":{value}}}"));
-    }
-    line
+        (name, value.to_string())
+    };
+    let topic = Value::from(record.topic.as_str());
+    format!("{{\"ts\":\"{}\",{published}\"topic\":{topic},\"{name}\":{payload}}}", record.ts)
 }
 
 fn time(value: &[u8], name: &str) -> Result<Timestamp, String> {

@@ -4,6 +4,7 @@
 //! asked for: whatever ends the process, what was flushed can be read. Its own name appears when
 //! it is complete.
 
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -51,7 +52,7 @@ impl RecordingWriter {
                 if error.kind() == std::io::ErrorKind::AlreadyExists {
                     RecordingError::Exists { path: growing.clone() }
                 } else {
-                    write_error(&growing, error)
+                    write_error(&growing, &error)
                 }
             })?;
         let out = BufWriter::new(file);
@@ -84,9 +85,9 @@ impl RecordingWriter {
             Out::Plain(out) => out.write_all(text.as_bytes()),
             Out::Gz(out) => out.write_all(text.as_bytes()),
         };
-        written.map_err(|error| write_error(&self.growing, error))?;
+        written.map_err(|error| write_error(&self.growing, &error))?;
         self.records += 1;
-        if self.records % MESSAGES_A_FLUSH == 0 { self.flush() } else { Ok(()) }
+        if self.records.is_multiple_of(MESSAGES_A_FLUSH) { self.flush() } else { Ok(()) }
     }
 
     /// Hands everything to the operating system, in a state that can be read.
@@ -95,7 +96,7 @@ impl RecordingWriter {
             Out::Plain(out) => out.flush(),
             Out::Gz(out) => out.flush(),
         }
-        .map_err(|error| write_error(&self.growing, error))
+        .map_err(|error| write_error(&self.growing, &error))
     }
 
     /// Messages written so far.
@@ -111,7 +112,7 @@ impl RecordingWriter {
     /// Completes the recording under its own name; how many messages it holds.
     pub fn finish(self) -> Result<u64, RecordingError> {
         let Self { target, form, growing, out, records } = self;
-        let failed = |error| write_error(&growing, error);
+        let failed = |error| write_error(&growing, &error);
         match out {
             Out::Plain(mut out) => out.flush().map_err(failed)?,
             Out::Gz(out) => out.finish().and_then(|mut out| out.flush()).map_err(failed)?,
@@ -119,10 +120,10 @@ impl RecordingWriter {
         if form == Form::Parquet {
             let columns = part::path(&target, ".parquet", ".parquet");
             to_parquet(Reader::open(&growing)?, &columns, |_| {})?;
-            part::publish(&columns, &target).map_err(|error| write_error(&target, error))?;
+            part::publish(&columns, &target).map_err(|error| write_error(&target, &error))?;
             fs::remove_file(&growing).map_err(failed)?;
         } else {
-            part::publish(&growing, &target).map_err(|error| write_error(&target, error))?;
+            part::publish(&growing, &target).map_err(|error| write_error(&target, &error))?;
         }
         Ok(records)
     }
@@ -146,7 +147,7 @@ pub fn convert(from: &Path, to: &Path) -> Result<Converted, RecordingError> {
         }
         let columns = part::path(to, ".parquet", ".parquet");
         done.records = to_parquet(reader, &columns, |_| done.corrupt += 1)?;
-        part::publish(&columns, to).map_err(|error| write_error(to, error))?;
+        part::publish(&columns, to).map_err(|error| write_error(to, &error))?;
         return Ok(done);
     }
     let mut writer = RecordingWriter::create(to)?;
@@ -166,7 +167,7 @@ fn to_parquet(
     target: &Path,
     mut corrupt: impl FnMut(&Entry),
 ) -> Result<u64, RecordingError> {
-    let failed = |reason: String| write_error(target, reason);
+    let failed = |reason: String| write_error(target, &reason);
     let file = File::create(target).map_err(|error| failed(error.to_string()))?;
     let mut writer = RowWriter::new(BufWriter::new(file)).map_err(failed)?;
     let mut records = 0;
@@ -183,6 +184,6 @@ fn to_parquet(
     Ok(records)
 }
 
-fn write_error(path: &Path, reason: impl ToString) -> RecordingError {
+fn write_error(path: &Path, reason: &dyn Display) -> RecordingError {
     RecordingError::Write { path: path.to_owned(), reason: reason.to_string() }
 }
