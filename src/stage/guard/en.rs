@@ -5,7 +5,7 @@
 //! `slow` stands beside `traffic` or `cars`, never alone: SLOW on a sign is an order. The way that
 //! the reader is on is `the usual way`, so that `this way` can be the advised one.
 
-use super::grammar::{Phrases, Tongue};
+use super::phrases::{Phrases, Tongue};
 use crate::domain::wording::Problem;
 
 pub(super) const TONGUE: Tongue = Tongue {

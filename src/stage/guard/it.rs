@@ -5,7 +5,7 @@
 //! after `in` in one row with the problem: a row IN VIA ROMA above ANDARE A SINISTRA would say where
 //! to turn.
 
-use super::grammar::{Phrases, Tongue};
+use super::phrases::{Phrases, Tongue};
 use crate::domain::wording::Problem;
 
 pub(super) const TONGUE: Tongue = Tongue {

@@ -220,3 +220,17 @@ fn ambiguous_lines_on_signs() {
         assert_eq!(answer(&italian, text).map_err(|o| o.rule()), Err(Rule::Grammar), "{text}");
     }
 }
+
+/// The longest name counts, and nobody can know whether the number belongs to it.
+#[test]
+fn a_name_that_goes_on_in_the_next_clause() {
+    let guard = guard_of(&["Via Nuova", "Via Nuova 6", "Via Roma", "Via San"], &[]);
+    let asked = request(En, SIGN, RoadClosed, &[(Closed, "Via Nuova"), (Delay, "6 min")]);
+    for (text, expected) in [
+        ("ROAD CLOSED ON VIA NUOVA / 6 MIN DELAY / USE OTHER ROUTE", Err(Rule::LongestName)),
+        ("ROAD CLOSED ON VIA NUOVA / DELAY 6 MIN / USE OTHER ROUTE", Ok(())),
+    ] {
+        let answer = guard.check(&asked, &wording(En, text)).map_err(|o| o.rule());
+        assert_eq!(answer, expected, "{text}");
+    }
+}
