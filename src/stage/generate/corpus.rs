@@ -165,9 +165,11 @@ fn check_text(language: Language, space: Space, list: &str, text: &str, allowed:
             let draws = |c: char| "\u{1}/ ".contains(c) || showable(c.to_ascii_uppercase());
             assert!(plain.chars().all(|c| draws(c) && !c.is_ascii_uppercase()), "{place}");
             let first_row = text.split(" / ").next().unwrap_or_default();
-            // A name first is the subject of a problem; in advice it could be taken for the place.
+            // A name or "other route" first could be taken for the place of the problem above.
             let advice = ["other_route", "turn", "via"].contains(&list);
-            assert!(!advice || !first_row.starts_with('<'), "{place}");
+            let noun = ["<", "altra ", "altro "].iter().any(|noun| first_row.starts_with(noun))
+                || first_row.starts_with("other ") && !first_row.ends_with(" advised");
+            assert!(!advice || !noun, "{place}");
             // A name alone in a problem's last row would read as where to turn, or the goal of it.
             let problem = Problem::ALL.iter().any(|problem| problem.word() == list);
             let last_row = text.rsplit(" / ").next().unwrap_or_default();

@@ -84,7 +84,7 @@ fn en_sign(problem: Problem) -> Phrases {
         },
         delay: &["delay <DELAY>", "delay / <DELAY>"],
         saving: &["saves <SAVING>", "saves / <SAVING>"],
-        other_route: &["use other route", "use other / route", "other road"],
+        other_route: &["use other route", "use other / route", "avoid road"],
         turn: &["next junction / go <TURN>", "for <DEST_0> / go <TURN>", "go <TURN>"],
         via: &[
             "use <VIA_0>",
@@ -159,7 +159,7 @@ fn it_sign(problem: Problem) -> Phrases {
         },
         delay: &["ritardo <DELAY>", "ritardo / <DELAY>"],
         saving: &["risparmio <SAVING>", "risparmio / <SAVING>"],
-        other_route: &["usare altra strada", "altra strada", "altra via"],
+        other_route: &["usare altra strada", "usare / altra strada", "deviare"],
         turn: &[
             "al bivio / andare <TURN>",
             "per <DEST_0> / andare <TURN>",
