@@ -110,7 +110,7 @@ fn breaking(rule: Rule) -> Case {
             wording(En, "Road CLOSED ahead. Use another route."),
         ),
         Rule::SlotOnce => {
-            text(&[(Closed, "Via Roma"), (Closed, "Via San")], "VIA ROMA CLOSED / OTHER ROAD")
+            text(&[(Closed, "Via Roma"), (Closed, "Via San")], "VIA ROMA CLOSED / USE OTHER ROAD")
         }
         Rule::NamesOfTheNetwork => text(&[(Via0, "Stazione")], "ROAD CLOSED / USE STAZIONE"),
         Rule::NamesApart => {
