@@ -58,6 +58,13 @@ pub(super) fn check(
             rules.object(Objection::OffWay { segment: name(network, *id) })?;
         }
     }
+    // "For the station, use ..." promises that this way gets there.
+    if let Some(place) = direction.destination.and_then(|at| network.places.get(at))
+        && !direction.way.is_empty()
+        && !direction.way.contains(&place.segment)
+    {
+        rules.object(Objection::Elsewhere { place: place.name.clone() })?;
+    }
     if let Some(turn) = direction.turn {
         check_turn(rules, network, direction, turn)?;
     }

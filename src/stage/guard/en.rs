@@ -1,11 +1,13 @@
 //! English.
 //!
 //! On a sign the troubled road comes first, or after `on` in one row with the problem: a row ON VIA
-//! ROMA above GO LEFT would say where to turn.
+//! ROMA above GO LEFT would say where to turn. An advised road stands behind a verb: QUEUES, OTHER
+//! ROUTE, VIA ROMA would say where they are. And `avoid` never stands beside a turn: TO AVOID above GO
+//! LEFT says the contrary of what is meant to who reads it in passing.
 //! `slow` stands beside `traffic` or `cars`, never alone: SLOW on a sign is an order. The way that
 //! the reader is on is `the usual way`, so that `this way` can be the advised one.
 
-use super::grammar::{Phrases, Tongue};
+use super::phrases::{Phrases, Tongue};
 use crate::domain::wording::Problem;
 
 pub(super) const TONGUE: Tongue = Tongue {
@@ -15,7 +17,7 @@ pub(super) const TONGUE: Tongue = Tongue {
     sign: Phrases {
         parts: &[
             ("other", "(other|another) (route|road|way)"),
-            ("lead", "please|[at] next junction|at junction|other route|way round|for {dest}"),
+            ("lead", "please|[at] next junction|at junction|way round|for {dest}"),
             ("road", "{via} [then {then}]"),
         ],
         problem: &[
@@ -61,10 +63,10 @@ pub(super) const TONGUE: Tongue = Tongue {
         delay: &["[traffic|expect] delay [about|of] {delay}", "[expect] {delay} delay"],
         advice: &[
             "[please] (use|take|choose) @other",
-            "other (route|road|way) [advised]",
+            "other (route|way) advised",
+            "avoid road",
             "[@lead] go {turn}",
             "[please|for {dest}] (use|take|follow) @road",
-            "(other route|way round) @road",
             "[@lead] go {turn} (to|then|and use) @road",
         ],
         saving: &["saves [about|you] {saving}", "{saving} (faster|less)"],

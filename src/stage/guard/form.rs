@@ -1,7 +1,7 @@
 //! The form of a text: rows, width, characters, spaces. Looks at no word.
 
-use super::grammar::tongue;
 use super::objection::{Objection, Place, Rules};
+use super::phrases::tongue;
 use crate::domain::wording::{Language, Slot, Space, Wording, WordingRequest};
 
 /// Besides A to Z and 0 to 9. No bracket is among them, so no text can bring a MULTI tag to a sign,
@@ -68,7 +68,8 @@ fn may_stand(character: char, request: &WordingRequest) -> bool {
 }
 
 fn is_letter_of(character: char, language: Language) -> bool {
-    character.to_lowercase().all(|lower| tongue(language).letters.contains(lower))
+    let is = |letter: char| character == letter || letter.to_uppercase().eq([character]);
+    tongue(language).letters.chars().any(is)
 }
 
 /// Letters of all kinds, combining accents among them.

@@ -1,52 +1,18 @@
 //! The sentences that may go out, and what a text says by them.
 //!
-//! A closed grammar per language and kind of space, written for the guard alone (`en.rs`, `it.rs`):
+//! A closed grammar per language and kind of space, written for the guard alone (`en.rs`, `it.rs`; the notation is in `phrases.rs`):
 //! what is not in it is refused, so neither a negation nor an order, a speed or a number in words
 //! can pass. All its sentences lie in one trie per clause. A text is read in every way that the
 //! trie allows, with any name of the network where a name may stand, whether or not it is a fact:
 //! only so is a text with a second, wrong meaning found.
-//!
-//! Pattern notation: words; `{closed}` and the like for facts; `(a|b)` one of these; `[a]` with or
-//! without; `@part` a part named further up in the list; `~word` a word that may not begin a row.
-//! What is malformed can only refuse.
 
 use std::collections::HashMap;
 
 use super::names::Occurrence;
+use super::phrases::{Phrases, expand, slot_of, tongue};
 use super::token::{Token, is_mark};
-use super::{en, it};
 use crate::domain::network::fold;
 use crate::domain::wording::{Language, Problem, Slot};
-
-/// What a language has to say, for the two kinds of space.
-#[derive(Debug)]
-pub(super) struct Tongue {
-    pub sign: Phrases,
-    pub vehicle: Phrases,
-    /// The turn words; each may have several words.
-    pub turns: &'static [&'static str],
-    /// What may stand behind a number: all mean minutes.
-    pub units: &'static [&'static str],
-    /// Letters beside a to z.
-    pub letters: &'static str,
-}
-
-/// Patterns of the clauses.
-#[derive(Debug)]
-pub(super) struct Phrases {
-    pub parts: &'static [(&'static str, &'static str)],
-    pub problem: &'static [(Problem, &'static [&'static str])],
-    pub delay: &'static [&'static str],
-    pub advice: &'static [&'static str],
-    pub saving: &'static [&'static str],
-}
-
-pub(super) fn tongue(language: Language) -> &'static Tongue {
-    match language {
-        Language::En => &en::TONGUE,
-        Language::It => &it::TONGUE,
-    }
-}
 
 /// A fact that a text says, in its tokens `start..end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,14 +129,13 @@ impl Grammar {
                     (None, None) => Symbol::Word(self.learn(item)),
                 };
                 let known = self.nodes[node].edges.iter().find(|(edge, _)| *edge == symbol);
-                node = match known {
-                    Some((_, next)) => *next as usize,
-                    None => {
-                        let next = self.nodes.len();
-                        self.nodes[node].edges.push((symbol, next as u32));
-                        self.nodes.push(Node::default());
-                        next
-                    }
+                node = if let Some((_, next)) = known {
+                    *next as usize
+                } else {
+                    let next = self.nodes.len();
+                    self.nodes[node].edges.push((symbol, next as u32));
+                    self.nodes.push(Node::default());
+                    next
                 };
             }
             if !self.nodes[node].ends.contains(&problem) {
@@ -323,139 +288,9 @@ fn is_number(token: &Token<'_>) -> bool {
     token.raw.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-pub(super) fn slot_of(item: &str) -> Option<Slot> {
-    match item {
-        "{closed}" => Some(Slot::Closed),
-        "{via}" => Some(Slot::Via0),
-        "{then}" => Some(Slot::Via1),
-        "{dest}" => Some(Slot::Dest),
-        "{delay}" => Some(Slot::Delay),
-        "{saving}" => Some(Slot::Saving),
-        "{turn}" => Some(Slot::Turn),
-        _ => None,
-    }
-}
-
-/// All sentences of a pattern. A part may use only parts above it, so this ends.
-pub(super) fn expand(pattern: &str, parts: &[(&str, &str)]) -> Vec<Vec<String>> {
-    let mut spaced = String::with_capacity(pattern.len() * 2);
-    for character in pattern.chars() {
-        if "()[]|".contains(character) {
-            spaced.extend([' ', character, ' ']);
-        } else {
-            spaced.push(character);
-        }
-    }
-    choices(&mut spaced.split_whitespace(), parts)
-}
-
-/// The choices up to the closing bracket or the end.
-fn choices<'p>(
-    items: &mut impl Iterator<Item = &'p str>,
-    parts: &[(&str, &str)],
-) -> Vec<Vec<String>> {
-    let mut done = Vec::new();
-    let mut open = vec![Vec::new()];
-    while let Some(item) = items.next() {
-        let tails = match item {
-            "(" => choices(&mut *items, parts),
-            "[" => {
-                let mut tails = choices(&mut *items, parts);
-                tails.push(Vec::new());
-                tails
-            }
-            ")" | "]" => break,
-            "|" => {
-                done.append(&mut open);
-                open.push(Vec::new());
-                continue;
-            }
-            word => match parts.iter().position(|(name, _)| word.strip_prefix('@') == Some(name)) {
-                Some(at) => expand(parts[at].1, &parts[..at]),
-                None => vec![vec![word.to_owned()]],
-            },
-        };
-        open = open
-            .iter()
-            .flat_map(|head| tails.iter().map(move |tail| [head.as_slice(), tail].concat()))
-            .collect();
-    }
-    done.append(&mut open);
-    done
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sentences(pattern: &str) -> Vec<String> {
-        let parts = [("where", "ahead|here"), ("end", "far @where")];
-        expand(pattern, &parts).iter().map(|words| words.join(" ")).collect()
-    }
-
-    #[test]
-    fn expands_choices_options_and_parts() {
-        assert_eq!(
-            sentences("road (closed|shut [now])"),
-            ["road closed", "road shut now", "road shut"]
-        );
-        assert_eq!(sentences("go @end"), ["go far ahead", "go far here"]);
-        assert_eq!(sentences("a|b c"), ["a", "b c"]);
-    }
-
-    /// What is malformed must not become a sentence that texts can be made of.
-    #[test]
-    fn patterns_are_well_formed() {
-        for language in Language::ALL {
-            let tongue = tongue(language);
-            for phrases in [&tongue.sign, &tongue.vehicle] {
-                let problems = phrases.problem.iter().flat_map(|(_, patterns)| *patterns);
-                let others = [phrases.delay, phrases.advice, phrases.saving];
-                for pattern in problems.chain(others.into_iter().flatten()) {
-                    let count = |mark| pattern.matches(mark).count();
-                    assert_eq!(count('('), count(')'), "{pattern}");
-                    assert_eq!(count('['), count(']'), "{pattern}");
-                    for sentence in expand(pattern, phrases.parts) {
-                        assert!(!sentence.is_empty(), "{pattern}");
-                        for item in sentence {
-                            let word = item.strip_prefix('~').unwrap_or(&item);
-                            let plain = word
-                                .chars()
-                                .all(|c| c.is_lowercase() || c == '\'' || is_mark(&item));
-                            let right = plain && !word.is_empty();
-                            assert!(right || slot_of(&item).is_some(), "{pattern}: {item}");
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// So no text says a fact twice, or a fact of one clause in another one.
-    #[test]
-    fn every_slot_stands_in_one_kind_of_clause_once() {
-        for language in Language::ALL {
-            for phrases in [&tongue(language).sign, &tongue(language).vehicle] {
-                let problems = phrases.problem.iter().flat_map(|(_, patterns)| *patterns);
-                let clauses: [(&[Slot], Vec<&str>); 4] = [
-                    (&[Slot::Closed], problems.copied().collect()),
-                    (&[Slot::Delay], phrases.delay.to_vec()),
-                    (&[Slot::Via0, Slot::Via1, Slot::Dest, Slot::Turn], phrases.advice.to_vec()),
-                    (&[Slot::Saving], phrases.saving.to_vec()),
-                ];
-                for (slots, patterns) in clauses {
-                    for sentence in patterns.iter().flat_map(|p| expand(p, phrases.parts)) {
-                        let said: Vec<Slot> =
-                            sentence.iter().filter_map(|item| slot_of(item)).collect();
-                        let once = said.iter().enumerate().all(|(i, s)| !said[..i].contains(s));
-                        assert!(once && said.iter().all(|s| slots.contains(s)), "{sentence:?}");
-                        let second = said.contains(&Slot::Via1);
-                        assert!(!second || said.contains(&Slot::Via0), "{sentence:?}");
-                    }
-                }
-            }
-        }
-    }
 
     #[test]
     fn no_sentence_states_two_problems() {

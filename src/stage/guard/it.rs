@@ -3,9 +3,10 @@
 //! On a sign a verb stands before a turn: STRADA CHIUSA, AL BIVIO, A SINISTRA closes the road on the
 //! left, and so does STRADA CHIUSA, PER STAZIONE, A SINISTRA. And the troubled road comes first, or
 //! after `in` in one row with the problem: a row IN VIA ROMA above ANDARE A SINISTRA would say where
-//! to turn.
+//! to turn. An advised road stands behind a verb: CODE, ALTRA STRADA, VIA ROMA would say where they
+//! are.
 
-use super::grammar::{Phrases, Tongue};
+use super::phrases::{Phrases, Tongue};
 use crate::domain::wording::Problem;
 
 pub(super) const TONGUE: Tongue = Tongue {
@@ -15,7 +16,7 @@ pub(super) const TONGUE: Tongue = Tongue {
     sign: Phrases {
         parts: &[
             ("other", "altra (strada|via)|altro percorso"),
-            ("go", "[al bivio|altra strada|altro percorso|per {dest}] (andare|proseguire)"),
+            ("go", "[al [prossimo] bivio|per {dest}] (andare|proseguire)"),
             ("road", "{via} [poi {then}]"),
         ],
         problem: &[
@@ -63,9 +64,10 @@ pub(super) const TONGUE: Tongue = Tongue {
         ],
         delay: &["ritardo [circa|di] {delay}", "{delay} di ritardo", "si perdono {delay}"],
         advice: &[
-            "[usare|scegliere|seguire|preferire|meglio|si consiglia] (@other)",
+            "(usare|scegliere|seguire|preferire|meglio|si consiglia) (@other)",
+            "deviare",
             "(@go) {turn} [(verso|poi) @road]",
-            "(seguire|usare|percorrere|meglio|altra strada|altro percorso) @road",
+            "(seguire|usare|percorrere|meglio) @road",
             "per {dest} (seguire|usare|percorrere) @road",
         ],
         saving: &[

@@ -16,6 +16,7 @@ mod grammar;
 mod it;
 mod names;
 mod objection;
+mod phrases;
 mod reading;
 mod request;
 mod token;

@@ -27,7 +27,7 @@ pub(super) struct Names {
     steps: HashMap<(u32, u32), u32>,
     /// By trie node, the index of the name that ends there.
     ends: Vec<Option<usize>>,
-    names: Vec<Name>,
+    all: Vec<Name>,
 }
 
 /// A name that the tokens `start..end` of a text spell.
@@ -44,7 +44,7 @@ impl Names {
             vocabulary: HashMap::new(),
             steps: HashMap::new(),
             ends: vec![None],
-            names: Vec::new(),
+            all: Vec::new(),
         };
         for street in network.segments.iter().filter_map(|s| s.street.as_deref()) {
             index.insert(street, |name| name.street = true);
@@ -63,10 +63,10 @@ impl Names {
                 continue;
             }
             let name = *self.ends[node].get_or_insert_with(|| {
-                self.names.push(Name { spelt: spelt.to_owned(), street: false, place: false });
-                self.names.len() - 1
+                self.all.push(Name { spelt: spelt.to_owned(), street: false, place: false });
+                self.all.len() - 1
             });
-            mark(&mut self.names[name]);
+            mark(&mut self.all[name]);
         }
     }
 
@@ -110,7 +110,7 @@ impl Names {
     }
 
     pub(super) fn spelt(&self, occurrence: Occurrence) -> &str {
-        self.names.get(occurrence.name).map_or("", |name| &name.spelt)
+        self.all.get(occurrence.name).map_or("", |name| &name.spelt)
     }
 
     fn whole(&self, text: &[Token<'_>]) -> Option<&Name> {
@@ -118,6 +118,6 @@ impl Names {
         for token in text {
             node = *self.steps.get(&(node, *self.vocabulary.get(&token.folded)?))?;
         }
-        self.names.get((*self.ends.get(node as usize)?)?)
+        self.all.get((*self.ends.get(node as usize)?)?)
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::domain::time::Timestamp;
-use crate::domain::wording::{Language, Problem, Slot};
+use crate::domain::wording::{Language, Problem, Slot, Space};
 
 /// Where in a text; both count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,7 @@ pub enum Rule {
     NoOtherName,
     // The request agrees with the direction.
     StillShown,
+    RightSpace,
     RequestProblem,
     RequestFacts,
     TurnForAll,
@@ -64,11 +65,12 @@ pub enum Rule {
     ForCars,
     UnbrokenWay,
     ViaOnWay,
+    LeadsThere,
     TrueTurn,
 }
 
 impl Rule {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::Language,
         Self::Rows,
         Self::Width,
@@ -90,6 +92,7 @@ impl Rule {
         Self::LongestName,
         Self::NoOtherName,
         Self::StillShown,
+        Self::RightSpace,
         Self::RequestProblem,
         Self::RequestFacts,
         Self::TurnForAll,
@@ -102,6 +105,7 @@ impl Rule {
         Self::ForCars,
         Self::UnbrokenWay,
         Self::ViaOnWay,
+        Self::LeadsThere,
         Self::TrueTurn,
     ];
 
@@ -129,6 +133,7 @@ impl Rule {
             Self::LongestName => "longest_name",
             Self::NoOtherName => "no_other_name",
             Self::StillShown => "still_shown",
+            Self::RightSpace => "right_space",
             Self::RequestProblem => "request_problem",
             Self::RequestFacts => "request_facts",
             Self::TurnForAll => "turn_for_all",
@@ -141,6 +146,7 @@ impl Rule {
             Self::ForCars => "for_cars",
             Self::UnbrokenWay => "unbroken_way",
             Self::ViaOnWay => "via_on_way",
+            Self::LeadsThere => "leads_there",
             Self::TrueTurn => "true_turn",
         }
     }
@@ -190,6 +196,8 @@ pub enum Objection {
 
     #[error("the direction is withdrawn, no text may go out for it")]
     Withdrawn,
+    #[error("the request is for a space of {space:?}, its audience has another one")]
+    WrongSpace { space: Space },
     #[error("the request states {}, the direction is about {}", .said.word(), .fact.word())]
     RequestProblem { said: Problem, fact: Problem },
     #[error("the request has `{said}` as {slot}, {}", fact_of(.fact.as_deref()))]
@@ -215,6 +223,8 @@ pub enum Objection {
     BrokenWay { from: String, to: String },
     #[error("segment {segment} is to be passed, but is not on the advised way in this order")]
     OffWay { segment: String },
+    #[error("the advised way does not lead to {place}")]
+    Elsewhere { place: String },
     #[error("the direction's turn does not lead from segment {segments} into the advised way")]
     FalseTurn { segments: String },
 }
@@ -245,6 +255,7 @@ impl Objection {
             Self::LongerName { .. } => Rule::LongestName,
             Self::OtherName { .. } => Rule::NoOtherName,
             Self::Withdrawn => Rule::StillShown,
+            Self::WrongSpace { .. } => Rule::RightSpace,
             Self::RequestProblem { .. } => Rule::RequestProblem,
             Self::RequestFact { .. } => Rule::RequestFacts,
             Self::UnclearTurn { .. } => Rule::TurnForAll,
@@ -257,6 +268,7 @@ impl Objection {
             Self::NotForCars { .. } => Rule::ForCars,
             Self::BrokenWay { .. } => Rule::UnbrokenWay,
             Self::OffWay { .. } => Rule::ViaOnWay,
+            Self::Elsewhere { .. } => Rule::LeadsThere,
             Self::FalseTurn { .. } => Rule::TrueTurn,
         }
     }

@@ -3,7 +3,7 @@
 
 use super::direction::moves_out;
 use super::objection::{Objection, Rules};
-use crate::domain::direction::{Direction, DirectionState};
+use crate::domain::direction::{Audience, Direction, DirectionState};
 use crate::domain::network::{Network, SegmentId, Turn, fold};
 use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, WordingRequest};
 
@@ -27,6 +27,17 @@ pub(super) fn check(
 ) -> Result<(), Objection> {
     if direction.state == DirectionState::Clear {
         rules.object(Objection::Withdrawn)?;
+    }
+    let fits = match (&direction.audience, request.space) {
+        (Audience::Sign(id), Space::Sign { rows, cols }) => {
+            let sign = network.sign(*id);
+            rows <= sign.rows && cols <= sign.cols
+        }
+        (Audience::Area { .. }, Space::Vehicle { .. }) => true,
+        _ => false,
+    };
+    if !fits {
+        rules.object(Objection::WrongSpace { space: request.space })?;
     }
     let fact = Problem::of(direction.cause, direction.level);
     if request.problem != fact {

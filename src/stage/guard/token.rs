@@ -26,19 +26,15 @@ pub(super) fn tokens<'t>(rows: impl IntoIterator<Item = &'t str>) -> Vec<Token<'
         for chunk in text.split(' ') {
             let word = chunk.trim_end_matches(MARKS);
             let marks = &chunk[word.len()..];
-            let mut push = |raw: &'t str| {
-                if !raw.is_empty() {
-                    let folded = if is_mark(raw) { raw.to_owned() } else { fold(raw) };
-                    let place = Place { row: row + 1, column };
-                    tokens.push(Token { raw, folded, place, ends_row: false });
-                    column += raw.chars().count();
-                }
-            };
-            push(word);
-            for (at, mark) in marks.char_indices() {
-                push(&marks[at..at + mark.len_utf8()]);
+            let marks = marks.char_indices().map(|(at, mark)| &marks[at..at + mark.len_utf8()]);
+            let mut from = column;
+            for raw in std::iter::once(word).chain(marks).filter(|raw| !raw.is_empty()) {
+                let folded = if is_mark(raw) { raw.to_owned() } else { fold(raw) };
+                let place = Place { row: row + 1, column: from };
+                tokens.push(Token { raw, folded, place, ends_row: false });
+                from += raw.chars().count();
             }
-            column += 1;
+            column += chunk.chars().count() + 1;
         }
         if let Some(last) = tokens.last_mut() {
             last.ends_row = true;

@@ -120,17 +120,17 @@ fn names_that_are_words() {
         &[(Closed, "!Via Chiusa"), (Via0, "Via Minuti"), (Turn, "a destra"), (Delay, "6 min")],
     );
     for text in [
-        "VIA CHIUSA / CHIUSURA / ALTRA VIA",
+        "VIA CHIUSA / CHIUSURA / USARE ALTRA VIA",
         "VIA CHIUSA / STRADA CHIUSA / RITARDO 6 MIN / SEGUIRE VIA MINUTI",
         "CHIUSURA IN VIA CHIUSA / ANDARE A DESTRA / VERSO VIA MINUTI",
     ] {
         assert_eq!(answer(&asked, text), Ok(()), "{text}");
     }
     for (text, rule) in [
-        ("VIA CHIUSA / ALTRA VIA", Rule::Grammar),
+        ("VIA CHIUSA / USARE ALTRA VIA", Rule::Grammar),
         ("VIA MINUTI / STRADA CHIUSA / SEGUIRE VIA CHIUSA", Rule::Road),
         ("VIA CHIUSA / STRADA CHIUSA / SEGUIRE DESTRA", Rule::Road),
-        ("STRADA CHIUSA / ALTRA STRADA", Rule::NothingMissing),
+        ("STRADA CHIUSA / USARE ALTRA STRADA", Rule::NothingMissing),
     ] {
         assert_eq!(answer(&asked, text).map_err(|o| o.rule()), Err(rule), "{text}");
     }
@@ -204,6 +204,9 @@ fn ambiguous_lines_on_signs() {
         "INCIDENT / VIA ROMA / GO LEFT",
         "INCIDENT / LEFT / TO VIA NUOVA",
         "INCIDENT / VIA VIA NUOVA",
+        "INCIDENT / OTHER ROUTE / VIA NUOVA",
+        "INCIDENT / TO AVOID / GO LEFT",
+        "INCIDENT / AVOID ROAD / GO LEFT",
         "INCIDENT GO LEFT",
         "INCIDENT / GO LEFT SLOW",
     ] {
@@ -214,9 +217,24 @@ fn ambiguous_lines_on_signs() {
         "STRADA CHIUSA / AL BIVIO / A SINISTRA",
         "STRADA CHIUSA / PER STAZIONE / A SINISTRA",
         "STRADA CHIUSA / A SINISTRA / VERSO VIA NUOVA",
+        "STRADA CHIUSA / ALTRA STRADA / VIA NUOVA",
         "CHIUSURA / IN VIA ROMA / ANDARE A SINISTRA",
         "STRADA CHIUSA / VIA ROMA / ANDARE A SINISTRA",
     ] {
         assert_eq!(answer(&italian, text).map_err(|o| o.rule()), Err(Rule::Grammar), "{text}");
+    }
+}
+
+/// The longest name counts, and nobody can know whether the number belongs to it.
+#[test]
+fn a_name_that_goes_on_in_the_next_clause() {
+    let guard = guard_of(&["Via Nuova", "Via Nuova 6", "Via Roma", "Via San"], &[]);
+    let asked = request(En, SIGN, RoadClosed, &[(Closed, "Via Nuova"), (Delay, "6 min")]);
+    for (text, expected) in [
+        ("ROAD CLOSED ON VIA NUOVA / 6 MIN DELAY / USE OTHER ROUTE", Err(Rule::LongestName)),
+        ("ROAD CLOSED ON VIA NUOVA / DELAY 6 MIN / USE OTHER ROUTE", Ok(())),
+    ] {
+        let answer = guard.check(&asked, &wording(En, text)).map_err(|o| o.rule());
+        assert_eq!(answer, expected, "{text}");
     }
 }

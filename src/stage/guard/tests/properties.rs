@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::stage::guard::grammar::{Phrases, expand, slot_of, tongue};
+use crate::stage::guard::phrases::{Phrases, expand, slot_of, tongue};
 
 /// A text as its clauses, each a run of words and slots; for signs a `/` is a row break.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ type Change = fn(&mut Sample, &mut WordingRequest, &mut ChaCha8Rng) -> bool;
 const CHANGES: [(&str, Change); 14] = [
     ("another name", |sample, _, rng| {
         let said = sample.said();
-        let Some(slot) = NAMED.into_iter().filter(|slot| said.contains(slot)).next_back() else {
+        let Some(slot) = NAMED.into_iter().rfind(|slot| said.contains(slot)) else {
             return false;
         };
         let stranger = stranger(sample, rng);

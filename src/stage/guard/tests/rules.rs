@@ -110,7 +110,7 @@ fn breaking(rule: Rule) -> Case {
             wording(En, "Road CLOSED ahead. Use another route."),
         ),
         Rule::SlotOnce => {
-            text(&[(Closed, "Via Roma"), (Closed, "Via San")], "VIA ROMA CLOSED / OTHER ROAD")
+            text(&[(Closed, "Via Roma"), (Closed, "Via San")], "VIA ROMA CLOSED / USE OTHER ROAD")
         }
         Rule::NamesOfTheNetwork => text(&[(Via0, "Stazione")], "ROAD CLOSED / USE STAZIONE"),
         Rule::NamesApart => {
@@ -144,6 +144,7 @@ fn breaking(rule: Rule) -> Case {
         Rule::StillShown => {
             Case::Request(Direction { state: DirectionState::Clear, ..direction() }, asked(&[]))
         }
+        Rule::RightSpace => Case::Request(direction(), request(En, VEHICLE, RoadClosed, &[])),
         Rule::RequestProblem => Case::Request(direction(), request(En, SIGN, Queue, &[])),
         Rule::RequestFacts => Case::Request(direction(), asked(&[(Closed, "Via Roma")])),
         Rule::TurnForAll => Case::Request(turning(Turn::Left), asked(&[(Slot::Turn, "left")])),
@@ -156,6 +157,7 @@ fn breaking(rule: Rule) -> Case {
         Rule::ForCars => bad_direction(|d| d.way = ids(&[1, 2, 3, 4, 5])).with_nothing_closed(),
         Rule::UnbrokenWay => bad_direction(|d| d.way = ids(&[0, 1, 3])),
         Rule::ViaOnWay => bad_direction(|d| d.via = ids(&[3, 1])),
+        Rule::LeadsThere => bad_direction(|d| d.destination = Some(4)),
         Rule::TrueTurn => bad_direction(|d| d.turn = Some(Turn::Right)),
     }
 }
@@ -167,6 +169,7 @@ impl Case {
             Self::Direction(mut direction, _) => {
                 direction.cause = Cause::Incident;
                 direction.avoid = ids(&[6]);
+                direction.destination = None;
                 Self::Direction(direction, ClosedSegments::new())
             }
             other => other,
