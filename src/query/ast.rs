@@ -28,9 +28,10 @@ pub(super) fn parts(expr: &Expr) -> Option<Vec<&Expr>> {
         | Expr::IsNotUnknown(inner)
         | Expr::InSubquery { expr: inner, .. }
         | Expr::Extract { expr: inner, .. } => vec![inner],
-        Expr::UnaryOp { op, expr }
-            if matches!(op, UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not) =>
-        {
+        Expr::UnaryOp {
+            op: UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not,
+            expr,
+        } => {
             vec![expr]
         }
         Expr::Ceil { expr, field } | Expr::Floor { expr, field }

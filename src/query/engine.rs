@@ -1,4 +1,4 @@
-//! Planning and running on DataFusion: a session that has nothing but one table, and a physical
+//! Planning and running on `DataFusion`: a session that has nothing but one table, and a physical
 //! plan that is kept and run over whatever lies in the table's slot.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -139,12 +139,15 @@ fn parse(sql: &str, places: &Places<'_>) -> Result<Query, SqlFinding> {
         .and_then(|mut parser| parser.parse_statements())
         .map_err(|error| {
             let message = error.to_string();
-            let offset = places.of_message(&message);
+            let (offset, keyword) = places.of_message(&message);
             let said = message.trim_start_matches("sql parser error: ");
             let said = said.split(" at Line: ").next().unwrap_or(said);
-            let help = said.contains("recursion limit").then(|| {
-                "the query is nested too deeply; split it: WITH part AS (SELECT ...)".to_owned()
-            });
+            let help = match keyword {
+                Some(keyword) => Some(format!("did you mean `{keyword}`?")),
+                None => said.contains("recursion limit").then(|| {
+                    "the query is nested too deeply; split it: WITH part AS (SELECT ...)".to_owned()
+                }),
+            };
             SqlFinding { offset, message: format!("this is no SQL: {said}"), help }
         })?;
     let mut statements = statements.into_iter();
@@ -322,5 +325,31 @@ mod tests {
             .collect();
         assert!(missing.is_empty(), "{missing:?}");
         assert!(state.table_functions().is_empty() && state.window_functions().is_empty());
+    }
+    fn measured(plan: &Arc<dyn ExecutionPlan>) -> usize {
+        let own = plan.metrics().map_or(0, |metrics| metrics.iter().count());
+        own + plan.children().into_iter().map(measured).sum::<usize>()
+    }
+
+    /// Each run measures itself; a kept plan must not gather that for months.
+    #[test]
+    fn a_kept_plan_does_not_grow() {
+        let field =
+            |name| arrow::datatypes::Field::new(name, arrow::datatypes::DataType::Int64, true);
+        let schema = Arc::new(arrow::datatypes::Schema::new(vec![field("a"), field("b")]));
+        for sql in [
+            "SELECT a, SUM(b) AS s FROM t WHERE b > 0 GROUP BY a",
+            "SELECT DISTINCT a + 1 AS x FROM t ORDER BY x LIMIT 3",
+            "SELECT a FROM t WHERE b > (SELECT MIN(b) FROM t)",
+            "SELECT a FROM t WHERE b IN (SELECT a FROM t)",
+        ] {
+            let mut engine = Engine::plan(sql, "t", &schema).unwrap();
+            let mut sizes = (0..4).map(|_| {
+                engine.run(RecordBatch::new_empty(Arc::clone(&schema))).unwrap();
+                measured(&engine.plan)
+            });
+            let first = sizes.next();
+            assert!(sizes.all(|size| Some(size) == first), "{sql}");
+        }
     }
 }

@@ -138,7 +138,7 @@ impl Meaning<'_> {
         let mut cte_tables = named.to_vec();
         cte_tables.extend(own.iter().flat_map(|with| with.cte_tables.clone()));
         if !cte_tables.is_empty() {
-            let with_token = own.map(|with| with.with_token).unwrap_or_else(AttachedToken::empty);
+            let with_token = own.map_or_else(AttachedToken::empty, |with| with.with_token);
             query.with = Some(With { with_token, recursive: false, cte_tables });
         }
         let plan = engine::logical_plan(self.state, query).ok()?;
@@ -180,8 +180,8 @@ impl Meaning<'_> {
         }
         match expr {
             Expr::Identifier(name) => return self.column(None, name, scope),
-            Expr::CompoundIdentifier(names) => {
-                if let [qualifier, name] = names.as_slice() {
+            Expr::CompoundIdentifier(path) => {
+                if let [qualifier, name] = path.as_slice() {
                     return self.column(Some(qualifier), name, scope);
                 }
             }

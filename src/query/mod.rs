@@ -1,6 +1,6 @@
-//! SQL over the rows of one window, on DataFusion: checked once, planned once, run often.
+//! SQL over the rows of one window, on `DataFusion`: checked once, planned once, run often.
 //!
-//! The only place that names DataFusion. A query reads its own source and nothing else: one SELECT
+//! The only place that names `DataFusion`. A query reads its own source and nothing else: one SELECT
 //! over one table, functions by allow-list, size and depth capped before anything recursive sees
 //! the text, memory bounded, no disk, no clock, no chance. Knows nothing of windows or sources.
 //!

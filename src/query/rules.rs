@@ -108,7 +108,9 @@ impl Rules<'_> {
         }
         match ast::orders(query) {
             Some(orders) => {
-                orders.into_iter().for_each(|order| self.expr(order, Clause::Output, &named))
+                for order in orders {
+                    self.expr(order, Clause::Output, &named);
+                }
             }
             None => self.find(query.span(), "ORDER BY needs the columns by name", ""),
         }
@@ -221,7 +223,11 @@ impl Rules<'_> {
                     let message = format!("there is no table `{name}` here");
                     let help =
                         format!("a pipeline query reads its own source: FROM {}", self.table);
-                    self.find(name.span(), message, help);
+                    self.findings.push(SqlFinding {
+                        offset: self.places.name(name),
+                        message,
+                        help: Some(help),
+                    });
                 }
                 _ => {
                     let message = "table functions, files and samples are not allowed";

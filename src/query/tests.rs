@@ -26,7 +26,7 @@ fn rows(rows: &[(&str, i64, Option<f64>)]) -> RecordBatch {
         Arc::new((0..n).map(|i| Some(format!("s{i}"))).collect::<StringArray>()),
         Arc::new(rows.iter().map(|row| Some(row.0)).collect::<StringArray>()),
         Arc::new(
-            TimestampMillisecondArray::from_iter_values((0..n).map(|i| i as i64 * 1_000))
+            TimestampMillisecondArray::from_iter_values((0..).step_by(1_000).take(n))
                 .with_timezone("UTC"),
         ),
         Arc::new(
@@ -153,6 +153,7 @@ fn what_traffic_queries_need_is_allowed() {
 /// The text between the brackets is what the finding points at; the rest is the query.
 #[test]
 fn findings_point_at_the_trouble_and_say_what_to_do() {
+    let mut wrong = Vec::new();
     for (marked, message, help) in [
         ("SELECT [speed_kmhh] FROM loops", "no column `speed_kmhh`", "`speed_kmh`"),
         ("SELECT loops.[sped_kmh] FROM loops", "no column `sped_kmh`", "`speed_kmh`"),
@@ -179,7 +180,7 @@ fn findings_point_at_the_trouble_and_say_what_to_do() {
             "own type",
         ),
         (
-            "SELECT [CAST(faulty AS TIMESTAMP)] AS t FROM loops",
+            "SELECT CAST([faulty] AS TIMESTAMP) AS t FROM loops",
             "cannot be converted",
             "another type",
         ),
@@ -209,12 +210,14 @@ fn findings_point_at_the_trouble_and_say_what_to_do() {
             "LIMIT without ORDER BY",
             "ORDER BY",
         ),
-        ("SELECT edge_id [FORM] loops", "this is no SQL", ""),
+        ("SELECT edge_id [FORM] loops", "this is no SQL", "`FROM`"),
+        ("SELECT edge_id FROM loops WHERE count > [)]", "this is no SQL", ""),
+        ("[SELCT] edge_id FROM loops", "this is no SQL", "`SELECT`"),
         ("SELECT (SELECT [nope] FROM loops) AS x FROM loops", "no column `nope`", ""),
         (
             "WITH p AS (SELECT edge_id AS e FROM loops) SELECT [edge_id] FROM p",
             "`p` has no column",
-            "`e`",
+            "columns are e",
         ),
         ("SELECT [edge_id], SUM(count) AS n FROM loops", "GROUP BY", ""),
     ] {
@@ -222,12 +225,15 @@ fn findings_point_at_the_trouble_and_say_what_to_do() {
         let end = marked.find(']').unwrap() - 1;
         let sql = marked.replacen('[', "", 1).replacen(']', "", 1);
         let found = findings(&sql);
-        let first = &found[0];
-        assert!(first.message.contains(message), "{sql}: {found:#?}");
-        assert_eq!(first.offset, Some(start..end), "{sql}: {found:#?}");
-        assert!(first.help.as_deref().unwrap_or_default().contains(help), "{sql}: {found:#?}");
-        assert_eq!(found.len(), 1, "{sql}: {found:#?}");
+        let as_expected = found.len() == 1
+            && found[0].message.contains(message)
+            && found[0].offset == Some(start..end)
+            && found[0].help.as_deref().unwrap_or_default().contains(help);
+        if !as_expected {
+            wrong.push((sql, start..end, found));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
@@ -399,6 +405,7 @@ proptest! {
         if let Err(findings) = check(&sql, "loops", &schema()) {
             prop_assert!(!findings.is_empty());
             for finding in findings {
+                prop_assert!(!finding.message.contains("engine failed"), "{}", sql);
                 prop_assert!(finding.offset.is_none_or(|range| sql.get(range).is_some()));
             }
         }

@@ -30,7 +30,7 @@ pub enum Node<'p> {
     Object(Vec<(Cow<'p, str>, Node<'p>)>),
 }
 
-impl<'p> Node<'p> {
+impl Node<'_> {
     /// A member of an object; `None` where it is absent or this is no object.
     pub fn member(&self, name: &str) -> Option<&Self> {
         match self {

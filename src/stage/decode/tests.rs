@@ -65,7 +65,7 @@ fn source(name: &str, topic: &str, mapping: Mapping, claims: &[(&str, &str)]) ->
             column: "ts".to_owned(),
             lateness: Duration::from_secs(10),
             idle_after: Duration::from_secs(90),
-            max_future: Duration::from_secs(300),
+            max_future: Duration::from_mins(5),
             group: Some("sensor_id".to_owned()),
             interval_end: true,
         }),
@@ -240,8 +240,8 @@ fn the_first_source_in_plan_order_wins() {
         ("w/other", "loop", 2),
     ] {
         let payload = json!({"v": 1, "kind": kind, "ts": "2008-11-11T07:20:30Z"});
-        let decoded = decoder.decode(&message(topic, payload.to_string()));
-        assert!(matches!(&decoded, Decoded::Reading(r) if r.source == index), "{decoded:?}");
+        let outcome = decoder.decode(&message(topic, payload.to_string()));
+        assert!(matches!(&outcome, Decoded::Reading(r) if r.source == index), "{outcome:?}");
     }
 }
 
@@ -258,7 +258,7 @@ fn columns_convert_as_the_mapping_says() {
     let texts = ["a104".to_owned()];
     let cases: Vec<(Column, serde_json::Value, Result<Value<'_>, DeadReason>)> = vec![
         (scaled.clone(), json!(20), Ok(Value::Number(3.0))),
-        (scaled, json!(1e308), Ok(Value::Number(1e307 + 1.0))),
+        (scaled, json!(1e308), Ok(Value::Number(1e308 * 0.1 + 1.0))),
         (Column { scale: 10.0, ..column("x", ColumnKind::Number) }, json!(1e308), Err(OutOfRange)),
         // The code is compared with the raw value, and a required value must not be missing.
         (
@@ -292,15 +292,15 @@ fn columns_convert_as_the_mapping_says() {
         let mapping = readings(vec![column("ts", ColumnKind::Time), case.clone()]);
         let decoder = Decoder::new(&[source("s", "t", mapping, &[])], network());
         let payload = json!({"v": 1, "ts": "2008-11-11T07:20:30Z", "x": value});
-        let decoded = decoder.decode(&message("t", payload.to_string()));
-        match &decoded {
+        let outcome = decoder.decode(&message("t", payload.to_string()));
+        match &outcome {
             Decoded::Reading(reading) => {
                 assert_eq!(Ok(reading.row.get(1)), expected, "{case:?} {value}");
             }
             Decoded::Dead(refusal) => {
                 assert_eq!(Err(refusal.reason), expected, "{case:?} {value}");
             }
-            Decoded::Closure { .. } => panic!("{decoded:?}"),
+            Decoded::Closure { .. } => panic!("{outcome:?}"),
         }
     }
 }

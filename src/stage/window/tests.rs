@@ -51,7 +51,7 @@ fn source(interval_end: bool, unique: &[&str]) -> Source {
             column: "ts".to_owned(),
             lateness: Duration::from_secs(10),
             idle_after: Duration::from_secs(90),
-            max_future: Duration::from_secs(300),
+            max_future: Duration::from_mins(5),
             group: Some("sensor_id".to_owned()),
             interval_end,
         }),
@@ -264,13 +264,13 @@ fn arrivals() -> impl Strategy<Value = Vec<Arrival>> {
 fn stream(arrivals: &[Arrival], interval_end: bool) -> Vec<(Timestamp, Reading)> {
     let mut now = EPOCH;
     let mut stream: Vec<(Timestamp, Reading)> = Vec::new();
-    for (index, arrival) in arrivals.iter().enumerate() {
+    for (index, arrival) in (0..).zip(arrivals) {
         now += arrival.gap;
         let sensor = format!("s{}", arrival.sensor);
         let ts = ms((now + arrival.lag).div_euclid(500) * 500 + i64::from(interval_end));
         let reading = match stream.last() {
             Some((_, last)) if arrival.repeat => last.clone(),
-            _ => reading(&sensor, ts, index as i64),
+            _ => reading(&sensor, ts, index),
         };
         stream.push((ms(now), reading));
     }

@@ -189,7 +189,7 @@ mod tests {
             column: "ts".to_owned(),
             lateness: Duration::from_secs(10),
             idle_after: Duration::from_secs(90),
-            max_future: Duration::from_secs(300),
+            max_future: Duration::from_mins(5),
             group: Some("sensor_id".to_owned()),
             interval_end: true,
         }

@@ -1,0 +1,168 @@
+//! Rows per second through decode, windows and SQL, one core.
+//!
+//! Needs a network folder at `${WAYSIDE_DATA}/bologna` (default `../shared/data`).
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use serde_json::json;
+use wayside::batch::schema_of;
+use wayside::domain::network::Network;
+use wayside::domain::time::Timestamp;
+use wayside::plan::{Column, ColumnKind, EventTime, Mapping, Produces, Source, Window};
+use wayside::ports::Message;
+use wayside::query;
+use wayside::stage::decode::{Decoded, Decoder};
+use wayside::stage::window::Windower;
+
+const SQL: &str = "SELECT edge_id AS segment, SUM(count) AS vehicles, \
+    SUM(count * speed_kmh) / NULLIF(SUM(count), 0) AS speed_kmh, \
+    AVG(occupancy_pct) AS occupancy_pct FROM loops GROUP BY edge_id";
+
+const SENSORS: usize = 200;
+const ROUNDS: i64 = 50;
+
+fn mapping() -> Mapping {
+    let column = |name: &str, kind, nullable| Column {
+        name: name.to_owned(),
+        path: vec![name.to_owned()],
+        kind,
+        nullable,
+        missing: Vec::new(),
+        scale: 1.0,
+        offset: 0.0,
+        min: None,
+        max: None,
+        is_segment: name == "edge_id",
+        one_of: Vec::new(),
+    };
+    Mapping {
+        name: "loop".to_owned(),
+        produces: Produces::Readings,
+        version: Some(1),
+        columns: vec![
+            column("sensor_id", ColumnKind::Text, false),
+            column("edge_id", ColumnKind::Text, false),
+            column("lane", ColumnKind::Integer, true),
+            column("ts", ColumnKind::Time, false),
+            column("count", ColumnKind::Integer, false),
+            column("speed_kmh", ColumnKind::Number, true),
+            column("occupancy_pct", ColumnKind::Number, true),
+        ],
+    }
+}
+
+fn source() -> Source {
+    Source {
+        name: "loops".to_owned(),
+        topic: "wayside/v1/bologna/sensor/+/reading".to_owned(),
+        qos: 1,
+        mapping: Arc::new(mapping()),
+        claims: vec![("kind".to_owned(), json!("loop"))],
+        event_time: Some(EventTime {
+            column: "ts".to_owned(),
+            lateness: Duration::from_secs(10),
+            idle_after: Duration::from_secs(90),
+            max_future: Duration::from_mins(5),
+            group: Some("sensor_id".to_owned()),
+            interval_end: true,
+        }),
+        unique: vec!["sensor_id".to_owned(), "ts".to_owned()],
+    }
+}
+
+/// Every sensor once a round, a round each 30 s.
+fn messages(network: &Network) -> Vec<Message> {
+    let start = 1_226_386_800_000;
+    let mut messages = Vec::new();
+    for round in 1..=ROUNDS {
+        for sensor in 0..SENSORS {
+            let Some(ts) = Timestamp::from_millis(start + round * 30_000) else { continue };
+            let segment = &network.segments[sensor % network.segments.len()];
+            let payload = json!({
+                "v": 1, "sensor_id": format!("loop_{sensor:03}"), "kind": "loop",
+                "edge_id": segment.name, "lane": 0, "ts": ts, "period_s": 30,
+                "count": sensor % 9, "speed_kmh": 31.25, "occupancy_pct": 12.35,
+            });
+            messages.push(Message {
+                topic: format!("wayside/v1/bologna/sensor/loop_{sensor:03}/reading"),
+                payload: payload.to_string().into_bytes(),
+                received_at: ts + Duration::from_millis(sensor as u64),
+                receipt: 0,
+            });
+        }
+    }
+    messages
+}
+
+fn benches(criterion: &mut Criterion) {
+    let data = std::env::var("WAYSIDE_DATA").unwrap_or_else(|_| "../shared/data".to_owned());
+    let dir = PathBuf::from(data).join("bologna");
+    let network = match Network::load(&dir) {
+        Ok(network) => Arc::new(network),
+        Err(error) => {
+            eprintln!("SKIPPED decode_window: no network at {}: {error}", dir.display());
+            return;
+        }
+    };
+    let messages = messages(&network);
+    let sources = [source()];
+    let minute = Duration::from_mins(1);
+    let windows = [Window {
+        name: "segment_minute".to_owned(),
+        source: 0,
+        size: minute,
+        every: minute,
+        accept_for: Duration::ZERO,
+        sql: SQL.to_owned(),
+    }];
+    let decoder = Decoder::new(&sources, network);
+    let readings: Vec<_> = messages
+        .iter()
+        .filter_map(|message| match decoder.decode(message) {
+            Decoded::Reading(reading) => Some((reading, message)),
+            _ => None,
+        })
+        .collect();
+
+    let mut group = criterion.benchmark_group("rows");
+    group.throughput(Throughput::Elements(messages.len() as u64));
+    group.bench_function("decode", |bench| {
+        bench.iter(|| messages.iter().for_each(|message| drop(black_box(decoder.decode(message)))));
+    });
+    group.bench_function("window", |bench| {
+        bench.iter_batched(
+            || readings.clone(),
+            |readings| {
+                let mut windower = Windower::new(&sources, &windows);
+                for (reading, message) in readings {
+                    black_box(windower.push(reading, message));
+                }
+                black_box(windower.finish())
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+
+    let mut windower = Windower::new(&sources, &windows);
+    for (reading, message) in readings {
+        black_box(windower.push(reading, message));
+    }
+    let batches = windower.finish();
+    match (query::check(SQL, "loops", &schema_of(&sources[0].mapping)), batches.first()) {
+        (Ok(mut query), Some(batch)) => {
+            criterion.bench_function("query of one minute", |bench| {
+                bench.iter(|| black_box(query.run(&batch.rows).is_ok()));
+            });
+        }
+        (Err(findings), _) => eprintln!("SKIPPED query: {findings:?}"),
+        (_, None) => eprintln!("SKIPPED query: no window closed"),
+    }
+}
+
+criterion_group!(group, benches);
+criterion_main!(group);
