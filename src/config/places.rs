@@ -164,7 +164,7 @@ mod tests {
                 source += &format!("  {line}\n");
             }
             let value = lines.join("\n") + "\n";
-            let range = source.find(&lines[0]).unwrap()..source.trim_end().len();
+            let range = "sql: |2\n  ".len()..source.trim_end().len();
             for (at, c) in value.char_indices().filter(|(_, c)| !c.is_whitespace()) {
                 let part = at..at + c.len_utf8();
                 let place = locate(&source, &range, ScalarStyle::Literal, &value, part);

@@ -162,6 +162,8 @@ impl JsonSchema for SecretRef {
 pub(super) struct FormatVersion;
 
 impl Read for FormatVersion {
+    const EXAMPLE: &str = "1";
+
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         if let Content::Scalar(scalar) = &node.content
             && scalar.text == "1"

@@ -18,6 +18,9 @@ use super::tree::{Atom, Content, Entry, Node, excerpt};
 
 /// A value that can be read from a node, or gives findings.
 pub(super) trait Read: Sized {
+    /// Something to write, for when it is missing.
+    const EXAMPLE: &str = "…";
+
     fn read(node: &Node, findings: &mut Findings) -> Option<Self>;
 }
 
@@ -37,6 +40,8 @@ impl<T> Deref for At<T> {
 }
 
 impl<T: Read> Read for At<T> {
+    const EXAMPLE: &str = T::EXAMPLE;
+
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         let style = match &node.content {
             Content::Scalar(scalar) => Some(scalar.style),
@@ -84,23 +89,37 @@ pub(super) struct Needed<T>(pub Option<At<T>>);
 
 /// How a key of a group is filled.
 pub(super) trait Field: Sized {
-    fn fill(entry: Option<&Entry>, key: &str, group: &Node, findings: &mut Findings) -> Self;
+    /// `strays` are the group's keys that are not known.
+    fn fill(key: &str, strays: &[&str], group: &Node, findings: &mut Findings) -> Self;
 }
 
 impl<T: Read> Field for Option<At<T>> {
-    fn fill(entry: Option<&Entry>, _: &str, _: &Node, findings: &mut Findings) -> Self {
-        At::read(&entry?.value, findings)
+    fn fill(key: &str, _: &[&str], group: &Node, findings: &mut Findings) -> Self {
+        At::read(&entry(group, key)?.value, findings)
     }
 }
 
 impl<T: Read> Field for Needed<T> {
-    fn fill(entry: Option<&Entry>, key: &str, group: &Node, findings: &mut Findings) -> Self {
-        if let Some(entry) = entry {
+    fn fill(key: &str, strays: &[&str], group: &Node, findings: &mut Findings) -> Self {
+        if let Some(entry) = entry(group, key) {
             return Self(At::read(&entry.value, findings));
         }
-        let missing = format!("the key `{key}` is missing{}", inside(group, findings));
-        findings.error(&group.head, missing).label(format!("has no `{key}`"));
+        // One that is merely misspelt is reported once, where it stands.
+        if !strays.iter().any(|stray| nearest(stray, [key]).is_some()) {
+            let missing = format!("the key `{key}` is missing{}", inside(group, findings));
+            findings
+                .error(&group.head, missing)
+                .label(format!("has no `{key}`"))
+                .help(format!("add `{key}: {}`", T::EXAMPLE));
+        }
         Self(None)
+    }
+}
+
+fn entry<'n>(group: &'n Node, key: &str) -> Option<&'n Entry> {
+    match &group.content {
+        Content::Map(entries) => entries.iter().find(|entry| entry.key == key),
+        _ => None,
     }
 }
 
@@ -114,32 +133,34 @@ fn inside(group: &Node, findings: &Findings) -> String {
     }
 }
 
-/// The entries of a group, after reporting those that `keys` does not know.
-pub(super) fn group<'n>(
+/// The keys of a group that `keys` does not know, each reported; `None` when it is no group.
+pub(super) fn strays<'n>(
     node: &'n Node,
     keys: &[&str],
     findings: &mut Findings,
-) -> Option<&'n [Entry]> {
+) -> Option<Vec<&'n str>> {
+    let place = inside(node, findings);
     let Content::Map(entries) = &node.content else {
-        let found = format!("expected a group of keys{}, found {}", inside(node, findings), node.what());
+        let found = format!("expected a group of keys{place}, found {}", node.what());
         findings.error(&node.span, found).help(format!("its keys are {}", listed(keys)));
         return None;
     };
-    let place = inside(node, findings);
+    let mut strays = Vec::new();
     for entry in entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
         findings
             .error(&entry.key_span, format!("unknown key `{}`{place}", excerpt(&entry.key)))
             .did_you_mean(nearest(&entry.key, keys.iter().copied()))
             .help(format!("known here: {}", listed(keys)));
+        strays.push(entry.key.as_str());
     }
-    Some(entries)
+    Some(strays)
 }
 
 /// Declares a group of keys. Field types: `Needed<T>`, or `Option<At<T>>` for what may be absent.
 macro_rules! group {
     ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $ty:ty,)* }) => {
-        $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, schemars::JsonSchema)]
+        $(#[$meta])*
         #[schemars(deny_unknown_fields)]
         pub(super) struct $name { $($(#[$field_meta])* pub $field: $ty,)* }
 
@@ -148,16 +169,19 @@ macro_rules! group {
         }
 
         impl $crate::config::read::Read for $name {
+            const EXAMPLE: &str = "{ … }";
+
             fn read(
                 node: &$crate::config::tree::Node,
                 findings: &mut $crate::config::report::Findings,
             ) -> Option<Self> {
-                let entries = $crate::config::read::group(node, Self::KEYS, findings)?;
-                Some(Self { $($field: {
-                    let key = $crate::config::read::key(stringify!($field));
-                    let entry = entries.iter().find(|entry| entry.key == key);
-                    $crate::config::read::Field::fill(entry, key, node, findings)
-                },)* })
+                let strays = $crate::config::read::strays(node, Self::KEYS, findings)?;
+                Some(Self { $($field: $crate::config::read::Field::fill(
+                    $crate::config::read::key(stringify!($field)),
+                    &strays,
+                    node,
+                    findings,
+                ),)* })
             }
         }
     };
@@ -175,8 +199,8 @@ pub(super) const fn key(field: &'static str) -> &'static str {
 /// Declares a closed list of words.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$word_meta:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, schemars::JsonSchema)]
+        $(#[$meta])*
         pub(super) enum $name { $($(#[$word_meta])* #[schemars(rename = $word)] $variant,)* }
 
         impl $name {
@@ -184,6 +208,8 @@ macro_rules! words {
         }
 
         impl $crate::config::read::Read for $name {
+            const EXAMPLE: &str = Self::WORDS[0];
+
             fn read(
                 node: &$crate::config::tree::Node,
                 findings: &mut $crate::config::report::Findings,
@@ -236,7 +262,9 @@ impl Read for String {
         match scalar.atom() {
             Atom::Text(text) => {
                 if let Some(at) = text.find("${") {
-                    let span = places::locate(findings.text(), &node.span, scalar.style, text, at..at + 2);
+                    let end = text[at..].find('}').map_or(text.len(), |length| at + length + 1);
+                    let span =
+                        places::locate(findings.text(), &node.span, scalar.style, text, at..end);
                     findings
                         .error(&span, "a variable stands where none is replaced")
                         .help("variables are replaced in paths and broker addresses only: write the value itself");
@@ -436,6 +464,8 @@ impl std::fmt::Display for Interval {
 }
 
 impl Read for Interval {
+    const EXAMPLE: &str = "60s";
+
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         let Content::Scalar(scalar) = &node.content else {
             wrong_type(node, "a duration", findings).help(Self::HELP);
@@ -451,7 +481,9 @@ impl Read for Interval {
                 .help(Self::HELP);
         } else {
             let meant = Self::meant(&scalar.text);
-            wrong_type(node, "a duration", findings).did_you_mean(meant.as_deref()).help(Self::HELP);
+            wrong_type(node, "a duration", findings)
+                .did_you_mean(meant.as_deref())
+                .help(Self::HELP);
         }
         None
     }
@@ -505,7 +537,9 @@ impl<T: Read> Read for List<T> {
             wrong_type(node, "a list", findings).help("a list stands in brackets: [one, two]");
             return None;
         };
-        Some(Self(items.iter().filter_map(|item| At::read(item, findings)).collect()))
+        let read: Vec<_> = items.iter().filter_map(|item| At::read(item, findings)).collect();
+        // A list whose every item is wrong is not an empty one.
+        (items.is_empty() || !read.is_empty()).then_some(Self(read))
     }
 }
 
@@ -555,10 +589,7 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
 }
 
 /// The known word that is most like `word`, if any is like it at all. The first of equals.
-pub(super) fn nearest<'k>(
-    word: &str,
-    known: impl IntoIterator<Item = &'k str>,
-) -> Option<&'k str> {
+pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let lower = word.to_lowercase();
     // A third of the letters may differ: `latenes` is lateness, `color` is not `colliding`.
     let most = (word.chars().count() / 3).max(1);
@@ -574,7 +605,8 @@ pub(super) fn nearest<'k>(
 /// `a`, `b`, `c`
 pub(super) fn listed<S: AsRef<str>>(words: &[S]) -> String {
     let most = 20;
-    let mut text = words.iter().take(most).map(|w| format!("`{}`", w.as_ref())).collect::<Vec<_>>().join(", ");
+    let mut text =
+        words.iter().take(most).map(|w| format!("`{}`", w.as_ref())).collect::<Vec<_>>().join(", ");
     if words.len() > most {
         text += &format!(" and {} more", words.len() - most);
     }
@@ -592,7 +624,17 @@ mod tests {
             assert_eq!(interval.0, Duration::from_millis(ms));
             assert_eq!(interval.to_string(), text);
         }
-        for text in ["", "10", "s", "-1s", "1.5s", "10 s", "1d", "99999999999999999999s", "5000000000000000h"] {
+        for text in [
+            "",
+            "10",
+            "s",
+            "-1s",
+            "1.5s",
+            "10 s",
+            "1d",
+            "99999999999999999999s",
+            "5000000000000000h",
+        ] {
             assert_eq!(Interval::parse(text), None, "{text}");
         }
     }

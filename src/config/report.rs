@@ -95,8 +95,10 @@ impl Findings {
     /// Replaces a secret by stars, so that no report prints it.
     pub fn strike_out(&mut self, span: &Span) {
         if let Some(secret) = self.text.get(span.clone()) {
-            let stars: String =
-                secret.chars().map(|c| if c == '\n' { "\n".into() } else { "*".repeat(c.len_utf8()) }).collect();
+            let stars: String = secret
+                .chars()
+                .map(|c| if c == '\n' { "\n".into() } else { "*".repeat(c.len_utf8()) })
+                .collect();
             self.text.replace_range(span.clone(), &stars);
         }
     }
@@ -218,8 +220,10 @@ impl Report {
             n => Some(format!("{n} {word}s")),
         };
         let (errors, warnings) = self.counts();
-        let parts: Vec<_> =
-            [counted(errors, "error"), counted(warnings, "warning")].into_iter().flatten().collect();
+        let parts: Vec<_> = [counted(errors, "error"), counted(warnings, "warning")]
+            .into_iter()
+            .flatten()
+            .collect();
         parts.join(", ") + "\n"
     }
 }

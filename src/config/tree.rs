@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use serde_saphyr::granit_parser::{
-    ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput, options,
+    ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput,
+    options,
 };
 
 use super::report::{Findings, Span};
@@ -74,7 +75,10 @@ impl Scalar {
             && text.bytes().any(|b| b.is_ascii_digit());
         if number_like && let Ok(integer) = text.parse() {
             Atom::Integer(integer)
-        } else if number_like && let Ok(number) = text.parse::<f64>() && number.is_finite() {
+        } else if number_like
+            && let Ok(number) = text.parse::<f64>()
+            && number.is_finite()
+        {
             Atom::Number(number)
         } else {
             Atom::Text(text)
@@ -188,7 +192,8 @@ impl<'t> Builder<'t, '_> {
                 Event::DocumentStart(..) => {
                     let (event, span) = self.next()?;
                     let node = self.node(event, span, None, 1)?;
-                    let empty = matches!(&node.content, Content::Scalar(s) if s.atom() == Atom::Null);
+                    let empty =
+                        matches!(&node.content, Content::Scalar(s) if s.atom() == Atom::Null);
                     document = (!empty).then_some(node);
                 }
                 _ => {}
@@ -243,7 +248,7 @@ impl<'t> Builder<'t, '_> {
                     if event == Event::SequenceEnd {
                         break span.end;
                     }
-                    items.push(self.node(event, span, None, depth + 1)?);
+                    items.push(self.node(event, span, head.as_ref(), depth + 1)?);
                 };
                 let first = items.first().map(|item| item.span.clone());
                 self.collection(span, end, first, head, Content::List(items))
@@ -395,9 +400,25 @@ fn broken_rule(text: &str, error: &ScanError, findings: &mut Findings) {
             "a second `:` in one value".into(),
             "put a text that holds `: ` into quotes; a key of its own starts a new line",
         ),
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
-            (whole_line, "this line is no `key: value`".into(), "write `key: value`, with a space after the colon")
-        }
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => (
+            whole_line,
+            "this line is no `key: value`".into(),
+            "write `key: value`, with a space after the colon",
+        ),
+        ErrorKind::InvalidTrailingSingleQuotedScalar
+        | ErrorKind::InvalidTrailingDoubleQuotedScalar => match left_open(&text[..line_start]) {
+            // The quote that ends here began on an earlier line, where its own end is missing.
+            Some(quote) => (
+                quote..quote + 1,
+                "this quote is not closed on its line".into(),
+                "end the text with the same quote",
+            ),
+            None => (
+                word,
+                "something follows the closing quote".into(),
+                "a quote inside a text in double quotes is written `\\\"`, in single quotes `''`",
+            ),
+        },
         ErrorKind::UnclosedQuotedScalar => {
             (one, "this quote is never closed".into(), "end the text with the same quote")
         }
@@ -414,11 +435,9 @@ fn broken_rule(text: &str, error: &ScanError, findings: &mut Findings) {
         ErrorKind::ExpectedFlowSequenceSeparator | ErrorKind::UnexpectedEofFlowSequence => {
             (word, "`,` or `]` is missing before this".into(), "`[one, two]`")
         }
-        ErrorKind::UnexpectedCharacter { character } => (
-            one,
-            format!("a value cannot begin with `{character}`"),
-            "put the text into quotes",
-        ),
+        ErrorKind::UnexpectedCharacter { character } => {
+            (one, format!("a value cannot begin with `{character}`"), "put the text into quotes")
+        }
         ErrorKind::UnknownAnchor => (
             word,
             "this alias repeats something that has no anchor".into(),
@@ -429,9 +448,31 @@ fn broken_rule(text: &str, error: &ScanError, findings: &mut Findings) {
             format!("nested more than {MAX_DEPTH} levels deep"),
             "no key of a pipeline lies deeper than five levels",
         ),
-        kind => (word, format!("not YAML: {kind}"), "see the line above as well: the mistake may begin there"),
+        kind => (
+            word,
+            format!("not YAML: {kind}"),
+            "see the line above as well: the mistake may begin there",
+        ),
     };
     findings.error(&span, message).help(help);
+}
+
+/// The last double or single quote that stands alone on its line, where an odd number of lines
+/// have one: an even number are the beginnings and ends of texts over several lines.
+fn left_open(text: &str) -> Option<usize> {
+    let quotes = ['"', '\''].map(|quote| {
+        let mut line_start = 0;
+        let mut alone = Vec::new();
+        for line in text.split_inclusive('\n') {
+            let code = line.split(" #").next().unwrap_or(line);
+            if code.matches(quote).count() % 2 == 1 {
+                alone.extend(code.rfind(quote).map(|at| line_start + at));
+            }
+            line_start += line.len();
+        }
+        alone.pop().filter(|_| alone.len() % 2 == 0)
+    });
+    quotes.into_iter().flatten().max()
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ fn every_value_knows_its_place() {
 
 #[test]
 fn quotes_make_text() {
-    let (node, _) = parse_text("- 5\n- \"5\"\n- 1e3\n- true\n- 5m\n- ~\n- -\n- 1.2.3\n");
+    let (node, _) = parse_text("- 5\n- \"5\"\n- 1e3\n- true\n- 5m\n- ~\n- -x\n- 1.2.3\n");
     let Content::List(items) = node.unwrap().content else { panic!() };
     let atoms: Vec<Atom<'_>> = items
         .iter()
@@ -42,10 +42,7 @@ fn quotes_make_text() {
         })
         .collect();
     use Atom::{Bool, Integer, Null, Number, Text};
-    assert_eq!(
-        atoms[..6],
-        [Integer(5), Text("5"), Number(1000.0), Bool(true), Text("5m"), Null]
-    );
+    assert_eq!(atoms[..6], [Integer(5), Text("5"), Number(1000.0), Bool(true), Text("5m"), Null]);
     assert_eq!(atoms.last(), Some(&Text("1.2.3")));
 }
 
@@ -99,6 +96,8 @@ fn broken_yaml_is_pointed_at() {
         ("a:\n  b: 1\n c: 2\n", 3, "fits no block"),
         ("a: b: 1\n", 1, "second `:`"),
         ("x: 1\na: \"open\nb: 2\n", 2, "never closed"),
+        ("a: \"open\nb: \"x\"\n", 1, "not closed on its line"),
+        ("a: \"x\"y\n", 1, "follows the closing quote"),
         ("a: {b: 1\nc: 2\n", 2, "missing"),
         ("a: @x\n", 1, "cannot begin"),
         ("a: *x\n", 1, "no anchor"),
