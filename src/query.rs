@@ -1,1 +1,0 @@
-//! SQL over the rows of one window, on DataFusion: checked once, planned once, run often.

@@ -1,1 +1,0 @@
-//! Payload bytes to rows of a source, by its mapping.

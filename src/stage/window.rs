@@ -1,1 +1,0 @@
-//! Event-time windows: watermarks, idle groups, late rows and repeats.

@@ -1,0 +1,313 @@
+//! How far event time has come in one source, with sensors that are silent, slow or wrong.
+//!
+//! Every group (sensor) has its newest event time `E`. The source's clock `C` at receipt time `now`
+//! is `now + offset`, where the offset is the lower median over the groups of `E` less the receipt
+//! time at which `E` was reached. So it follows the majority of the sensors: a recording of another
+//! year that is played into a live unit works, and a few clocks that are wrong do not count.
+//!
+//! A group counts while `E >= C - idle_after`. That one rule leaves out groups that are silent,
+//! groups whose event time stands still, and groups whose clocks are further behind than that; the
+//! readings of the last are simply late. With `E` the oldest of those that count:
+//!
+//! ```text
+//! watermark = max(watermark so far, max(E, C - idle_after) - lateness)
+//! ```
+//!
+//! With nobody left the receipt time alone carries it on, so that the last window closes. A group
+//! that comes back joins again without moving it back. In the first `lateness` of receipt time there
+//! is no watermark: a first reading from a fast clock must not make all others late.
+//!
+//! Between readings the value only grows with `now`, and it is brought up to date before a reading
+//! counts, so it does not matter how often anybody asks. Closed forms only: no clock is read.
+
+use std::collections::HashMap;
+
+use crate::domain::time::{Timestamp, millis_of};
+use crate::plan::EventTime;
+
+#[derive(Debug)]
+pub(super) struct Watermark {
+    lateness: i64,
+    idle_after: i64,
+    /// Never iterated where order could show: minimum and median only.
+    groups: HashMap<Box<str>, Group>,
+    /// The newest receipt time, ms.
+    now: i64,
+    first_receipt: Option<i64>,
+    /// The source's clock less the receipt time, ms.
+    offset: i64,
+    /// Readings until the offset is taken anew.
+    until_offset: usize,
+    /// The oldest event time of the groups that count, with how many stand there.
+    oldest: Option<Oldest>,
+    held: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Group {
+    /// Newest event time, ms.
+    newest: i64,
+    /// `newest` less the receipt time at which it was reached.
+    offset: i64,
+    last_receipt: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Oldest {
+    event_time: i64,
+    groups: usize,
+}
+
+impl Watermark {
+    pub(super) fn new(rules: &EventTime) -> Self {
+        Self {
+            lateness: millis_of(rules.lateness),
+            idle_after: millis_of(rules.idle_after),
+            groups: HashMap::new(),
+            now: i64::MIN,
+            first_receipt: None,
+            offset: 0,
+            until_offset: 0,
+            oldest: None,
+            held: None,
+        }
+    }
+
+    /// In milliseconds since the epoch.
+    pub(super) fn millis(&self) -> Option<i64> {
+        self.held
+    }
+
+    /// Receipt time has come this far; earlier moments change nothing.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        self.now = self.now.max(now.millis());
+        let Some(first) = self.first_receipt else { return };
+        if self.now < first.saturating_add(self.lateness) {
+            return;
+        }
+        let floor = self.floor();
+        if self.oldest.is_none_or(|oldest| oldest.event_time < floor) {
+            let counted = self.groups.values().map(|g| g.newest).filter(|e| *e >= floor);
+            self.oldest = counted.fold(None, |oldest, event_time| match oldest {
+                Some(Oldest { event_time: so_far, .. }) if so_far < event_time => oldest,
+                Some(Oldest { event_time: so_far, groups }) if so_far == event_time => {
+                    Some(Oldest { event_time, groups: groups + 1 })
+                }
+                _ => Some(Oldest { event_time, groups: 1 }),
+            });
+        }
+        let reached = self.oldest.map_or(floor, |oldest| oldest.event_time.max(floor));
+        let watermark = reached.saturating_sub(self.lateness);
+        self.held = Some(self.held.map_or(watermark, |held| held.max(watermark)));
+    }
+
+    /// A reading of this group has arrived. The caller has advanced to its receipt time.
+    pub(super) fn observe(&mut self, group: &str, event_time: Timestamp) {
+        let (event_time, now) = (event_time.millis(), self.now);
+        self.first_receipt.get_or_insert(now);
+        let offset = event_time.saturating_sub(now);
+        match self.groups.get_mut(group) {
+            None => {
+                let new = Group { newest: event_time, offset, last_receipt: now };
+                self.groups.insert(group.into(), new);
+                self.moved(None, event_time);
+            }
+            Some(known) => {
+                known.last_receipt = now;
+                if event_time > known.newest {
+                    let before = known.newest;
+                    known.newest = event_time;
+                    known.offset = offset;
+                    self.moved(Some(before), event_time);
+                }
+            }
+        }
+        if self.until_offset == 0 {
+            self.take_offset();
+            self.until_offset = self.groups.len() / 4;
+        } else {
+            self.until_offset -= 1;
+        }
+    }
+
+    /// Everything that could come has come.
+    pub(super) fn finish(&mut self) {
+        self.held = Some(i64::MAX);
+    }
+
+    /// Event times older than this do not count.
+    fn floor(&self) -> i64 {
+        self.now.saturating_add(self.offset).saturating_sub(self.idle_after)
+    }
+
+    /// Keeps `oldest` true, or drops it where only a look at all groups can tell.
+    fn moved(&mut self, from: Option<i64>, to: i64) {
+        let floor = self.floor();
+        let Some(oldest) = &mut self.oldest else { return };
+        if from == Some(oldest.event_time) {
+            oldest.groups -= 1;
+        }
+        if to >= floor && to < oldest.event_time {
+            *oldest = Oldest { event_time: to, groups: 1 };
+        } else if to == oldest.event_time {
+            oldest.groups += 1;
+        }
+        if oldest.groups == 0 {
+            self.oldest = None;
+        }
+    }
+
+    /// The lower median of the groups heard within `idle_after`. The others, should they not count
+    /// any more, are forgotten: names that are made up must not fill the memory.
+    fn take_offset(&mut self) {
+        let (floor, heard_since) = (self.floor(), self.now.saturating_sub(self.idle_after));
+        self.groups.retain(|_, g| g.last_receipt >= heard_since || g.newest >= floor);
+        let heard = self.groups.values().filter(|g| g.last_receipt >= heard_since);
+        let mut offsets: Vec<i64> = heard.map(|g| g.offset).collect();
+        if offsets.is_empty() {
+            return;
+        }
+        let middle = (offsets.len() - 1) / 2;
+        let (_, median, _) = offsets.select_nth_unstable(middle);
+        if *median != self.offset {
+            self.offset = *median;
+            self.oldest = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const EPOCH: i64 = 1_226_386_800_000;
+
+    fn rules() -> EventTime {
+        EventTime {
+            column: "ts".to_owned(),
+            lateness: Duration::from_secs(10),
+            idle_after: Duration::from_secs(90),
+            max_future: Duration::from_secs(300),
+            group: Some("sensor_id".to_owned()),
+            interval_end: true,
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(EPOCH + seconds * 1_000).unwrap()
+    }
+
+    struct Feed(Watermark);
+
+    impl Feed {
+        fn new() -> Self {
+            Self(Watermark::new(&rules()))
+        }
+        /// A reading received at `now` with event time `ts`, both in seconds.
+        fn read(&mut self, group: &str, now: i64, ts: i64) {
+            self.0.advance(at(now));
+            self.0.observe(group, at(ts));
+        }
+        /// The watermark at `now`, in seconds.
+        fn at(&mut self, now: i64) -> Option<i64> {
+            self.0.advance(at(now));
+            self.0.millis().map(|millis| (millis - EPOCH) / 1_000)
+        }
+    }
+
+    #[test]
+    fn follows_the_slowest_sensor_that_counts() {
+        let mut feed = Feed::new();
+        for ts in [0, 30, 60] {
+            feed.read("a", ts, ts);
+            feed.read("b", ts + 5, ts - 5);
+        }
+        assert_eq!(feed.at(65), Some(45));
+    }
+
+    #[test]
+    fn none_before_lateness_has_passed_once() {
+        let mut feed = Feed::new();
+        assert_eq!(feed.at(0), None);
+        feed.read("fast", 0, 120);
+        assert_eq!(feed.at(9), None);
+        feed.read("right", 9, 0);
+        assert_eq!(feed.at(10), Some(-10));
+    }
+
+    #[test]
+    fn a_silent_sensor_holds_it_back_for_idle_after_only() {
+        let mut feed = Feed::new();
+        feed.read("a", 0, 0);
+        feed.read("gone", 0, 0);
+        for ts in [30, 60, 90] {
+            feed.read("a", ts, ts);
+        }
+        assert_eq!(feed.at(90), Some(-10));
+        assert_eq!(feed.at(91), Some(80));
+        // Its return does not move it back.
+        feed.read("gone", 92, 31);
+        assert_eq!(feed.at(92), Some(80));
+    }
+
+    #[test]
+    fn receipt_time_carries_it_on_when_all_are_silent() {
+        let mut feed = Feed::new();
+        feed.read("a", 0, 0);
+        assert_eq!(feed.at(90), Some(-10));
+        assert_eq!(feed.at(200), Some(200 - 90 - 10));
+        assert_eq!(feed.at(100), Some(100), "time does not run backwards");
+    }
+
+    #[test]
+    fn a_clock_an_hour_behind_stalls_nothing() {
+        // From the start on: it moves all the time, but never counts.
+        let mut feed = Feed::new();
+        for ts in (0..600).step_by(30) {
+            feed.read("a", ts, ts);
+            feed.read("b", ts, ts);
+            feed.read("slow", ts, ts - 3_600);
+        }
+        assert_eq!(feed.at(570), Some(560));
+        // In the middle: its event time stands still, and it drops out after `idle_after`.
+        for ts in (600..900).step_by(30) {
+            feed.read("a", ts, ts);
+            feed.read("b", ts, ts - 3_600);
+        }
+        assert_eq!(feed.at(870), Some(860));
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_is_followed_by_nobody() {
+        let mut feed = Feed::new();
+        for ts in (0..300).step_by(30) {
+            feed.read("fast", ts, ts + 120);
+            feed.read("a", ts, ts);
+            feed.read("b", ts, ts);
+        }
+        assert_eq!(feed.at(270), Some(260));
+    }
+
+    #[test]
+    fn a_stream_of_another_year_has_its_own_clock() {
+        let mut feed = Feed::new();
+        let year = 365 * 86_400;
+        for ts in [0, 30, 60] {
+            feed.read("a", ts + year, ts);
+            feed.read("b", ts + year, ts);
+        }
+        assert_eq!(feed.at(60 + year), Some(50));
+        assert_eq!(feed.at(300 + year), Some(200));
+    }
+
+    #[test]
+    fn names_that_are_made_up_are_forgotten() {
+        let mut feed = Feed::new();
+        for i in 0..5_000 {
+            feed.read(&format!("s{i}"), i, i);
+        }
+        assert!(feed.0.groups.len() < 500, "{}", feed.0.groups.len());
+    }
+}
