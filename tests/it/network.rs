@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use wayside::domain::network::Network;
+use wayside::domain::network::{Network, SegmentId};
 
-/// A network of the data folder; says so by name where it is not there.
-fn city(test: &str, name: &str) -> Option<Network> {
+/// A network's folder among the data; says so by name where it is not there.
+fn city(test: &str, name: &str) -> Option<PathBuf> {
     let root =
         std::env::var_os("WAYSIDE_DATA").map_or_else(|| "../shared/data".into(), PathBuf::from);
     let dir = root.join(name);
@@ -13,7 +13,7 @@ fn city(test: &str, name: &str) -> Option<Network> {
         eprintln!("SKIPPED {test}: no data at {}", dir.display());
         return None;
     }
-    Some(Network::load(&dir).unwrap())
+    Some(dir)
 }
 
 fn moves(network: &Network) -> usize {
@@ -22,7 +22,8 @@ fn moves(network: &Network) -> usize {
 
 #[test]
 fn bologna_loads_whole() {
-    let Some(bologna) = city("network::bologna_loads_whole", "bologna") else { return };
+    let Some(dir) = city("network::bologna_loads_whole", "bologna") else { return };
+    let bologna = Network::load(&dir).unwrap();
     assert_eq!(bologna.city, "bologna");
     assert_eq!(bologna.segments.len(), 267);
     assert_eq!(moves(&bologna), 437);
@@ -38,7 +39,8 @@ fn bologna_loads_whole() {
 
 #[test]
 fn monaco_loads_whole() {
-    let Some(monaco) = city("network::monaco_loads_whole", "monaco") else { return };
+    let Some(dir) = city("network::monaco_loads_whole", "monaco") else { return };
+    let monaco = Network::load(&dir).unwrap();
     assert_eq!(monaco.segments.len(), 658);
     assert_eq!(moves(&monaco), 1048);
     assert_eq!(monaco.detectors.len(), 378);
@@ -59,4 +61,34 @@ fn the_demo_city_loads_whole() {
     assert!((6..=10).contains(&demo.signs.len()), "{}", demo.signs.len());
     assert!(demo.segments.iter().all(|s| s.street.is_some()));
     assert!(!demo.places.is_empty() && !demo.detectors.is_empty());
+}
+
+/// Segments that cars reach from one, itself included, without entering `closed`.
+fn reached(network: &Network, from: SegmentId, closed: Option<SegmentId>) -> Vec<SegmentId> {
+    let mut reached = vec![from];
+    let mut next = 0;
+    while let Some(here) = reached.get(next) {
+        for step in network.outgoing(*here) {
+            if step.cars_allowed && Some(step.to) != closed && !reached.contains(&step.to) {
+                reached.push(step.to);
+            }
+        }
+        next += 1;
+    }
+    reached
+}
+
+#[test]
+fn the_demo_citys_closed_bridge_can_be_driven_round() {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("pipelines/demo/network");
+    let demo = Network::load(&dir).unwrap();
+    let bridge = demo.segment_by_name("d2_e2").unwrap();
+    for sign in ["vms_01", "vms_02", "vms_03", "vms_04", "vms_06", "vms_08", "vms_10"] {
+        let at = demo.sign(demo.sign_by_name(sign).unwrap()).segment;
+        assert!(reached(&demo, at, None).contains(&bridge), "{sign} stands upstream");
+        let round = reached(&demo, at, Some(bridge));
+        for place in &demo.places {
+            assert!(round.contains(&place.segment), "{} from {sign}", place.name);
+        }
+    }
 }
