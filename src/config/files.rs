@@ -135,7 +135,7 @@ impl Variables<'_> {
 mod tests {
     use super::*;
 
-    fn variables<'e>(environment: &'e dyn Fn(&str) -> Option<String>) -> Variables<'e> {
+    fn variables(environment: &dyn Fn(&str) -> Option<String>) -> Variables<'_> {
         Variables { environment, base: Path::new("city/pipelines") }
     }
 

@@ -317,15 +317,13 @@ fn conversion(group: &ColumnGroup, findings: &mut Findings) -> (f64, f64) {
     let (Some(from), Some(to)) = (&unit.from.0, &unit.to.0) else {
         return (scale, offset);
     };
-    match factor(from.value, to.value) {
-        Some(factor) => (factor, 0.0),
-        None => {
-            findings
-                .error(&to.span, "these units measure different things")
-                .help("speeds go to `km/h`, shares of time to `percent`, times to `s`");
-            (scale, offset)
-        }
+    if let Some(factor) = factor(from.value, to.value) {
+        return (factor, 0.0);
     }
+    findings
+        .error(&to.span, "these units measure different things")
+        .help("speeds go to `km/h`, shares of time to `percent`, times to `s`");
+    (scale, offset)
 }
 
 fn check_closure(columns: &[Column], named: &At<Named<ColumnGroup>>, findings: &mut Findings) {

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use crate::plan::Plan;
 
-pub use report::{Finding, Grade, PlacedFinding, Report};
+pub use report::{Grade, PlacedFinding, Report};
 pub use schema::{json_schema, mapping_json_schema};
 
 /// What came of checking a pipeline file.

@@ -24,29 +24,29 @@ pub enum Grade {
 
 /// One thing that is wrong, and what to write instead.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
-    pub grade: Grade,
+pub(super) struct Finding {
+    grade: Grade,
     /// Bytes of the file; `None`: the file as a whole.
     span: Option<Span>,
-    pub message: String,
+    message: String,
     /// Stands under the underlined text.
     label: Option<String>,
-    pub help: Option<String>,
+    help: Option<String>,
 }
 
 impl Finding {
-    pub(super) fn label(&mut self, label: impl Into<String>) -> &mut Self {
+    pub fn label(&mut self, label: impl Into<String>) -> &mut Self {
         self.label = Some(label.into());
         self
     }
 
-    pub(super) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+    pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
         self
     }
 
     /// "did you mean", where something known is near enough.
-    pub(super) fn did_you_mean(&mut self, near: Option<&str>) -> &mut Self {
+    pub fn did_you_mean(&mut self, near: Option<&str>) -> &mut Self {
         if let Some(near) = near {
             self.label(format!("did you mean `{near}`?"));
         }

@@ -1,6 +1,7 @@
 //! Broken pipeline files: each report as a snapshot, and its findings at the places that the file
 //! itself names in comments at its end (`# expect: LINE:COLUMN`, or `FILE:LINE:COLUMN` for another
 //! file).
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::path::{Path, PathBuf};
 
@@ -33,9 +34,9 @@ fn expected(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines()
         .filter_map(|line| line.strip_prefix("# expect: "))
-        .map(|place| match place.starts_with("tests/") {
-            true => place.to_owned(),
-            false => format!("{}:{place}", path.display()),
+        .map(|place| {
+            let elsewhere = place.starts_with("tests/");
+            if elsewhere { place.to_owned() } else { format!("{}:{place}", path.display()) }
         })
         .collect()
 }
@@ -57,7 +58,7 @@ fn every_broken_file_is_reported_at_its_places() {
         }
         assert_eq!(plan.is_none(), report.has_errors(), "{}", path.display());
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        insta::with_settings!({ description => "", omit_expression => true }, {
+        insta::with_settings!({ omit_expression => true }, {
             insta::assert_snapshot!(name, report.render(false));
         });
     }
@@ -113,11 +114,11 @@ fn files_that_are_no_pipelines_say_so() {
         std::fs::write(&path, bytes).unwrap();
         path
     };
-    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
-    for level in 1..12 {
-        let inner = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb += &format!("a{level}: &a{level} [{inner}]\n");
-    }
+    let levels = (1..12).map(|level| {
+        let list = vec![format!("*a{}", level - 1); 10].join(", ");
+        format!("a{level}: &a{level} [{list}]\n")
+    });
+    let bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned() + &levels.collect::<String>();
     for (path, says) in [
         (dir.path().join("none.yaml"), "no such file"),
         (dir.path().to_path_buf(), "is a folder"),

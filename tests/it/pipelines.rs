@@ -1,4 +1,5 @@
 //! The pipelines that come with Wayside, checked against their networks.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::path::{Path, PathBuf};
 
@@ -37,7 +38,8 @@ fn is_whole(plan: &Plan) {
         congestion.windows.iter().map(|at| plan.windows[*at].name.as_str()).collect();
     assert_eq!(read, ["camera_minute", "segment_minute"], "{name}");
     assert!(plan.directions.is_some());
-    let archive = plan.outputs.iter().any(|output| matches!(output.kind, OutputKind::Archive { .. }));
+    let archive =
+        plan.outputs.iter().any(|output| matches!(output.kind, OutputKind::Archive { .. }));
     assert!(archive && plan.outputs.len() == 3, "{name}");
     assert_eq!(plan.status_topic, format!("wayside/v1/{name}/status"));
 }

@@ -95,10 +95,10 @@ impl Checker<'_> {
         let status_topic = self.status_topic(raw.status_topic.as_ref());
         self.check_whole(&raw, &sources);
 
-        let hash = std::mem::take(&mut self.hash).finalize();
+        let hash = format!("{:x}", std::mem::take(&mut self.hash).finalize());
         Some(Plan {
             name: name?,
-            hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            hash,
             site: self.site.clone(),
             network: network?,
             broker,

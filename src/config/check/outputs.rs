@@ -9,16 +9,16 @@ use super::{Checker, topics};
 impl Checker<'_> {
     pub(super) fn outputs(&mut self, raw: Option<&At<raw::Outputs>>) -> Vec<Output> {
         let Some(raw) = raw else { return Vec::new() };
-        let signs = raw.signs.as_ref().and_then(|signs| self.to_signs(signs));
-        let vehicles = raw.vehicles.as_ref().and_then(|vehicles| self.to_vehicles(vehicles));
-        let archive = raw.archive.as_ref().and_then(|archive| self.to_archive(archive));
+        let signs = raw.signs.as_ref().and_then(|signs| self.signs_output(signs));
+        let vehicles = raw.vehicles.as_ref().and_then(|vehicles| self.vehicles_output(vehicles));
+        let archive = raw.archive.as_ref().and_then(|archive| self.archive_output(archive));
         [("signs", signs), ("vehicles", vehicles), ("archive", archive)]
             .into_iter()
             .filter_map(|(name, kind)| Some(Output { name: name.into(), kind: kind? }))
             .collect()
     }
 
-    fn to_signs(&mut self, raw: &raw::SignsOutput) -> Option<OutputKind> {
+    fn signs_output(&mut self, raw: &raw::SignsOutput) -> Option<OutputKind> {
         let mqtt = raw.mqtt.0.as_ref()?;
         let qos = self.qos(mqtt.qos.as_ref());
         let retain = mqtt.retain.as_ref().map_or(default::RETAIN, |at| at.value);
@@ -27,7 +27,7 @@ impl Checker<'_> {
         Some(OutputKind::Signs { topic, qos, retain })
     }
 
-    fn to_vehicles(&mut self, raw: &raw::VehiclesOutput) -> Option<OutputKind> {
+    fn vehicles_output(&mut self, raw: &raw::VehiclesOutput) -> Option<OutputKind> {
         let max_chars = self.count(raw.max_chars.as_ref(), default::MAX_CHARS, 40, 500);
         let mqtt = raw.mqtt.0.as_ref()?;
         let qos = self.qos(mqtt.qos.as_ref());
@@ -38,7 +38,7 @@ impl Checker<'_> {
         Some(OutputKind::Vehicles { topic, qos, retain, max_chars })
     }
 
-    fn to_archive(&mut self, raw: &raw::ArchiveOutput) -> Option<OutputKind> {
+    fn archive_output(&mut self, raw: &raw::ArchiveOutput) -> Option<OutputKind> {
         let at = raw.parquet.0.as_ref()?.dir.0.as_ref()?;
         let dir = self.path(at)?;
         if dir.is_file() {

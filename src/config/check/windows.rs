@@ -177,7 +177,8 @@ impl Checker<'_> {
     /// Congestion finds its columns by name.
     fn result_for_congestion(&mut self, window: &CheckedWindow) {
         let Some((schema, sql)) = &window.result else { return };
-        let kind = |name: &str| schema.field_with_name(name).ok().map(|field| field.data_type());
+        let kind =
+            |name: &str| schema.field_with_name(name).ok().map(arrow::datatypes::Field::data_type);
         let text = |kind: &DataType| {
             matches!(kind, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
         };

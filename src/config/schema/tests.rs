@@ -26,7 +26,7 @@ fn the_pipeline_schema_has_the_keys_that_are_read() {
         ("", Pipeline::KEYS),
         ("Broker", raw::Broker::KEYS),
         ("Tls", raw::Tls::KEYS),
-        ("SecretPlace", raw::SecretPlace::KEYS),
+        ("SecretPlace", raw::broker::SecretPlace::KEYS),
         ("Source", raw::Source::KEYS),
         ("Subscription", raw::Subscription::KEYS),
         ("EventTime", raw::EventTime::KEYS),
