@@ -8,7 +8,9 @@ use serde_json::Value;
 use crate::plan::{Column, ColumnKind, Mapping, Produces};
 
 use super::raw::FormatVersion;
-use super::read::{At, List, Literal, Named, Needed, OneOrMany, Read, group, listed, nearest, words};
+use super::read::{
+    At, List, Literal, Named, Needed, OneOrMany, Read, group, listed, nearest, words,
+};
 use super::report::{Findings, Span};
 use super::tree;
 
@@ -167,7 +169,9 @@ pub(super) fn load(name: &str, findings: &mut Findings) -> Option<Mapping> {
     });
     let named = file.columns.0.as_ref()?;
     if named.0.is_empty() {
-        findings.error(&named.span, "no columns").help("name at least one, such as `ts: { type: time }`");
+        findings
+            .error(&named.span, "no columns")
+            .help("name at least one, such as `ts: { type: time }`");
     }
     let mut columns = Vec::new();
     for (name, group) in &named.0 {
@@ -215,7 +219,9 @@ fn column(name: &At<String>, group: &ColumnGroup, findings: &mut Findings) -> Op
     if let (Some(low), Some(high)) = (&group.min, &group.max)
         && low.value > high.value
     {
-        findings.error(&low.span, "`min` is above `max`: no value would pass");
+        findings
+            .error(&low.span, "`min` is above `max`: no value would pass")
+            .help("the smallest value that is allowed, then the largest");
     }
     let numeric = matches!(kind, ColumnKind::Integer | ColumnKind::Number);
     let only_numbers: [(&str, Option<&Span>); 5] = [
@@ -233,19 +239,20 @@ fn column(name: &At<String>, group: &ColumnGroup, findings: &mut Findings) -> Op
         }
     }
     if let (ColumnKind::Integer, true) = (kind, scale.fract() != 0.0 || offset.fract() != 0.0) {
-        let span = group.unit.as_ref().map(|at| &at.span).or(group.scale.as_ref().map(|at| &at.span));
+        let span =
+            group.unit.as_ref().map(|at| &at.span).or(group.scale.as_ref().map(|at| &at.span));
         let span = span.or(group.offset.as_ref().map(|at| &at.span)).unwrap_or(&name.span);
         findings.error(span, "the converted values have fractions").help("`type: number`");
     }
     let is_segment = group.segment.as_ref().is_some_and(|at| at.value);
     if let (true, Some(one_of)) = (kind != ColumnKind::Text, &group.one_of) {
-        findings.error(&one_of.span, "`one_of` is for columns of type text");
+        findings.error(&one_of.span, "`one_of` is for columns of type text").help("take it away");
     }
     if let (true, true, Some(segment)) = (kind != ColumnKind::Text, is_segment, &group.segment) {
-        findings.error(&segment.span, "`segment` is for columns of type text");
+        findings.error(&segment.span, "`segment` is for columns of type text").help("take it away");
     }
     if let Some(one_of) = group.one_of.as_ref().filter(|list| list.0.is_empty()) {
-        findings.error(&one_of.span, "`one_of` allows no text at all");
+        findings.error(&one_of.span, "`one_of` allows no text at all").help("take it away");
     }
     let texts = |list: &At<List<String>>| list.0.iter().map(|at| at.value.clone()).collect();
     let literals = |list: &At<List<Literal>>| -> Vec<Value> {
@@ -295,7 +302,9 @@ fn conversion(group: &ColumnGroup, findings: &mut Findings) -> (f64, f64) {
     let scale = value(group.scale.as_ref()).unwrap_or(1.0);
     let offset = value(group.offset.as_ref()).unwrap_or(0.0);
     if let (0.0, Some(at)) = (scale, &group.scale) {
-        findings.error(&at.span, "a scale of 0 makes every value the same");
+        findings
+            .error(&at.span, "a scale of 0 makes every value the same")
+            .help("1 changes nothing");
     }
     let Some(unit) = &group.unit else {
         return (scale, offset);
@@ -308,30 +317,27 @@ fn conversion(group: &ColumnGroup, findings: &mut Findings) -> (f64, f64) {
     let (Some(from), Some(to)) = (&unit.from.0, &unit.to.0) else {
         return (scale, offset);
     };
-    match factor(from.value, to.value) {
-        Some(factor) => (factor, 0.0),
-        None => {
-            findings
-                .error(&to.span, "these units measure different things")
-                .help("speeds go to `km/h`, shares of time to `percent`, times to `s`");
-            (scale, offset)
-        }
+    if let Some(factor) = factor(from.value, to.value) {
+        return (factor, 0.0);
     }
+    findings
+        .error(&to.span, "these units measure different things")
+        .help("speeds go to `km/h`, shares of time to `percent`, times to `s`");
+    (scale, offset)
 }
 
 fn check_closure(columns: &[Column], named: &At<Named<ColumnGroup>>, findings: &mut Findings) {
     for (name, kind, must) in CLOSURE_COLUMNS {
         match columns.iter().position(|column| column.name == name) {
             None if must => {
-                findings
-                    .error(&named.span, format!("a closure needs the column `{name}`"))
-                    .help("event_id, state, kind, edges, ts; as wanted lanes_closed, start, planned_end");
+                findings.error(&named.span, format!("a closure needs the column `{name}`")).help(
+                    "event_id, state, kind, edges, ts; as wanted lanes_closed, start, planned_end",
+                );
             }
             Some(at) if columns[at].kind != kind => {
-                findings.error(
-                    &named.0[at].0.span,
-                    format!("a closure's `{name}` is of type {}", word_of(kind)),
-                );
+                findings
+                    .error(&named.0[at].0.span, format!("a closure's `{name}` has another type"))
+                    .help(format!("`type: {}`", word_of(kind)));
             }
             Some(at) if must && columns[at].nullable => {
                 findings

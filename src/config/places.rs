@@ -159,12 +159,10 @@ mod tests {
         fn a_literal_block_gives_back_every_word(
             lines in proptest::collection::vec("( ?[a-zA-Zéß,()]{1,6}){1,4}", 1..6),
         ) {
-            let mut source = String::from("sql: |2\n");
-            for line in &lines {
-                source += &format!("  {line}\n");
-            }
+            let body: Vec<String> = lines.iter().map(|line| format!("  {line}\n")).collect();
+            let source = format!("sql: |2\n{}", body.concat());
             let value = lines.join("\n") + "\n";
-            let range = source.find(&lines[0]).unwrap()..source.trim_end().len();
+            let range = "sql: |2\n  ".len()..source.trim_end().len();
             for (at, c) in value.char_indices().filter(|(_, c)| !c.is_whitespace()) {
                 let part = at..at + c.len_utf8();
                 let place = locate(&source, &range, ScalarStyle::Literal, &value, part);

@@ -24,29 +24,29 @@ pub enum Grade {
 
 /// One thing that is wrong, and what to write instead.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
-    pub grade: Grade,
+pub(super) struct Finding {
+    grade: Grade,
     /// Bytes of the file; `None`: the file as a whole.
     span: Option<Span>,
-    pub message: String,
+    message: String,
     /// Stands under the underlined text.
     label: Option<String>,
-    pub help: Option<String>,
+    help: Option<String>,
 }
 
 impl Finding {
-    pub(super) fn label(&mut self, label: impl Into<String>) -> &mut Self {
+    pub fn label(&mut self, label: impl Into<String>) -> &mut Self {
         self.label = Some(label.into());
         self
     }
 
-    pub(super) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+    pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
         self
     }
 
     /// "did you mean", where something known is near enough.
-    pub(super) fn did_you_mean(&mut self, near: Option<&str>) -> &mut Self {
+    pub fn did_you_mean(&mut self, near: Option<&str>) -> &mut Self {
         if let Some(near) = near {
             self.label(format!("did you mean `{near}`?"));
         }
@@ -95,8 +95,10 @@ impl Findings {
     /// Replaces a secret by stars, so that no report prints it.
     pub fn strike_out(&mut self, span: &Span) {
         if let Some(secret) = self.text.get(span.clone()) {
-            let stars: String =
-                secret.chars().map(|c| if c == '\n' { "\n".into() } else { "*".repeat(c.len_utf8()) }).collect();
+            let stars: String = secret
+                .chars()
+                .map(|c| if c == '\n' { "\n".into() } else { "*".repeat(c.len_utf8()) })
+                .collect();
             self.text.replace_range(span.clone(), &stars);
         }
     }
@@ -218,8 +220,10 @@ impl Report {
             n => Some(format!("{n} {word}s")),
         };
         let (errors, warnings) = self.counts();
-        let parts: Vec<_> =
-            [counted(errors, "error"), counted(warnings, "warning")].into_iter().flatten().collect();
+        let parts: Vec<_> = [counted(errors, "error"), counted(warnings, "warning")]
+            .into_iter()
+            .flatten()
+            .collect();
         parts.join(", ") + "\n"
     }
 }

@@ -4,10 +4,12 @@
 //! and passed over. Aliases are expanded under a budget, so that a small file cannot become a huge
 //! tree. Knows nothing of what the keys mean.
 
+mod syntax;
+
 use std::collections::BTreeMap;
 
 use serde_saphyr::granit_parser::{
-    ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput, options,
+    Event, Options, Parser, ScalarStyle, Span as ParserSpan, StrInput, options,
 };
 
 use super::report::{Findings, Span};
@@ -74,7 +76,10 @@ impl Scalar {
             && text.bytes().any(|b| b.is_ascii_digit());
         if number_like && let Ok(integer) = text.parse() {
             Atom::Integer(integer)
-        } else if number_like && let Ok(number) = text.parse::<f64>() && number.is_finite() {
+        } else if number_like
+            && let Ok(number) = text.parse::<f64>()
+            && number.is_finite()
+        {
             Atom::Number(number)
         } else {
             Atom::Text(text)
@@ -165,7 +170,7 @@ impl<'t> Builder<'t, '_> {
                 Ok((event, span))
             }
             Some(Err(error)) => {
-                broken_rule(self.text, &error, self.findings);
+                syntax::broken_rule(self.text, &error, self.findings);
                 Err(Stop)
             }
             None => Ok((Event::StreamEnd, self.text.len()..self.text.len())),
@@ -178,7 +183,6 @@ impl<'t> Builder<'t, '_> {
             let (event, span) = self.next()?;
             match event {
                 Event::StreamEnd => return Ok(document),
-                Event::StreamStart | Event::DocumentEnd | Event::Comment(..) => {}
                 Event::DocumentStart(..) if document.is_some() => {
                     self.findings
                         .error(&span, "a second document starts here")
@@ -188,9 +192,11 @@ impl<'t> Builder<'t, '_> {
                 Event::DocumentStart(..) => {
                     let (event, span) = self.next()?;
                     let node = self.node(event, span, None, 1)?;
-                    let empty = matches!(&node.content, Content::Scalar(s) if s.atom() == Atom::Null);
+                    let empty =
+                        matches!(&node.content, Content::Scalar(s) if s.atom() == Atom::Null);
                     document = (!empty).then_some(node);
                 }
+                // The stream's beginning, a document's end.
                 _ => {}
             }
         }
@@ -243,7 +249,7 @@ impl<'t> Builder<'t, '_> {
                     if event == Event::SequenceEnd {
                         break span.end;
                     }
-                    items.push(self.node(event, span, None, depth + 1)?);
+                    items.push(self.node(event, span, head.as_ref(), depth + 1)?);
                 };
                 let first = items.first().map(|item| item.span.clone());
                 self.collection(span, end, first, head, Content::List(items))
@@ -362,76 +368,6 @@ fn bytes(span: &ParserSpan) -> Span {
 fn trimmed(text: &str, span: Span) -> Span {
     let length = text[span.clone()].trim_end().len();
     span.start..span.start + length
-}
-
-/// Says in an operator's words which rule of YAML is broken, and points at it.
-fn broken_rule(text: &str, error: &ScanError, findings: &mut Findings) {
-    let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
-    let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let line_end = text[at..].find('\n').map_or(text.len(), |length| at + length);
-    let line = &text[line_start..line_end];
-    let indent = line.len() - line.trim_start().len();
-    let whole_line = line_start + indent..line_start + line.trim_end().len();
-    let one = at..text[at..line_end].chars().next().map_or(at, |c| at + c.len_utf8());
-    let word_end = text[at..line_end].find([' ', ',', '}', ']']).map_or(line_end, |n| at + n);
-    let word = if word_end > at { at..word_end } else { one.clone() };
-    let (span, message, help) = match error.kind() {
-        ErrorKind::TabNotAllowed
-        | ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabAtBlockScalarStart
-        | ErrorKind::TabInIndentation
-        | ErrorKind::TabInPlainScalar => {
-            let tab = line.find('\t').map_or(one, |tab| line_start + tab..line_start + tab + 1);
-            let help = "indent with spaces, two a level";
-            (tab, "a tab stands where YAML takes only spaces".into(), help)
-        }
-        ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation => (
-            whole_line,
-            "this line fits no block above it".into(),
-            "bring its first letter exactly under the keys that it belongs to",
-        ),
-        ErrorKind::MappingValueNotAllowed => (
-            one,
-            "a second `:` in one value".into(),
-            "put a text that holds `: ` into quotes; a key of its own starts a new line",
-        ),
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
-            (whole_line, "this line is no `key: value`".into(), "write `key: value`, with a space after the colon")
-        }
-        ErrorKind::UnclosedQuotedScalar => {
-            (one, "this quote is never closed".into(), "end the text with the same quote")
-        }
-        ErrorKind::UnclosedFlowCollection { open } => (
-            one,
-            format!("the bracket `{open}` is never closed"),
-            "close it with the bracket that belongs to it",
-        ),
-        ErrorKind::ExpectedFlowMappingSeparator
-        | ErrorKind::UnexpectedEofFlowMapping
-        | ErrorKind::UnexpectedEofImplicitFlowMapping => {
-            (word, "`,` or `}` is missing before this".into(), "`{ key: value, key: value }`")
-        }
-        ErrorKind::ExpectedFlowSequenceSeparator | ErrorKind::UnexpectedEofFlowSequence => {
-            (word, "`,` or `]` is missing before this".into(), "`[one, two]`")
-        }
-        ErrorKind::UnexpectedCharacter { character } => (
-            one,
-            format!("a value cannot begin with `{character}`"),
-            "put the text into quotes",
-        ),
-        ErrorKind::UnknownAnchor => (
-            word,
-            "this alias repeats something that has no anchor".into(),
-            "a text that begins with `*` needs quotes; an anchor is written `&name` before its value",
-        ),
-        ErrorKind::RecursionLimitExceeded => (
-            one,
-            format!("nested more than {MAX_DEPTH} levels deep"),
-            "no key of a pipeline lies deeper than five levels",
-        ),
-        kind => (word, format!("not YAML: {kind}"), "see the line above as well: the mistake may begin there"),
-    };
-    findings.error(&span, message).help(help);
 }
 
 #[cfg(test)]

@@ -6,10 +6,8 @@ fn load_text(text: &str) -> (Option<Mapping>, Vec<String>) {
     let mapping = load("s", &mut findings);
     let mut report = Report::default();
     report.add(findings);
-    let list = report
-        .findings()
-        .map(|f| format!("{}: {}", f.line.unwrap_or(0), f.message))
-        .collect();
+    let list =
+        report.findings().map(|f| format!("{}: {}", f.line.unwrap_or(0), f.message)).collect();
     (mapping, list)
 }
 
@@ -39,11 +37,9 @@ fn units_become_scales() {
 
 #[test]
 fn paths_are_dotted_or_lists() {
-    for (path, members) in [
-        ("a", vec!["a"]),
-        ("a.b", vec!["a", "b"]),
-        ("[a, b.c]", vec!["a", "b.c"]),
-    ] {
+    for (path, members) in
+        [("a", vec!["a"]), ("a.b", vec!["a", "b"]), ("[a, b.c]", vec!["a", "b.c"])]
+    {
         let (column, _) = one_column(&format!("type: text, path: {path}"));
         assert_eq!(column.unwrap().path, members, "{path}");
     }
@@ -88,7 +84,7 @@ fn closures_need_their_columns() {
         findings,
         [
             "4: a closure needs the column `edges`",
-            "6: a closure's `kind` is of type text",
+            "6: a closure's `kind` has another type",
             "7: a closure without `ts` means nothing",
             "8: a closure has no `edge`",
         ]

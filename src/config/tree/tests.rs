@@ -32,7 +32,8 @@ fn every_value_knows_its_place() {
 
 #[test]
 fn quotes_make_text() {
-    let (node, _) = parse_text("- 5\n- \"5\"\n- 1e3\n- true\n- 5m\n- ~\n- -\n- 1.2.3\n");
+    use Atom::{Bool, Integer, Null, Number, Text};
+    let (node, _) = parse_text("- 5\n- \"5\"\n- 1e3\n- true\n- 5m\n- ~\n- -x\n- 1.2.3\n");
     let Content::List(items) = node.unwrap().content else { panic!() };
     let atoms: Vec<Atom<'_>> = items
         .iter()
@@ -41,11 +42,7 @@ fn quotes_make_text() {
             other => panic!("{other:?}"),
         })
         .collect();
-    use Atom::{Bool, Integer, Null, Number, Text};
-    assert_eq!(
-        atoms[..6],
-        [Integer(5), Text("5"), Number(1000.0), Bool(true), Text("5m"), Null]
-    );
+    assert_eq!(atoms[..6], [Integer(5), Text("5"), Number(1000.0), Bool(true), Text("5m"), Null]);
     assert_eq!(atoms.last(), Some(&Text("1.2.3")));
 }
 
@@ -58,12 +55,11 @@ fn a_key_that_stands_twice_is_passed_over() {
 
 #[test]
 fn aliases_multiply_only_so_far() {
-    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
-    for level in 1..10 {
-        let inner = format!("*a{}", level - 1);
-        let list = vec![inner; 10].join(", ");
-        bomb += &format!("a{level}: &a{level} [{list}]\n");
-    }
+    let levels = (1..10).map(|level| {
+        let list = vec![format!("*a{}", level - 1); 10].join(", ");
+        format!("a{level}: &a{level} [{list}]\n")
+    });
+    let bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned() + &levels.collect::<String>();
     let (node, findings) = parse_text(&bomb);
     assert_eq!(node, None);
     assert_eq!(findings.len(), 1);
@@ -72,10 +68,8 @@ fn aliases_multiply_only_so_far() {
 
 #[test]
 fn chains_of_aliases_nest_only_so_deep() {
-    let mut chain = String::from("a0: &a0 [x]\n");
-    for level in 1..200 {
-        chain += &format!("a{level}: &a{level} [*a{}]\n", level - 1);
-    }
+    let levels = (1..200).map(|level| format!("a{level}: &a{level} [*a{}]\n", level - 1));
+    let chain = "a0: &a0 [x]\n".to_owned() + &levels.collect::<String>();
     let (node, findings) = parse_text(&chain);
     assert_eq!(node, None);
     assert!(findings[0].1.contains("levels deep"), "{findings:?}");
@@ -99,6 +93,8 @@ fn broken_yaml_is_pointed_at() {
         ("a:\n  b: 1\n c: 2\n", 3, "fits no block"),
         ("a: b: 1\n", 1, "second `:`"),
         ("x: 1\na: \"open\nb: 2\n", 2, "never closed"),
+        ("a: \"open\nb: \"x\"\n", 1, "not closed on its line"),
+        ("a: \"x\"y\n", 1, "follows the closing quote"),
         ("a: {b: 1\nc: 2\n", 2, "missing"),
         ("a: @x\n", 1, "cannot begin"),
         ("a: *x\n", 1, "no anchor"),

@@ -1,0 +1,70 @@
+//! `wayside check`: is this pipeline file right? Everything that is not, with its place.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use crate::config::{self, Checked};
+use crate::plan::{OutputKind, Plan};
+
+/// Exit code when the pipeline file has errors.
+pub const EXIT_INVALID: u8 = 1;
+
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The pipeline file, such as pipelines/demo.yaml
+    pub pipeline: PathBuf,
+    /// How to show what was found
+    #[arg(long, value_enum, default_value_t = CheckOutput::Text)]
+    pub output: CheckOutput,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckOutput {
+    /// Drawn for people
+    Text,
+    /// One JSON object: errors, warnings, findings with file, line, column, message and help
+    Json,
+}
+
+/// Exit code 0: valid (there may be warnings); 1: it has errors.
+pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let Checked { plan, report } = config::check(&args.pipeline);
+    match args.output {
+        CheckOutput::Json => println!("{}", serde_json::to_string_pretty(&report.to_json())?),
+        CheckOutput::Text => {
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            if !report.is_empty() {
+                eprint!("{}", report.render(colour));
+            }
+            if let Some(plan) = &plan {
+                println!("{} is valid: {}", args.pipeline.display(), summary(plan));
+            }
+        }
+    }
+    Ok(if plan.is_some() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_INVALID) })
+}
+
+/// What the pipeline does, in one line.
+fn summary(plan: &Plan) -> String {
+    let counted = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    let outputs: Vec<&str> = plan.outputs.iter().map(|output| output.name.as_str()).collect();
+    let speaks =
+        plan.outputs.iter().any(|output| !matches!(output.kind, OutputKind::Archive { .. }));
+    let languages: Vec<&str> = plan.writer.languages.iter().map(|l| l.code()).collect();
+    let mut parts = vec![
+        counted(plan.network.segments.len(), "road edge"),
+        counted(plan.network.signs.len(), "sign"),
+        counted(plan.sources.len(), "source"),
+        counted(plan.windows.len(), "window"),
+    ];
+    if !outputs.is_empty() {
+        parts.push(format!("to {}", outputs.join(", ")));
+    }
+    if speaks && plan.directions.is_some() {
+        parts.push(format!("in {}", languages.join(", ")));
+    }
+    parts.join(", ")
+}

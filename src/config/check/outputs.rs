@@ -1,0 +1,51 @@
+//! Outputs: topics for signs and vehicles, the archive's folder.
+
+use crate::plan::{Output, OutputKind};
+
+use super::super::raw::{self, default};
+use super::super::read::At;
+use super::{Checker, topics};
+
+impl Checker<'_> {
+    pub(super) fn outputs(&mut self, raw: Option<&At<raw::Outputs>>) -> Vec<Output> {
+        let Some(raw) = raw else { return Vec::new() };
+        let signs = raw.signs.as_ref().and_then(|signs| self.signs_output(signs));
+        let vehicles = raw.vehicles.as_ref().and_then(|vehicles| self.vehicles_output(vehicles));
+        let archive = raw.archive.as_ref().and_then(|archive| self.archive_output(archive));
+        [("signs", signs), ("vehicles", vehicles), ("archive", archive)]
+            .into_iter()
+            .filter_map(|(name, kind)| Some(Output { name: name.into(), kind: kind? }))
+            .collect()
+    }
+
+    fn signs_output(&mut self, raw: &raw::SignsOutput) -> Option<OutputKind> {
+        let mqtt = raw.mqtt.0.as_ref()?;
+        let qos = self.qos(mqtt.qos.as_ref());
+        let retain = mqtt.retain.as_ref().map_or(default::RETAIN, |at| at.value);
+        let topic = mqtt.topic.0.as_ref()?;
+        let topic = self.topic(topic, topics::bad_topic(topic, &["sign"]));
+        Some(OutputKind::Signs { topic, qos, retain })
+    }
+
+    fn vehicles_output(&mut self, raw: &raw::VehiclesOutput) -> Option<OutputKind> {
+        let max_chars = self.count(raw.max_chars.as_ref(), default::MAX_CHARS, 40, 500);
+        let mqtt = raw.mqtt.0.as_ref()?;
+        let qos = self.qos(mqtt.qos.as_ref());
+        let retain = mqtt.retain.as_ref().map_or(default::RETAIN, |at| at.value);
+        let topic = mqtt.topic.0.as_ref()?;
+        let topic = self.topic(topic, topics::bad_topic(topic, &["tile", "part"]));
+        let max_chars = u16::try_from(max_chars).ok()?;
+        Some(OutputKind::Vehicles { topic, qos, retain, max_chars })
+    }
+
+    fn archive_output(&mut self, raw: &raw::ArchiveOutput) -> Option<OutputKind> {
+        let at = raw.parquet.0.as_ref()?.dir.0.as_ref()?;
+        let dir = self.path(at)?;
+        if dir.is_file() {
+            self.findings
+                .error(&at.span, format!("{} is a file", dir.display()))
+                .help("the archive is a folder of files");
+        }
+        Some(OutputKind::Archive { dir })
+    }
+}
