@@ -1,2 +1,4 @@
 //! One integration-test binary; each module is one subject.
 mod network;
+
+mod wgpu;
