@@ -6,3 +6,4 @@ mod mqtt;
 mod network;
 mod pipelines;
 mod recording;
+mod wgpu;
