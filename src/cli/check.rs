@@ -2,39 +2,27 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
-
+use super::{Exit, Failure, Output};
 use crate::config::{self, Checked};
 use crate::plan::{OutputKind, Plan};
 
-/// Exit code when the pipeline file has errors.
-pub const EXIT_INVALID: u8 = 1;
-
-#[derive(Args, Debug)]
-pub struct CheckArgs {
-    /// The pipeline file, such as pipelines/demo.yaml
-    pub pipeline: PathBuf,
-    /// How to show what was found
-    #[arg(long, value_enum, default_value_t = CheckOutput::Text)]
-    pub output: CheckOutput,
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The pipeline file, such as pipelines/demo.yaml.
+    pipeline: PathBuf,
+    /// `text` is drawn on stderr; `json` is one document on stdout: errors, warnings, and findings
+    /// with file, line, column, message and help.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CheckOutput {
-    /// Drawn for people
-    Text,
-    /// One JSON object: errors, warnings, findings with file, line, column, message and help
-    Json,
-}
-
-/// Exit code 0: valid (there may be warnings); 1: it has errors.
-pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+/// Warnings alone leave a file valid.
+pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let Checked { plan, report } = config::check(&args.pipeline);
     match args.output {
-        CheckOutput::Json => println!("{}", serde_json::to_string_pretty(&report.to_json())?),
-        CheckOutput::Text => {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report.to_json())?),
+        Output::Text => {
             let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             if !report.is_empty() {
                 eprint!("{}", report.render(colour));
@@ -44,7 +32,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    Ok(if plan.is_some() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_INVALID) })
+    Ok(if plan.is_some() { Exit::Done } else { Exit::Pipeline })
 }
 
 /// What the pipeline does, in one line.

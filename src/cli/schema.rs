@@ -2,35 +2,32 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use serde_json::Value;
 
+use super::{Exit, Failure};
 use crate::config;
 
-/// Exit code of `--check` when a file differs from what this program would write.
-pub const EXIT_DRIFT: u8 = 1;
-
-#[derive(Args, Debug)]
-pub struct SchemaArgs {
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
     /// Which one to print
     #[arg(value_enum, default_value_t = Which::Pipeline)]
-    pub which: Which,
+    which: Which,
     /// Write both into the folder instead of printing one
     #[arg(long, conflicts_with = "check")]
-    pub write: bool,
+    write: bool,
     /// Say whether both files in the folder are up to date (exit code 1 if not)
     #[arg(long)]
-    pub check: bool,
+    check: bool,
     /// The folder for --write and --check
     #[arg(long, default_value = "schemas")]
-    pub dir: PathBuf,
+    dir: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Which {
+pub(super) enum Which {
     /// Pipeline files (pipelines/*.yaml)
     Pipeline,
     /// Schema files (schemas/*.yaml)
@@ -55,7 +52,7 @@ impl Which {
     }
 }
 
-pub fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     if args.write {
         for which in Which::ALL {
             let path = args.dir.join(which.file());
@@ -69,16 +66,16 @@ pub fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
             eprintln!("{} is not up to date: run `wayside schema --write`", path.display());
         }
         if !drifted.is_empty() {
-            return Ok(ExitCode::from(EXIT_DRIFT));
+            return Ok(Exit::Failed);
         }
     } else {
         print!("{}", text(args.which)?);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// The files of the folder that differ from what would be written, missing ones included.
-pub fn drifted(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+fn drifted(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut drifted = Vec::new();
     for which in Which::ALL {
         let path = dir.join(which.file());
@@ -109,10 +106,10 @@ mod tests {
         let dir = dir.path().to_path_buf();
         assert_eq!(drifted(&dir).unwrap().len(), 2);
         let args =
-            |write, check| SchemaArgs { which: Which::Pipeline, write, check, dir: dir.clone() };
+            |write, check| Args { which: Which::Pipeline, write, check, dir: dir.clone() };
         run(&args(true, false)).unwrap();
         assert!(drifted(&dir).unwrap().is_empty());
         fs::write(dir.join("mapping.schema.json"), "{}").unwrap();
-        assert_eq!(run(&args(false, true)).unwrap(), ExitCode::from(EXIT_DRIFT));
+        assert_eq!(run(&args(false, true)).unwrap(), Exit::Failed);
     }
 }

@@ -1,1 +1,21 @@
-//! Joins the stages into a run.
+//! Joins the stages into a run: what one stage hands out goes to the next, in the order a reading
+//! travels. The only place that matches the kinds of sources, writers and outputs.
+//!
+//! Knows nothing of pipeline files and of the command line.
+
+mod build;
+mod counts;
+mod engine;
+mod live;
+mod payload;
+mod replay;
+mod speak;
+mod status;
+
+
+pub use build::{ModelState, Writers, writers};
+pub use counts::{Counts, Summary, Tally};
+pub use engine::{Engine, Event, RunError};
+pub use live::{LiveOptions, Pace, run};
+pub use replay::replay;
+pub use status::last_will;

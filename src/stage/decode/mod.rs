@@ -22,9 +22,9 @@ use crate::domain::time::Timestamp;
 use crate::plan::{Produces, Source};
 use crate::ports::Message;
 use json::Node;
-use topic::TopicFilter;
 
 pub use json::{MAX_DEPTH, MAX_PAYLOAD_BYTES};
+pub use topic::TopicFilter;
 
 /// What became of one message.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,189 @@
+//! One million requests, worded by chance: every score of the model is replaced by a random number,
+//! so whatever weights could be made to say is said. Each text goes through the guard, and each text
+//! that the guard lets pass through a second, simpler reader that shares no code with it: what is
+//! left after the facts are cut out may hold no road, no number and no turn.
+//!
+//! `cargo bench --bench guard_million`, `WAYSIDE_REQUESTS=20000` for fewer. Exits 1 on a finding.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use wayside::domain::congestion::CongestionLevel;
+use wayside::domain::direction::{Audience, Cause, Direction, DirectionState, Evidence};
+use wayside::domain::network::{Network, SegmentId, SignId, Turn, fold};
+use wayside::domain::time::Timestamp;
+use wayside::domain::wording::{Language, Space, Wording, WordingRequest};
+use wayside::model::RandomWriter;
+use wayside::ports::Writer;
+use wayside::stage::generate::{Requests, fill};
+use wayside::stage::guard::Guard;
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let requests: u64 =
+        std::env::var("WAYSIDE_REQUESTS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let data =
+        std::env::var_os("WAYSIDE_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
+    let mut networks = vec![root.join("pipelines/demo/network")];
+    networks.extend(["bologna", "monaco"].map(|city| data.join(city)));
+    networks.retain(|dir| {
+        let there = dir.is_dir();
+        if !there {
+            eprintln!("SKIPPED network {}: not there", dir.display());
+        }
+        there
+    });
+    let share = requests / networks.len() as u64;
+    println!("| network | language | requests | passed | refused | unsatisfiable | findings |");
+    println!("|---|---|---|---|---|---|---|");
+    let mut findings = 0;
+    for dir in &networks {
+        findings += try_network(dir, share, &root.join("models/corpus"));
+    }
+    if findings > 0 {
+        eprintln!("{findings} texts say what is not in the facts");
+        std::process::exit(1);
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    requests: u64,
+    passed: u64,
+    unsatisfiable: u64,
+    findings: u64,
+    refused: BTreeMap<String, u64>,
+}
+
+fn try_network(dir: &Path, requests: u64, corpus: &Path) -> u64 {
+    let network = Arc::new(Network::load(dir).unwrap_or_else(|e| panic!("{e}")));
+    let asks = Requests::new(Arc::clone(&network));
+    let guard = Guard::new(Arc::clone(&network));
+    let mut writer = RandomWriter::from_corpus(corpus, 7).unwrap_or_else(|e| panic!("{e}"));
+    let mut names: Vec<String> = network.spoken_names().into_iter().map(fold).collect();
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    let mut tallies = Language::ALL.map(|language| (language, Tally::default()));
+    for n in 0..requests / Language::ALL.len() as u64 {
+        let mut rng = ChaCha8Rng::seed_from_u64(n);
+        let (direction, space) = anything(&network, &mut rng, n);
+        for request in asks.of(&direction, space, &Language::ALL) {
+            let Some((_, tally)) = tallies.iter_mut().find(|(l, _)| *l == request.language) else {
+                continue;
+            };
+            tally.requests += 1;
+            let Ok(draft) = writer.write(&request, 0, &|| false) else {
+                tally.unsatisfiable += 1;
+                continue;
+            };
+            let wording = match fill(&request, &draft, "random") {
+                Ok(wording) => wording,
+                Err(error) => {
+                    *tally.refused.entry(format!("fill: {error}")).or_default() += 1;
+                    continue;
+                }
+            };
+            if let Err(objection) = guard.check(&request, &wording) {
+                if *tally.refused.entry(objection.rule().word().to_owned()).or_default() == 0 {
+                    eprintln!("refused: {objection}: {:?}", wording.text);
+                }
+                *tally.refused.entry(objection.rule().word().to_owned()).or_default() += 1;
+                continue;
+            }
+            tally.passed += 1;
+            if let Some(finding) = beyond_the_facts(&request, &wording, &names) {
+                eprintln!("FINDING {finding} in {:?} for {request:?}", wording.text);
+                tally.findings += 1;
+            }
+        }
+    }
+    let mut findings = 0;
+    for (language, tally) in &tallies {
+        println!(
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            network.city,
+            language.code(),
+            tally.requests,
+            tally.passed,
+            tally.refused.values().sum::<u64>(),
+            tally.unsatisfiable,
+            tally.findings
+        );
+        for (rule, count) in &tally.refused {
+            eprintln!("  refused, {rule}: {count}");
+        }
+        findings += tally.findings;
+    }
+    findings
+}
+
+/// A direction of any facts at all, drivable or not: only its words are tried here.
+fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Space) {
+    let segment = |rng: &mut ChaCha8Rng| SegmentId(rng.random_range(0..network.segments.len()) as u32);
+    let on_sign = !network.signs.is_empty() && rng.random_bool(0.6);
+    let (audience, space) = if on_sign {
+        let sizes = [(3, 18), (2, 12), (3, 15), (2, 20), (4, 12), (4, 24), (2, 10)];
+        let (rows, cols) = sizes[rng.random_range(0..sizes.len())];
+        let sign = SignId(rng.random_range(0..network.signs.len()) as u32);
+        (Audience::Sign(sign), Space::Sign { rows, cols })
+    } else {
+        let area = Audience::Area { tile: "0".repeat(16), part: "a".to_owned() };
+        (area, Space::Vehicle { max_chars: rng.random_range(60..=200) })
+    };
+    let causes = [Cause::Closure, Cause::Congestion, Cause::Incident];
+    let levels = [
+        None,
+        Some(CongestionLevel::Heavy),
+        Some(CongestionLevel::Slow),
+        Some(CongestionLevel::Queuing),
+        Some(CongestionLevel::Stationary),
+    ];
+    let turns = [None, Some(Turn::Left), Some(Turn::Right), Some(Turn::Straight), Some(Turn::TurnAround)];
+    let ts = Timestamp::from_millis(1_700_000_000_000).unwrap_or_default();
+    let via = (0..rng.random_range(0..=3)).map(|_| segment(rng)).collect::<Vec<_>>();
+    let seconds = |rng: &mut ChaCha8Rng| rng.random_bool(0.7).then(|| rng.random_range(0..4000));
+    let direction = Direction {
+        id: format!("d-{n:04}"),
+        revision: 1,
+        ts,
+        valid_until: ts + std::time::Duration::from_secs(300),
+        state: DirectionState::Show,
+        applies_on: if on_sign { Vec::new() } else { vec![segment(rng)] },
+        audience,
+        cause: causes[rng.random_range(0..causes.len())],
+        level: levels[rng.random_range(0..levels.len())],
+        avoid: vec![segment(rng)],
+        way: via.clone(),
+        via,
+        turn: turns[rng.random_range(0..turns.len())],
+        destination: (!network.places.is_empty() && rng.random_bool(0.6))
+            .then(|| rng.random_range(0..network.places.len())),
+        delay_s: seconds(rng),
+        saving_s: seconds(rng),
+        evidence: Evidence::default(),
+    };
+    (direction, space)
+}
+
+/// Cuts the facts out of the text, then looks for what may not be left.
+fn beyond_the_facts(request: &WordingRequest, text: &Wording, names: &[String]) -> Option<String> {
+    let mut rest = format!(" {} ", fold(&text.text.join(" ")).replace(['.', ','], " "));
+    let mut facts: Vec<String> = request.slots.iter().map(|fact| fold(&fact.text)).collect();
+    facts.sort_by_key(|fact| std::cmp::Reverse(fact.len()));
+    for fact in &facts {
+        // `#` keeps what stood left and right of a fact from growing together.
+        rest = rest.replace(&format!(" {} ", fact.replace(['.', ','], " ")), " # ");
+    }
+    if rest.chars().any(|c| c.is_ascii_digit()) {
+        return Some(format!("a number in `{rest}`"));
+    }
+    for turn in ["LEFT", "RIGHT", "STRAIGHT", "SINISTRA", "DESTRA", "DIRITTO", "DRITTO"] {
+        if rest.contains(&format!(" {turn} ")) {
+            return Some(format!("turn {turn}"));
+        }
+    }
+    let road = names.iter().find(|name| rest.contains(&format!(" {} ", name.replace(['.', ','], " "))));
+    road.map(|name| format!("road {name}"))
+}

@@ -1,0 +1,146 @@
+//! `wayside replay`: a pipeline over a recording.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Exit, Exits, Failure, Output, plan, runtime};
+use crate::io::archive::Archive;
+use crate::io::clock::SystemClock;
+use crate::io::recording::{Paced, RecordingSource};
+use crate::ports::Source;
+use crate::runtime::{Engine, Summary, replay, writers};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The pipeline file.
+    pipeline: PathBuf,
+    /// The recording: .ndjson, .ndjson.gz or .parquet.
+    #[arg(long, value_name = "FILE")]
+    recording: PathBuf,
+    /// Folder for windows.parquet, directions.ndjson, dead.ndjson, late.ndjson and summary.json.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// `max`, or how many times faster than it was recorded. Changes no byte of the result.
+    #[arg(long, default_value = "max", value_name = "max|N")]
+    speed: Speed,
+    /// The form of the summary on stdout.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Speed {
+    Max,
+    Times(f64),
+}
+
+impl std::str::FromStr for Speed {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<f64>() {
+            _ if text == "max" => Ok(Self::Max),
+            Ok(times) if times.is_finite() && times > 0.0 => Ok(Self::Times(times)),
+            _ => Err("`max`, or a number above 0 such as 10".to_owned()),
+        }
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
+    let plan = Arc::new(plan(&args.pipeline)?);
+    let writers = writers(&plan);
+    let mut engine = Engine::for_replay(Arc::clone(&plan), writers)?;
+    let mut archive = Archive::create(&args.out).exits(Exit::Input)?;
+    let source = RecordingSource::open(&args.recording).exits(Exit::Input)?;
+    let mut source: Box<dyn Source> = match args.speed {
+        Speed::Max => Box::new(source),
+        Speed::Times(times) => {
+            Box::new(Paced::new(source, Arc::new(SystemClock::new()), times))
+        }
+    };
+    let bar = progress();
+    let done = runtime()?.block_on(replay(
+        &mut engine,
+        source.as_mut(),
+        &mut archive,
+        &mut |now, _| {
+            bar.set_message(now.to_string());
+            bar.inc(1);
+        },
+    ));
+    bar.finish_and_clear();
+    done.with_context(|| format!("replay of {}", args.recording.display())).exits(Exit::Input)?;
+    archive.finish()?;
+    let summary = engine.summary();
+    write_summary(&args.out, &summary)?;
+    print_summary(&summary, args.output)?;
+    Ok(Exit::Done)
+}
+
+/// A spinner on a terminal, nothing anywhere else.
+fn progress() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} steps, {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+fn write_summary(dir: &Path, summary: &Summary) -> Result<(), Failure> {
+    let path = dir.join("summary.json");
+    let mut text = serde_json::to_string_pretty(summary)?;
+    text.push('\n');
+    std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    Ok(())
+}
+
+pub(super) fn print_summary(summary: &Summary, output: Output) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    if output == Output::Json {
+        writeln!(out, "{}", serde_json::to_string_pretty(summary)?)?;
+        return Ok(());
+    }
+    let s = summary;
+    writeln!(
+        out,
+        "received {} = accepted {} + duplicate {} + late {} + dead {}",
+        s.received, s.accepted, s.duplicate, s.late, s.dead.total
+    )?;
+    for (reason, count) in &s.dead.by_reason {
+        writeln!(out, "  dead, {reason}: {count}")?;
+    }
+    for (name, count) in &s.windows.by_name {
+        writeln!(out, "windows {name}: {count}")?;
+    }
+    let unused = &s.windows.unused_rows;
+    let unused = [
+        ("null segment", unused.null_segment),
+        ("unknown segment", unused.unknown_segment),
+        ("repeated segment", unused.repeated_segment),
+    ];
+    for (what, count) in unused.iter().filter(|(_, count)| *count > 0) {
+        writeln!(out, "  result rows not used, {what}: {count}")?;
+    }
+    let d = &s.directions;
+    writeln!(out, "directions: {} shown, {} cleared, {} withheld", d.shown, d.cleared, d.withheld)?;
+    for (writer, count) in &d.texts_by_writer {
+        writeln!(out, "  texts by {writer}: {count}")?;
+    }
+    for (rule, count) in &d.refused_drafts {
+        writeln!(out, "  drafts refused, {rule}: {count}")?;
+    }
+    for (cause, count) in &d.missing_drafts {
+        writeln!(out, "  drafts missing, {cause}: {count}")?;
+    }
+    writeln!(out, "writer: {}", s.model)?;
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! What became of every message: received = accepted + duplicate + late + dead, always.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::domain::refusal::DeadReason;
+use crate::stage::congestion::UnusedRows;
+
+/// The fates of messages, in all or of one source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    pub received: u64,
+    pub accepted: u64,
+    pub duplicate: u64,
+    pub late: u64,
+    pub dead: u64,
+}
+
+impl Tally {
+    /// No message without a fate, none with two.
+    pub fn balances(&self) -> bool {
+        self.received == self.accepted + self.duplicate + self.late + self.dead
+    }
+}
+
+/// What a run has seen and said so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub all: Tally,
+    /// Messages of a recording on topics that the pipeline does not subscribe to; a broker would not
+    /// have delivered them, and they are no part of `received`.
+    pub unsubscribed: u64,
+    /// By source name; a message that no source claims is in `all` alone.
+    pub sources: BTreeMap<String, Tally>,
+    pub dead_by_reason: BTreeMap<DeadReason, u64>,
+    /// Of the accepted: rows that revised a closed window.
+    pub revised: u64,
+    pub windows: BTreeMap<String, u64>,
+    /// Texts by who wrote them, `template` or the model.
+    pub texts_by_writer: BTreeMap<String, u64>,
+    /// Directions sent to show, and sent to clear.
+    pub shown: u64,
+    pub cleared: u64,
+    /// Drafts that the guard or the filling refused, by rule.
+    pub refused_drafts: BTreeMap<String, u64>,
+    /// Drafts that never came, by cause: deadline, failure.
+    pub missing_drafts: BTreeMap<String, u64>,
+    /// Directions withheld because no text, or not even their facts, passed the guard.
+    pub withheld: u64,
+}
+
+/// One more of `key`.
+pub(super) fn bump<K: Ord>(map: &mut BTreeMap<K, u64>, key: K) {
+    *map.entry(key).or_default() += 1;
+}
+
+/// `summary.json`: how a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    pub pipeline: String,
+    pub pipeline_hash: String,
+    pub network_hash: String,
+    pub model: String,
+    pub received: u64,
+    pub accepted: u64,
+    pub revised: u64,
+    pub duplicate: u64,
+    pub late: u64,
+    pub dead: DeadSummary,
+    pub unsubscribed: u64,
+    pub sources: BTreeMap<String, Tally>,
+    pub windows: WindowSummary,
+    pub directions: DirectionSummary,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeadSummary {
+    pub total: u64,
+    pub by_reason: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WindowSummary {
+    pub total: u64,
+    pub by_name: BTreeMap<String, u64>,
+    /// Result rows that the congestion stage could not use.
+    pub unused_rows: UnusedRows,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DirectionSummary {
+    pub shown: u64,
+    pub cleared: u64,
+    pub withheld: u64,
+    pub texts_by_writer: BTreeMap<String, u64>,
+    pub refused_drafts: BTreeMap<String, u64>,
+    pub missing_drafts: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    pub fn dead(&self) -> DeadSummary {
+        DeadSummary {
+            total: self.all.dead,
+            by_reason: self.dead_by_reason.iter().map(|(r, n)| (r.word(), *n)).collect(),
+        }
+    }
+
+    pub fn windows(&self, unused_rows: UnusedRows) -> WindowSummary {
+        WindowSummary {
+            total: self.windows.values().sum(),
+            by_name: self.windows.clone(),
+            unused_rows,
+        }
+    }
+
+    pub fn directions(&self) -> DirectionSummary {
+        DirectionSummary {
+            shown: self.shown,
+            cleared: self.cleared,
+            withheld: self.withheld,
+            texts_by_writer: self.texts_by_writer.clone(),
+            refused_drafts: self.refused_drafts.clone(),
+            missing_drafts: self.missing_drafts.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_message_unbalances() {
+        let mut tally = Tally { received: 5, accepted: 2, duplicate: 1, late: 1, dead: 1 };
+        assert!(tally.balances());
+        tally.received += 1;
+        assert!(!tally.balances());
+    }
+}

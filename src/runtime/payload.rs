@@ -1,0 +1,101 @@
+//! Directions and status as they go out (wire.md, "Out", version 1).
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::direction::{Audience, Direction, DirectionState};
+use crate::domain::network::{Network, SegmentId};
+use crate::domain::wording::Wording;
+
+/// What a direction's payload says beside its facts.
+pub(super) struct Words<'a> {
+    /// In the order of the site's languages; empty when the direction is withdrawn.
+    pub wordings: &'a [Wording],
+    /// MULTI markup of the first wording; signs only.
+    pub multi: Option<String>,
+}
+
+/// What every `why` names: which pipeline decided, on which network.
+pub(super) struct Origin<'a> {
+    pub pipeline: &'a str,
+    pub pipeline_hash: &'a str,
+    pub network_hash: &'a str,
+}
+
+/// The payload of one direction. Members stand in the order of wire.md, so the same facts give the
+/// same bytes.
+pub(super) fn direction(
+    network: &Network,
+    direction: &Direction,
+    words: &Words<'_>,
+    origin: &Origin<'_>,
+) -> Value {
+    let names = |ids: &[SegmentId]| -> Value {
+        ids.iter().map(|id| network.segment(*id).name.as_str()).collect::<Vec<_>>().into()
+    };
+    let mut body = Map::new();
+    let mut put = |key: &str, value: Value| {
+        body.insert(key.to_owned(), value);
+    };
+    put("v", json!(1));
+    put("direction_id", json!(direction.id));
+    put("revision", json!(direction.revision));
+    put("ts", json!(direction.ts));
+    put("valid_until", json!(direction.valid_until));
+    put("state", json!(direction.state));
+    if let Audience::Sign(sign) = &direction.audience {
+        put("sign_id", json!(network.sign(*sign).name));
+    }
+    put("cause", json!(direction.cause));
+    put("avoid_edges", names(&direction.avoid));
+    put("via_edges", names(&direction.via));
+    if matches!(direction.audience, Audience::Area { .. }) {
+        put("applies_on_edges", names(&direction.applies_on));
+    }
+    if direction.state == DirectionState::Show {
+        let first = words.wordings.first();
+        put("text", json!(first.map_or(&[][..], |wording| wording.text.as_slice())));
+        if let Some(multi) = &words.multi {
+            put("multi", json!(multi));
+        }
+        put("words", json!(words.wordings));
+        if let Some(level) = direction.level {
+            put("level", json!(level.word()));
+        }
+        if let Some(delay) = direction.delay_s {
+            put("delay_s", json!(delay));
+        }
+        if let Some(saving) = direction.saving_s {
+            put("saving_s", json!(saving));
+        }
+    }
+    put("why", why(direction, words, origin));
+    Value::Object(body)
+}
+
+fn why(direction: &Direction, words: &Words<'_>, origin: &Origin<'_>) -> Value {
+    let mut why = match serde_json::to_value(&direction.evidence) {
+        Ok(Value::Object(map)) => map,
+        // `Evidence` holds strings and numbers only.
+        _ => Map::new(),
+    };
+    if direction.state == DirectionState::Show {
+        let writers: Map<String, Value> = words
+            .wordings
+            .iter()
+            .map(|w| (w.language.code().to_owned(), json!(w.writer)))
+            .collect();
+        why.insert("writers".to_owned(), Value::Object(writers));
+    }
+    why.insert("pipeline".to_owned(), json!(short(origin.pipeline, origin.pipeline_hash)));
+    why.insert("network".to_owned(), json!(short_hash(origin.network_hash)));
+    Value::Object(why)
+}
+
+/// `name@` and the first 12 hex digits: enough to tell versions apart by eye.
+pub(super) fn short(name: &str, hash: &str) -> String {
+    format!("{name}@{}", short_hash(hash))
+}
+
+fn short_hash(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}

@@ -1,0 +1,117 @@
+//! A recording through the engine, as fast as it goes or paced: the same bytes out every time.
+
+use std::time::Duration;
+
+use super::engine::{Engine, Event, RunError};
+use crate::domain::time::Timestamp;
+use crate::io::archive::Archive;
+use crate::ports::Source;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// After an hour without a message every window is closed and every direction has run out: the
+/// seconds of a longer gap say nothing more, and a wrong date must not cost billions of them.
+const LONGEST_GAP: Duration = Duration::from_secs(3600);
+
+/// Receive time in whole seconds, driven by whoever has messages or a clock.
+#[derive(Debug, Default)]
+pub(super) struct Seconds {
+    /// The last second that was ticked.
+    last: Option<Timestamp>,
+}
+
+impl Seconds {
+    /// The seconds to tick before whatever happens at `now`, the one of `now` included.
+    pub fn until(&mut self, now: Timestamp) -> impl Iterator<Item = Timestamp> + use<> {
+        let floor = now.floor_to(SECOND);
+        let (mut next, gap_end) = match self.last {
+            None => (floor, floor),
+            Some(last) => (last + SECOND, last + LONGEST_GAP),
+        };
+        if self.last.is_none_or(|last| floor > last) {
+            self.last = Some(floor);
+        }
+        std::iter::from_fn(move || {
+            let tick = next;
+            next = if tick < gap_end || tick >= floor { tick + SECOND } else { floor };
+            (tick <= floor && tick < next).then_some(tick)
+        })
+    }
+}
+
+/// Runs `source` to its end through `engine` into `archive`. `observe` hears of every step: its receive
+/// time and what followed from it.
+pub async fn replay(
+    engine: &mut Engine,
+    source: &mut dyn Source,
+    archive: &mut Archive,
+    observe: &mut dyn FnMut(Timestamp, &[Event]),
+) -> Result<(), RunError> {
+    let mut seconds = Seconds::default();
+    let mut now = None;
+    while let Some(message) = source.next().await {
+        let message = message?;
+        if !engine.subscribed(&message) {
+            continue;
+        }
+        for tick in seconds.until(message.received_at) {
+            let events = engine.tick(tick)?;
+            keep(archive, &events)?;
+            observe(tick, &events);
+        }
+        let events = engine.message(&message)?;
+        keep(archive, &events)?;
+        observe(message.received_at, &events);
+        now = Some(message.received_at);
+        source.acknowledge(message.receipt).await?;
+    }
+    if let Some(now) = now {
+        let events = engine.finish(now)?;
+        keep(archive, &events)?;
+        observe(now, &events);
+    }
+    Ok(())
+}
+
+/// Writes what happened where it belongs.
+pub(super) fn keep(archive: &mut Archive, events: &[Event]) -> Result<(), RunError> {
+    for event in events {
+        match event {
+            Event::Window { name, result } => archive.window(result, name)?,
+            Event::Publish(publication) => archive.publication(publication)?,
+            Event::Dead(letter) => archive.dead(letter)?,
+            Event::Late(late) => archive.late(late)?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis).unwrap()
+    }
+
+    #[test]
+    fn every_second_is_ticked_once_and_in_order() {
+        let mut seconds = Seconds::default();
+        assert_eq!(seconds.until(at(10_400)).collect::<Vec<_>>(), [at(10_000)]);
+        assert_eq!(seconds.until(at(10_900)).count(), 0);
+        assert_eq!(seconds.until(at(13_000)).collect::<Vec<_>>(), [at(11_000), at(12_000), at(13_000)]);
+        // Time does not run backwards.
+        assert_eq!(seconds.until(at(9_000)).count(), 0);
+        assert_eq!(seconds.until(at(14_000)).collect::<Vec<_>>(), [at(14_000)]);
+    }
+
+    #[test]
+    fn a_wrong_date_costs_an_hour_of_seconds_at_most() {
+        let mut seconds = Seconds::default();
+        assert_eq!(seconds.until(at(0)).count(), 1);
+        let far = Timestamp::parse("9998-01-01T00:00:00Z").unwrap();
+        let ticks: Vec<_> = seconds.until(far).collect();
+        assert_eq!(ticks.len(), 3601);
+        assert_eq!(ticks.last(), Some(&far));
+    }
+}

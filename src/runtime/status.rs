@@ -1,0 +1,57 @@
+//! The retained status message: birth, health and what became of everything so far.
+
+use serde_json::{Value, json};
+
+use super::engine::Engine;
+use super::payload::short;
+use crate::domain::time::Timestamp;
+use crate::plan::Plan;
+use crate::ports::Publication;
+
+/// What the broker publishes for us when we are gone without a word.
+pub fn last_will() -> Value {
+    json!({"v": 1, "state": "offline"})
+}
+
+/// Status number `seq`: `state` is `online` or, at an orderly end, `stopped`. `link` is what the
+/// connection counts about itself.
+pub(super) fn publication(
+    plan: &Plan,
+    engine: &Engine,
+    state: &str,
+    seq: u64,
+    now: Timestamp,
+    link: Value,
+) -> Publication {
+    let counts = engine.counts();
+    let watermarks: serde_json::Map<String, Value> = engine
+        .watermarks()
+        .into_iter()
+        .map(|(source, watermark)| (source.to_owned(), json!(watermark)))
+        .collect();
+    Publication {
+        ts: now,
+        topic: plan.status_topic.clone(),
+        payload: json!({
+            "v": 1,
+            "state": state,
+            "seq": seq,
+            "ts": now,
+            "version": env!("CARGO_PKG_VERSION"),
+            "site": plan.site,
+            "pipeline": short(&plan.name, &plan.hash),
+            "network": short(&plan.network.city, &plan.network.hash),
+            "writer": engine.model(),
+            "messages": counts.all,
+            "dead": counts.dead(),
+            "sources": counts.sources,
+            "windows": engine.windows_so_far(),
+            "directions": counts.directions(),
+            "watermarks": watermarks,
+            "link": link,
+        }),
+        qos: 1,
+        retain: true,
+        expiry: None,
+    }
+}

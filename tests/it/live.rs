@@ -1,0 +1,160 @@
+//! `wayside run` as a unit runs it: against mosquitto, with a broker that goes away in the middle.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wayside::domain::time::Timestamp;
+use wayside::io::clock::SystemClock;
+use wayside::io::mqtt::{MqttSession, MqttSink, MqttSource};
+use wayside::io::recording::RecordingSource;
+use wayside::plan::MqttVersion;
+use wayside::ports::{Publication, Sink, Source};
+
+use super::mosquitto::{Mosquitto, OPEN, have};
+use super::support::root;
+
+const SITE: &str = "wayside/v1/demo";
+
+/// The program, ended by pid if the test fails before it ends by itself.
+struct Unit(Child);
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        // Already over is what a passed test leaves.
+        let _over = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+fn unit(port: u16) -> Unit {
+    let child = Command::new(env!("CARGO_BIN_EXE_wayside"))
+        .args(["run", "pipelines/demo.yaml", "--clock", "driven", "--output", "json"])
+        .args(["--broker", &format!("127.0.0.1:{port}")])
+        .current_dir(root())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    Unit(child)
+}
+
+struct Player {
+    session: MqttSession,
+    heard: MqttSource,
+    sink: MqttSink,
+    seq: u64,
+    directions: Vec<(String, Value)>,
+}
+
+impl Player {
+    async fn send(&mut self, topic: String, payload: Value) {
+        let publication = Publication {
+            ts: Timestamp::default(),
+            topic,
+            payload,
+            qos: 1,
+            retain: false,
+            expiry: None,
+        };
+        self.sink.send(&publication).await.unwrap();
+    }
+
+    /// One beat, sent again until the unit has answered it.
+    async fn beat(&mut self, ts: Timestamp, last: bool) {
+        self.seq += 1;
+        for _ in 0..60 {
+            let beat = json!({"v": 1, "seq": self.seq, "ts": ts, "final": last});
+            self.send(format!("{SITE}/clock"), beat).await;
+            if tokio::time::timeout(Duration::from_secs(2), self.answer()).await.is_ok() {
+                return;
+            }
+        }
+        panic!("beat {} was never answered", self.seq);
+    }
+
+    async fn answer(&mut self) {
+        loop {
+            let message = self.heard.next().await.unwrap().unwrap();
+            self.heard.acknowledge(message.receipt).await.unwrap();
+            let payload: Value = serde_json::from_slice(&message.payload).unwrap();
+            if message.topic.ends_with("/clock/ack") {
+                if payload["seq"] == self.seq {
+                    return;
+                }
+            } else {
+                self.directions.push((message.topic, payload));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_unit_serves_signs_through_a_broker_restart() {
+    let test = "a_unit_serves_signs_through_a_broker_restart";
+    if !have(test, &["mosquitto", "mosquitto_sub"]) {
+        return;
+    }
+    // Saving at every change would slow the playing down to a hundred messages a second.
+    let conf = OPEN.replace("autosave_interval 1", "autosave_interval 1000");
+    let mut broker = Mosquitto::start(&conf);
+    let mut unit = unit(broker.port);
+    let birth = broker.subscribe(&["-C", "1", "-t", &format!("{SITE}/status")]);
+    let birth: Value = serde_json::from_str(&birth).unwrap();
+    assert_eq!(birth["state"], "online", "{birth}");
+
+    let filters = [format!("{SITE}/direction/#"), format!("{SITE}/clock/ack")];
+    let options = broker.options(MqttVersion::V5, "player", &filters.each_ref().map(String::as_str));
+    let session = MqttSession::start(options, Arc::new(SystemClock::new())).unwrap();
+    session.ready().await.unwrap();
+    let (heard, sink) = (session.source(), session.sink());
+    let mut player = Player { session, heard, sink, seq: 0, directions: Vec::new() };
+
+    let mut recording =
+        RecordingSource::open(&root().join("pipelines/demo/recording.ndjson.gz")).unwrap();
+    let restart = Timestamp::parse("2026-05-12T06:12:00Z").unwrap();
+    let (mut now, mut played, mut restarted) = (None, 0_u64, false);
+    while let Some(message) = recording.next().await {
+        let message = message.unwrap();
+        if message.topic.ends_with("/clock") {
+            continue;
+        }
+        if let Some(before) = now.filter(|before| *before < message.received_at) {
+            player.beat(before, false).await;
+            if !restarted && before >= restart {
+                restarted = true;
+                let seen =
+                    broker.subscribe(&["-C", "1", "-t", &format!("{SITE}/direction/sign/+"), "-F", "%r %E %p"]);
+                let mut words = seen.splitn(3, ' ');
+                assert_eq!(words.next(), Some("1"), "not retained: {seen}");
+                let expiry: u64 = words.next().unwrap().parse().unwrap();
+                assert!((1..=300).contains(&expiry), "expiry {expiry}");
+                broker.stop();
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                broker.up();
+            }
+        }
+        now = Some(message.received_at);
+        let payload = serde_json::from_slice(&message.payload).unwrap();
+        player.send(message.topic, payload).await;
+        played += 1;
+    }
+    assert!(restarted);
+    player.beat(now.unwrap(), true).await;
+
+    let status = unit.0.wait().unwrap();
+    let mut summary = String::new();
+    unit.0.stdout.take().unwrap().read_to_string(&mut summary).unwrap();
+    assert!(status.success(), "{summary}");
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    let count = |key: &str| summary[key].as_u64().unwrap();
+    let fates = count("accepted") + count("duplicate") + count("late") + summary["dead"]["total"].as_u64().unwrap();
+    assert_eq!(count("received"), fates, "{summary}");
+    // At least once, over a restart: some may come twice, none may be missing.
+    assert!(count("received") >= played, "{played} played, {summary}");
+    let after = player.directions.iter().filter(|(_, p)| p["ts"].as_str() > Some("2026-05-12T06:12:30Z"));
+    assert!(after.count() > 0, "no direction after the restart");
+    player.session.stop().await;
+}

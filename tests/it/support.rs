@@ -1,0 +1,68 @@
+//! What the modules share: where data lies, and a replay in a call.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+use wayside::io::archive::Archive;
+use wayside::io::recording::RecordingSource;
+use wayside::runtime::{Engine, Summary, replay, writers};
+
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder of the data that is not in the project; `None`, said loudly, where it is not there.
+pub fn data(test: &str, folder: &str) -> Option<PathBuf> {
+    let base = std::env::var_os("WAYSIDE_DATA")
+        .map_or_else(|| root().join("../shared/data"), PathBuf::from);
+    let dir = base.join(folder);
+    if dir.is_dir() {
+        return Some(dir);
+    }
+    eprintln!("SKIPPED {test}: no data at {}", dir.display());
+    None
+}
+
+/// Which writer a replay uses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    /// As the pipeline says.
+    Model,
+    /// Templates alone: the same on every processor.
+    Templates,
+}
+
+/// Replays `recording` through a ready pipeline into `out`.
+pub fn run(pipeline: &str, recording: &Path, out: &Path, words: Words) -> Summary {
+    let path = root().join("pipelines").join(pipeline);
+    let mut plan = wayside::config::load(&path).unwrap_or_else(|report| panic!("{report}"));
+    if words == Words::Templates {
+        plan.writer.model = None;
+    }
+    let plan = Arc::new(plan);
+    let mut engine = Engine::for_replay(Arc::clone(&plan), writers(&plan)).unwrap();
+    let mut archive = Archive::create(out).unwrap();
+    let mut source = RecordingSource::open(recording).unwrap();
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(replay(&mut engine, &mut source, &mut archive, &mut |_, _| {}))
+        .unwrap();
+    archive.finish().unwrap();
+    engine.summary()
+}
+
+/// The lines of an NDJSON file.
+pub fn lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Every file of a run but the summary, by name.
+pub fn bytes(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    ["windows.parquet", "directions.ndjson", "dead.ndjson", "late.ndjson"]
+        .into_iter()
+        .map(|name| (name.to_owned(), std::fs::read(dir.join(name)).unwrap()))
+        .collect()
+}
