@@ -56,13 +56,14 @@ pub struct Direction {
     pub state: DirectionState,
     pub audience: Audience,
     pub cause: Cause,
-    /// The worst level on the avoided segments, where known.
+    /// The worst level on the avoided segments, where known; none for closures.
     pub level: Option<CongestionLevel>,
     /// Segments to avoid, at least one; the first is where the trouble is, and names it.
     pub avoid: Vec<SegmentId>,
     /// Segments to pass in order, chosen so that the way is unmistakable; empty: "another way".
     pub via: Vec<SegmentId>,
-    /// The whole advised way from the decision on, in order (for the guard and `why`).
+    /// The whole advised way, in order, as drivers fill it in: from the addressed segment (the
+    /// nearest one of an area) to the end of the destination (for the guard and `why`).
     pub way: Vec<SegmentId>,
     /// `Area` only: the segments whose vehicles are addressed.
     pub applies_on: Vec<SegmentId>,

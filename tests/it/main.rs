@@ -11,5 +11,6 @@ mod mqtt;
 mod network;
 mod pipelines;
 mod recording;
+mod route;
 mod support;
 mod wgpu;

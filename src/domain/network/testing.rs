@@ -92,9 +92,10 @@ impl Draft {
 /// named `1,0>2,0`; streets are `Row 0`, `Row 1`, ... (west to east) and `Column 0`, ... Every turn
 /// is allowed but turning around.
 pub(crate) fn grid(columns: u32, rows: u32) -> Draft {
+    type Junction = (i64, i64);
     let mut draft = Draft::new();
-    let mut placed: Vec<(SegmentId, (i64, i64), (i64, i64))> = Vec::new();
-    let inside = |(x, y): (i64, i64)| {
+    let mut placed: Vec<(SegmentId, Junction, Junction)> = Vec::new();
+    let inside = |(x, y): Junction| {
         (0..i64::from(columns)).contains(&x) && (0..i64::from(rows)).contains(&y)
     };
     for y in 0..i64::from(rows) {
@@ -106,7 +107,7 @@ pub(crate) fn grid(columns: u32, rows: u32) -> Draft {
                 }
                 let name = format!("{},{}>{},{}", from.0, from.1, to.0, to.1);
                 let street = if dy == 0 { format!("Row {y}") } else { format!("Column {x}") };
-                let metres = |(x, y): (i64, i64)| (x as f64 * BLOCK_M, y as f64 * BLOCK_M);
+                let metres = |(x, y): Junction| (x as f64 * BLOCK_M, y as f64 * BLOCK_M);
                 let id = draft.segment(&name, &street, [metres(from), metres(to)]);
                 placed.push((id, from, to));
             }

@@ -35,7 +35,7 @@ const SILENT_AFTER: u32 = 3;
 
 /// Windows arrive behind the clock by lateness and idle time: with no windows at all, a segment is
 /// unknown this much later than `SILENT_AFTER` windows.
-const SILENCE_GRACE: Duration = Duration::from_secs(120);
+const SILENCE_GRACE: Duration = Duration::from_mins(2);
 
 /// At or below this percentage of time an empty road's detector is covered by nobody who stands: a
 /// vehicle that passes a loop covers it for about half a second.

@@ -16,7 +16,7 @@ fn minute(n: i64) -> Timestamp {
 }
 
 fn window(name: &str) -> plan::Window {
-    let minute = Duration::from_secs(60);
+    let minute = Duration::from_mins(1);
     plan::Window {
         name: name.to_owned(),
         source: 0,
@@ -62,11 +62,11 @@ fn batch(window: usize, n: i64, rows: &[(Option<&str>, Observation)]) -> WindowB
 /// Feeds one window a minute for `ROAD` and gives its level after each.
 fn levels(stage: &mut Congestion, windows: &[Observation]) -> Vec<Option<CongestionLevel>> {
     let road = stage.network.id(ROAD);
-    let after = |(n, o): (usize, &Observation)| {
-        stage.window(&batch(0, n as i64, &[(Some(ROAD), *o)])).unwrap();
+    let after = |(n, o): (i64, &Observation)| {
+        stage.window(&batch(0, n, &[(Some(ROAD), *o)])).unwrap();
         stage.states()[road.0 as usize].level
     };
-    windows.iter().enumerate().map(after).collect()
+    (0..).zip(windows).map(after).collect()
 }
 
 /// Speeds that differ in the last digit, as real ones do.
@@ -140,7 +140,7 @@ fn faulty_segments_are_unknown_and_named() {
         let (last, before) = windows.split_last().unwrap();
         levels(&mut stage, before);
         assert_eq!(stage.faults().count(), 0, "{fault:?}");
-        let n = before.len() as i64;
+        let n = i64::try_from(before.len()).unwrap();
         stage.window(&batch(0, n, &[(Some(ROAD), *last)])).unwrap();
         let road = stage.network.id(ROAD);
         assert_eq!(stage.faults().collect::<Vec<_>>(), [(road, fault)]);

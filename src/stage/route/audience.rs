@@ -9,7 +9,8 @@ use crate::domain::direction::{Audience, Cause};
 use crate::domain::network::{Network, SegmentId};
 use crate::plan::Directions;
 
-use super::advice::{Advice, Scene};
+use super::advice::Advice;
+use super::scene::Scene;
 
 /// Approach segments looked at for each trouble, nearest first.
 const MAX_APPROACH: usize = 40;
@@ -115,7 +116,9 @@ fn part(advice: &Advice) -> String {
     };
     for list in [&advice.avoid, &advice.via] {
         mix(list.len() as u32);
-        list.iter().for_each(|id| mix(id.0));
+        for id in list {
+            mix(id.0);
+        }
     }
     let letter = match advice.cause {
         Cause::Closure => 'c',

@@ -5,11 +5,14 @@
 
 mod advice;
 mod audience;
+mod case;
 mod destinations;
+mod scene;
 #[cfg(test)]
 mod tests;
 mod times;
 mod trouble;
+mod via;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,16 +25,16 @@ use crate::domain::time::Timestamp;
 use crate::domain::wording::Problem;
 use crate::plan::Directions;
 
-use advice::{Scene, Usual};
 use audience::{Proposal, proposals};
 use destinations::Destinations;
+use scene::{Scene, Usual};
 
 /// A direction in force gives way to another one for the same trouble, once its dwell is over, if
 /// that saves this much more: less is within the error of travel times.
 const SWITCH_S: f64 = 30.0;
 
 /// A direction that is out is kept while it saves at least this part of the minimum saving, so that
-/// it does not flicker around the minimum.
+/// it does not flicker around the minimum; one that costs as much is left within its dwell.
 const KEEP_SHARE: f64 = 0.5;
 
 /// The route stage.
@@ -126,6 +129,7 @@ impl Route {
             .filter(|p| p.advice.cause == Cause::Closure)
             .flat_map(Proposal::segments)
             .collect();
+        let least_s = self.plan.min_saving.as_secs_f64() * KEEP_SHARE;
         let mut claimed = BTreeSet::new();
         for (audience, shown) in &self.shown {
             if matches!(audience, Audience::Sign(_)) || wanted.contains_key(audience) {
@@ -136,7 +140,7 @@ impl Route {
                 // Its name in the topic stands for what is avoided.
                 now_held.advice.avoid == shown.said.advice.avoid
                     && now.since(shown.since) < self.plan.dwell
-                    && (closure || now_held.advice.gain_s > 0.0)
+                    && (closure || now_held.advice.gain_s >= -least_s)
                     && (closure || now_held.segments().iter().all(|id| !closing.contains(id)))
             });
             if keeps {
@@ -242,18 +246,19 @@ enum Verdict {
 }
 
 /// Whether a direction that still holds should stay. A closure displaces anything else at once, and
-/// a way that no longer saves anything is left at once; all other changes wait for the dwell.
+/// a way that has become clearly slower is left at once; all other changes wait for the dwell.
 fn judge(plan: &Directions, settled: bool, held: &Proposal, want: Option<&Proposal>) -> Verdict {
     let (old, new) = (&held.advice, want.map(|want| &want.advice));
     let closure = old.cause == Cause::Closure;
     let closes = new.is_some_and(|new| new.cause == Cause::Closure);
-    if !closure && (closes || old.gain_s <= 0.0) {
+    let least_s = plan.min_saving.as_secs_f64() * KEEP_SHARE;
+    if !closure && (closes || old.gain_s < -least_s) {
         return Verdict::Leave;
     }
     if !settled {
         return Verdict::Keep;
     }
-    let weak = old.gain_s < plan.min_saving.as_secs_f64() * KEEP_SHARE || old.filled;
+    let weak = old.gain_s < least_s || old.filled;
     if !closure && weak {
         return Verdict::Leave;
     }

@@ -14,9 +14,9 @@ fn at(seconds: u64) -> Timestamp {
 
 fn plan() -> Directions {
     Directions {
-        min_saving: Duration::from_secs(60),
-        dwell: Duration::from_secs(300),
-        expiry: Duration::from_secs(300),
+        min_saving: Duration::from_mins(1),
+        dwell: Duration::from_mins(5),
+        expiry: Duration::from_mins(5),
         diversion_cap: 1.0,
         speak_from: CongestionLevel::Queuing,
         reach_m: 2_000.0,

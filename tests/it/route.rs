@@ -1,0 +1,131 @@
+//! The closure of the Bologna recording: which signs speak, and whether drivers who obey them get
+//! round it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wayside::domain::closure::{Closure, ClosureKind, ClosureState};
+use wayside::domain::congestion::CongestionLevel;
+use wayside::domain::direction::{Audience, Direction, DirectionState};
+use wayside::domain::network::{Costs, Network, Router, SegmentId};
+use wayside::domain::time::Timestamp;
+use wayside::plan;
+use wayside::stage::congestion::Congestion;
+use wayside::stage::route::Route;
+
+const CLOSED: &str = "a72[0]";
+
+fn bologna(test: &str) -> Option<Arc<Network>> {
+    let data = std::env::var_os("WAYSIDE_DATA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        PathBuf::from,
+    );
+    let dir = data.join("bologna");
+    if !dir.is_dir() {
+        eprintln!("SKIPPED {test}: no data at {}", dir.display());
+        return None;
+    }
+    match Network::load(&dir) {
+        Ok(network) => Some(Arc::new(network)),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn closure(state: ClosureState, ts: Timestamp) -> Closure {
+    Closure {
+        event_id: "incident-1".to_owned(),
+        state,
+        kind: ClosureKind::RoadClosed,
+        edges: vec![CLOSED.to_owned()],
+        lanes_closed: Some(3),
+        ts,
+        start: None,
+        planned_end: None,
+    }
+}
+
+fn stages(network: &Arc<Network>) -> (Congestion, Route) {
+    let congestion = plan::Congestion { windows: Vec::new(), enter_after: 2, leave_after: 3 };
+    let directions = plan::Directions {
+        min_saving: Duration::from_mins(1),
+        dwell: Duration::from_mins(5),
+        expiry: Duration::from_mins(5),
+        diversion_cap: 0.3,
+        speak_from: CongestionLevel::Queuing,
+        reach_m: 2_000.0,
+        signs: Vec::new(),
+        never_via: Vec::new(),
+    };
+    (
+        Congestion::new(&congestion, &[], Arc::clone(network)),
+        Route::new(&directions, Arc::clone(network)),
+    )
+}
+
+fn describe(network: &Network, direction: &Direction) -> String {
+    let who = match &direction.audience {
+        Audience::Sign(id) => {
+            let sign = network.sign(*id);
+            format!("{} on {}", sign.name, network.segment(sign.segment).name)
+        }
+        Audience::Area { tile, part } => {
+            format!("{tile}/{part} for {} segments", direction.applies_on.len())
+        }
+    };
+    let street = |id: &SegmentId| {
+        let segment = network.segment(*id);
+        format!("{} ({})", segment.name, segment.street.as_deref().unwrap_or("-"))
+    };
+    let list = |ids: &[SegmentId]| ids.iter().map(street).collect::<Vec<_>>().join(", ");
+    format!(
+        "{who}: avoid {}; via {}; turn {:?}; to {:?}; saving {:?}",
+        list(&direction.avoid),
+        list(&direction.via),
+        direction.turn,
+        direction.destination.map(|i| &network.places[i].name),
+        direction.saving_s,
+    )
+}
+
+#[test]
+fn bologna_closure_is_told_at_once_and_taken_back_at_once() {
+    let Some(network) = bologna("bologna_closure_is_told_at_once_and_taken_back_at_once") else {
+        return;
+    };
+    let closed = network.segment_by_name(CLOSED).unwrap();
+    let begin = Timestamp::parse("2008-11-11T07:20:00.000Z").unwrap();
+    let (mut congestion, mut route) = stages(&network);
+    assert!(route.update(begin, &congestion.view()).is_empty());
+    congestion.closure(&closure(ClosureState::Active, begin)).unwrap();
+    let shown = route.update(begin + Duration::from_secs(1), &congestion.view());
+    for direction in &shown {
+        println!("{}", describe(&network, direction));
+    }
+    let signs = shown.iter().filter(|d| matches!(d.audience, Audience::Sign(_))).count();
+    assert!(signs >= 3, "{signs} signs speak");
+    assert!(shown.len() > signs, "no area is told");
+
+    let router = Router::new(&network);
+    let mut open = Costs::free_flow(&network);
+    open.close(closed);
+    let mut addressed = BTreeSet::new();
+    for direction in &shown {
+        assert_eq!(direction.state, DirectionState::Show);
+        assert_eq!(direction.avoid, [closed]);
+        assert!(router.travel_time_s(&direction.way, &open).is_some(), "{direction:?}");
+        assert!(direction.via.iter().all(|id| direction.way.contains(id)));
+        for id in &direction.applies_on {
+            assert!(addressed.insert(*id), "{} is told twice", network.segment(*id).name);
+        }
+    }
+
+    let end = begin + Duration::from_mins(20);
+    let renewed = route.update(end, &congestion.view());
+    assert_eq!(renewed.len(), shown.len());
+    congestion.closure(&closure(ClosureState::Cleared, end)).unwrap();
+    let cleared = route.update(end + Duration::from_secs(1), &congestion.view());
+    assert_eq!(cleared.len(), shown.len());
+    assert!(cleared.iter().all(|d| d.state == DirectionState::Clear));
+}
