@@ -191,7 +191,7 @@ group! {
 group! {
     /// Readings that come after their window has closed.
     Late {
-        /// So long they revise the window; after that they go to the late output.
+        /// So long they would revise the window; only 0s works yet: they go to the late output.
         #[schemars(extend("default" = default::ACCEPT_FOR))]
         accept_for: Option<At<Interval>>,
     }

@@ -66,6 +66,11 @@ impl Checker<'_> {
         }
         let late = raw.late.as_ref().and_then(|late| late.accept_for.as_ref());
         let accept_for = self.interval(late, default::ACCEPT_FOR, &ACCEPT_FOR);
+        if let Some(at) = late.filter(|_| !accept_for.is_zero()) {
+            self.findings
+                .error(&at.span, "closed windows cannot be revised yet")
+                .help("write 0s, or leave `late` out: what comes late goes to the late output");
+        }
 
         let source = raw.from.0.as_ref().and_then(|from| self.from(from, sources));
         let result = match (&raw.sql.0, source.map(|source| &sources[source])) {

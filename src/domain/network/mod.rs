@@ -63,6 +63,18 @@ pub enum Turn {
     TurnAround,
 }
 
+impl Turn {
+    /// Whether drivers call both by one word: half left is "left" to them.
+    pub fn sounds_like(self, other: Self) -> bool {
+        let word = |turn| match turn {
+            Self::PartLeft => Self::Left,
+            Self::PartRight => Self::Right,
+            turn => turn,
+        };
+        word(self) == word(other)
+    }
+}
+
 /// An allowed move from the end of one segment into another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {

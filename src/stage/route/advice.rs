@@ -162,13 +162,16 @@ impl Scene<'_> {
     }
 
     /// The turn at the end of the addressed segment, if everybody concerned makes it and the most
-    /// affected would not make it anyway. Turning around is no turn that a text gives.
+    /// affected would not make it anyway. Turning around is no turn that a text gives, and where
+    /// two roads go left, "left" is none either.
     fn turn(&self, case: &Case, offer: &Offer) -> Option<Turn> {
         let next = *offer.driven[case.most].segments.get(1)?;
         let usual = case.trips[case.most].usual.get(1);
         let together = offer.driven.iter().all(|way| way.segments.get(1) == Some(&next));
         let turn = self.network.connection(case.here, next)?.turn;
-        (usual != Some(&next) && together && turn != Turn::TurnAround).then_some(turn)
+        let moves = self.network.outgoing(case.here).iter().filter(|c| c.cars_allowed);
+        let clear = moves.filter(|c| c.turn.sounds_like(turn)).count() == 1;
+        (usual != Some(&next) && together && clear && turn != Turn::TurnAround).then_some(turn)
     }
 
     /// What a driver does whom nobody told: he goes on to the last junction from which there is a
