@@ -146,22 +146,35 @@ fn check_text(language: Language, space: Space, list: &str, text: &str, allowed:
         _ => None,
     };
     assert!(needed.is_none_or(|slot| slots.contains(&slot)), "{place}");
-    let via = |slot| text.find(Slot::tag(slot));
-    assert!(via(Slot::Via1).is_none_or(|second| via(Slot::Via0).is_some_and(|v| v < second)));
+    let at = |slot| text.find(Slot::tag(slot));
+    assert!(at(Slot::Via1).is_none_or(|second| at(Slot::Via0).is_some_and(|v| v < second)));
 
     let mut plain = text.to_owned();
     for slot in Slot::ALL {
-        plain = plain.replace(slot.tag(), "\u{1}");
+        // A turn is words of the language; all others are names or numbers.
+        plain = plain.replace(slot.tag(), if slot == Slot::Turn { "diritto" } else { "\u{1}" });
     }
     assert!(!plain.contains("\u{1} \u{1}") && !plain.contains("\u{1} / \u{1}"), "{place}");
+    if let Some(turn) = at(Slot::Turn) {
+        let verbs = ["go", "goes", "andare", "proseguire", "va"];
+        let before = text[..turn].split([' ', '/']).rfind(|word| !word.is_empty());
+        assert!(before.is_some_and(|word| verbs.contains(&word)), "{place}");
+    }
     match space {
         Space::Sign { .. } => {
             let draws = |c: char| "\u{1}/ ".contains(c) || showable(c.to_ascii_uppercase());
             assert!(plain.chars().all(|c| draws(c) && !c.is_ascii_uppercase()), "{place}");
             let first_row = text.split(" / ").next().unwrap_or_default();
-            // A name first is the subject of a problem; in advice it could be taken for the place.
+            // A name or "other route" first could be taken for the place of the problem above.
             let advice = ["other_route", "turn", "via"].contains(&list);
-            assert!(!advice || !first_row.starts_with('<'), "{place}");
+            let noun = ["<", "altra ", "altro "].iter().any(|noun| first_row.starts_with(noun))
+                || first_row.starts_with("other ") && !first_row.ends_with(" advised");
+            assert!(!advice || !noun, "{place}");
+            // A name alone in a problem's last row would read as where to turn, or the goal of it.
+            let problem = Problem::ALL.iter().any(|problem| problem.word() == list);
+            let last_row = text.rsplit(" / ").next().unwrap_or_default();
+            let states_problem = last_row == text || !last_row.contains('<');
+            assert!(!problem || states_problem, "{place}");
             assert!(text.split(" / ").all(|row| !row.is_empty() && row.len() <= 40), "{place}");
         }
         Space::Vehicle { .. } => {

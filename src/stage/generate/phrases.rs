@@ -58,32 +58,24 @@ fn en_sign(problem: Problem) -> Phrases {
                 "road shut",
             ],
             Problem::Incident => &[
-                "incident / on <CLOSED_0>",
-                "incident / <CLOSED_0>",
+                "<CLOSED_0> / incident",
                 "incident on <CLOSED_0>",
                 "<CLOSED_0> incident",
                 "incident ahead",
                 "incident",
             ],
             Problem::Queue => &[
-                "queues / on <CLOSED_0>",
-                "queues / <CLOSED_0>",
+                "<CLOSED_0> / queues",
                 "queues on <CLOSED_0>",
                 "<CLOSED_0> queues",
                 "queues ahead",
                 "queues",
             ],
-            Problem::SlowTraffic => &[
-                "slow traffic / on <CLOSED_0>",
-                "slow traffic / <CLOSED_0>",
-                "traffic slow / <CLOSED_0>",
-                "slow traffic ahead",
-                "slow traffic",
-                "slow cars",
-            ],
+            Problem::SlowTraffic => {
+                &["<CLOSED_0> / slow traffic", "slow traffic ahead", "slow traffic", "slow cars"]
+            }
             Problem::HeavyTraffic => &[
-                "heavy traffic / on <CLOSED_0>",
-                "heavy traffic / <CLOSED_0>",
+                "<CLOSED_0> / heavy traffic",
                 "<CLOSED_0> busy",
                 "heavy traffic ahead",
                 "heavy traffic",
@@ -92,7 +84,7 @@ fn en_sign(problem: Problem) -> Phrases {
         },
         delay: &["delay <DELAY>", "delay / <DELAY>"],
         saving: &["saves <SAVING>", "saves / <SAVING>"],
-        other_route: &["use other route", "use other / route", "other road"],
+        other_route: &["use other route", "use other / route", "avoid road"],
         turn: &["next junction / go <TURN>", "for <DEST_0> / go <TURN>", "go <TURN>"],
         via: &[
             "use <VIA_0>",
@@ -145,31 +137,21 @@ fn it_sign(problem: Problem) -> Phrases {
                 "chiusura",
             ],
             Problem::Incident => &[
-                "intralcio / in <CLOSED_0>",
-                "intralcio / <CLOSED_0>",
+                "<CLOSED_0> / intralcio",
                 "intralcio in <CLOSED_0>",
                 "disagi in <CLOSED_0>",
                 "disagi al traffico",
                 "intralcio",
             ],
-            Problem::Queue => &[
-                "code / in <CLOSED_0>",
-                "code / <CLOSED_0>",
-                "code in <CLOSED_0>",
-                "traffico in coda",
-                "code",
-            ],
-            Problem::SlowTraffic => &[
-                "rallentamenti / in <CLOSED_0>",
-                "rallentamenti / <CLOSED_0>",
-                "rallentamenti",
-                "flusso lento",
-                "auto lente",
-            ],
+            Problem::Queue => {
+                &["<CLOSED_0> / code", "code in <CLOSED_0>", "traffico in coda", "code"]
+            }
+            Problem::SlowTraffic => {
+                &["<CLOSED_0> / rallentamenti", "rallentamenti", "flusso lento", "auto lente"]
+            }
             Problem::HeavyTraffic => &[
-                "traffico intenso / in <CLOSED_0>",
-                "traffico intenso / <CLOSED_0>",
-                "molto traffico / <CLOSED_0>",
+                "<CLOSED_0> / traffico intenso",
+                "<CLOSED_0> / molto traffico",
                 "traffico intenso",
                 "molto traffico",
                 "molte auto",
@@ -177,12 +159,11 @@ fn it_sign(problem: Problem) -> Phrases {
         },
         delay: &["ritardo <DELAY>", "ritardo / <DELAY>"],
         saving: &["risparmio <SAVING>", "risparmio / <SAVING>"],
-        other_route: &["usare altra strada", "altra strada", "altra via"],
+        other_route: &["usare altra strada", "usare / altra strada", "deviare"],
         turn: &[
             "al bivio / andare <TURN>",
-            "al bivio / <TURN>",
             "per <DEST_0> / andare <TURN>",
-            "per <DEST_0> / <TURN>",
+            "per <DEST_0> / andare / <TURN>",
             "andare <TURN>",
             "andare / <TURN>",
         ],

@@ -52,7 +52,7 @@ fn the_richest_that_fits_is_taken() {
     );
     assert_eq!(
         text(&request_of(It, Queue, &long)),
-        ["CODE", "SEGUIRE", "VIALE DEI PLATANI"],
+        ["TRAFFICO IN CODA", "SEGUIRE", "VIALE DEI PLATANI"],
         "the place does not fit beside the words"
     );
     let nothing_named = [(Slot::Delay, "6 MIN", false)];
