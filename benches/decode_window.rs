@@ -2,6 +2,8 @@
 //!
 //! Needs a network folder at `${WAYSIDE_DATA}/bologna` (default `../shared/data`).
 
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
+
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -5,6 +5,8 @@
 //!
 //! `cargo bench --bench guard_million`, `WAYSIDE_REQUESTS=20000` for fewer. Exits 1 on a finding.
 
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,7 +123,8 @@ fn try_network(dir: &Path, requests: u64, corpus: &Path) -> u64 {
 
 /// A direction of any facts at all, drivable or not: only its words are tried here.
 fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Space) {
-    let segment = |rng: &mut ChaCha8Rng| SegmentId(rng.random_range(0..network.segments.len()) as u32);
+    let segment =
+        |rng: &mut ChaCha8Rng| SegmentId(rng.random_range(0..network.segments.len()) as u32);
     let on_sign = !network.signs.is_empty() && rng.random_bool(0.6);
     let (audience, space) = if on_sign {
         let sizes = [(3, 18), (2, 12), (3, 15), (2, 20), (4, 12), (4, 24), (2, 10)];
@@ -140,7 +143,8 @@ fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Spac
         Some(CongestionLevel::Queuing),
         Some(CongestionLevel::Stationary),
     ];
-    let turns = [None, Some(Turn::Left), Some(Turn::Right), Some(Turn::Straight), Some(Turn::TurnAround)];
+    let turns =
+        [None, Some(Turn::Left), Some(Turn::Right), Some(Turn::Straight), Some(Turn::TurnAround)];
     let ts = Timestamp::from_millis(1_700_000_000_000).unwrap_or_default();
     let via = (0..rng.random_range(0..=3)).map(|_| segment(rng)).collect::<Vec<_>>();
     let seconds = |rng: &mut ChaCha8Rng| rng.random_bool(0.7).then(|| rng.random_range(0..4000));
@@ -184,6 +188,7 @@ fn beyond_the_facts(request: &WordingRequest, text: &Wording, names: &[String]) 
             return Some(format!("turn {turn}"));
         }
     }
-    let road = names.iter().find(|name| rest.contains(&format!(" {} ", name.replace(['.', ','], " "))));
+    let road =
+        names.iter().find(|name| rest.contains(&format!(" {} ", name.replace(['.', ','], " "))));
     road.map(|name| format!("road {name}"))
 }

@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench truth`. Prints a table and, for Bologna, where the largest errors lie.
 
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,9 @@ fn main() {
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
         PathBuf::from,
     );
-    println!("| network | camera edge-minutes with truth | covered | coverage | MAE km/h | bias km/h | MAE, ≥ 2 vehicles |");
+    println!(
+        "| network | camera edge-minutes with truth | covered | coverage | MAE km/h | bias km/h | MAE, ≥ 2 vehicles |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for city in ["bologna", "monaco"] {
         let dir = data.join(city);

@@ -48,7 +48,7 @@ fn speed(text: &str) -> Result<f64, String> {
 
 /// Event time that the unit goes on after the last message: idle sensors drop out, the last windows
 /// close, what stands on signs is renewed or withdrawn.
-const AFTERMATH: Duration = Duration::from_secs(120);
+const AFTERMATH: Duration = Duration::from_mins(2);
 
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     if !args.pipeline.exists() {
@@ -136,7 +136,7 @@ async fn demo(args: &Args, plan: Arc<Plan>, recording: &std::path::Path) -> Resu
         },
     )
     .await;
-    let played = playing.await.context("the player stopped")??;
+    let count = playing.await.context("the player stopped")??;
     // What the unit sent last is on its way to the driver.
     tokio::time::sleep(Duration::from_millis(300)).await;
     watching.abort();
@@ -145,7 +145,7 @@ async fn demo(args: &Args, plan: Arc<Plan>, recording: &std::path::Path) -> Resu
     }
     embedded.stop().await?;
     ended?;
-    finish(args, &engine.summary(), played)
+    finish(args, &engine.summary(), count)
 }
 
 fn finish(args: &Args, summary: &Summary, played: u64) -> Result<Exit, Failure> {
@@ -212,6 +212,10 @@ async fn until(clock: &dyn Clock, time: crate::domain::time::Timestamp) {
 /// Reads the signs as any subscriber would, and draws what they show.
 async fn watch(mut source: MqttSource, draws: bool) {
     while let Some(Ok(message)) = source.next().await {
+        // Without acknowledgements the broker would hold back the next ones.
+        if source.acknowledge(message.receipt).await.is_err() {
+            return;
+        }
         if !draws {
             continue;
         }
@@ -231,10 +235,12 @@ fn signs_filter(plan: &Plan) -> Result<String, Failure> {
     use crate::plan::OutputKind::{Signs, Vehicles};
     let topic = plan.outputs.iter().find_map(|output| match &output.kind {
         Signs { topic, .. } | Vehicles { topic, .. } => topic.split_once("/direction/"),
-        _ => None,
+        crate::plan::OutputKind::Archive { .. } => None,
     });
     match topic {
         Some((before, _)) => Ok(format!("{before}/direction/#")),
-        None => Err(anyhow::anyhow!("{}: no output with `/direction/` in its topic", plan.name).into()),
+        None => {
+            Err(anyhow::anyhow!("{}: no output with `/direction/` in its topic", plan.name).into())
+        }
     }
 }

@@ -28,18 +28,22 @@ pub(super) fn direction(topic: &str, payload: &Value) -> String {
     for words in payload["words"].as_array().into_iter().flatten() {
         let lang = words["lang"].as_str().unwrap_or("?");
         let writer = payload["why"]["writers"][lang].as_str().unwrap_or("?");
-        line(&mut out, &format!("    {lang}: {}   [{writer}]", strings(&words["text"]).join(" / ")));
+        line(
+            &mut out,
+            &format!("    {lang}: {}   [{writer}]", strings(&words["text"]).join(" / ")),
+        );
     }
     let why = &payload["why"];
-    let rests: Vec<String> = ["events", "windows", "rules"]
-        .iter()
-        .flat_map(|key| strings(&why[*key]))
-        .collect();
+    let rests: Vec<String> =
+        ["events", "windows", "rules"].iter().flat_map(|key| strings(&why[*key])).collect();
     line(&mut out, &format!("    why: {} — {}", text("cause"), rests.join(", ")));
     for way in why["ways"].as_array().into_iter().flatten() {
         let verdict = way["verdict"].as_str().unwrap_or("?");
         let edges = strings(&way["edges"]);
-        line(&mut out, &format!("    {verdict}: {} s over {} segments", way["travel_time_s"], edges.len()));
+        line(
+            &mut out,
+            &format!("    {verdict}: {} s over {} segments", way["travel_time_s"], edges.len()),
+        );
     }
     out
 }

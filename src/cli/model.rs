@@ -181,7 +181,8 @@ fn eval(args: &EvalArgs) -> Result<Exit, Failure> {
     let judge = Judge {
         dress: &|request| names.dress(request),
         accepts: &|request, draft| {
-            fill(request, draft, "model").is_ok_and(|wording| guard.check(request, &wording).is_ok())
+            fill(request, draft, "model")
+                .is_ok_and(|wording| guard.check(request, &wording).is_ok())
         },
         template: &|request| TemplateWriter.write(request, 0, &|| false).ok(),
         clock: &clock,
@@ -363,9 +364,16 @@ mod tests {
             let mut request = WordingRequest {
                 language: Language::It,
                 problem: Problem::Queue,
-                slots: [Slot::Closed, Slot::Via0, Slot::Via1, Slot::Dest, Slot::Delay, Slot::Saving]
-                    .map(fact)
-                    .into(),
+                slots: [
+                    Slot::Closed,
+                    Slot::Via0,
+                    Slot::Via1,
+                    Slot::Dest,
+                    Slot::Delay,
+                    Slot::Saving,
+                ]
+                .map(fact)
+                .into(),
                 space: Space::Sign { rows: 3, cols: 18 },
                 seed,
             };

@@ -58,20 +58,14 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let source = RecordingSource::open(&args.recording).exits(Exit::Input)?;
     let mut source: Box<dyn Source> = match args.speed {
         Speed::Max => Box::new(source),
-        Speed::Times(times) => {
-            Box::new(Paced::new(source, Arc::new(SystemClock::new()), times))
-        }
+        Speed::Times(times) => Box::new(Paced::new(source, Arc::new(SystemClock::new()), times)),
     };
     let bar = progress();
-    let done = runtime()?.block_on(replay(
-        &mut engine,
-        source.as_mut(),
-        &mut archive,
-        &mut |now, _| {
+    let done =
+        runtime()?.block_on(replay(&mut engine, source.as_mut(), &mut archive, &mut |now, _| {
             bar.set_message(now.to_string());
             bar.inc(1);
-        },
-    ));
+        }));
     bar.finish_and_clear();
     done.with_context(|| format!("replay of {}", args.recording.display())).exits(Exit::Input)?;
     archive.finish()?;

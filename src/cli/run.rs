@@ -77,7 +77,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let broker = args.broker.broker(&plan)?;
     let clock: SharedClock = Arc::new(SystemClock::new());
     let mut archive = archive(&plan, &*clock)?;
-    let summary = runtime()?.block_on(live(args, Arc::clone(&plan), &broker, clock, archive.as_mut()))?;
+    let summary =
+        runtime()?.block_on(live(args, Arc::clone(&plan), &broker, clock, archive.as_mut()))?;
     if let Some(archive) = archive {
         archive.finish()?;
     }

@@ -105,8 +105,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().to_path_buf();
         assert_eq!(drifted(&dir).unwrap().len(), 2);
-        let args =
-            |write, check| Args { which: Which::Pipeline, write, check, dir: dir.clone() };
+        let args = |write, check| Args { which: Which::Pipeline, write, check, dir: dir.clone() };
         run(&args(true, false)).unwrap();
         assert!(drifted(&dir).unwrap().is_empty());
         fs::write(dir.join("mapping.schema.json"), "{}").unwrap();

@@ -1,3 +1,5 @@
+//! What the SQL check lets through, and what it says of the rest.
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray};

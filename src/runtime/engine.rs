@@ -30,7 +30,10 @@ use crate::stage::window::{Admission, Windower};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A closed window's result.
-    Window { name: String, result: WindowBatch },
+    Window {
+        name: String,
+        result: WindowBatch,
+    },
     Publish(Publication),
     Dead(DeadLetter),
     Late(LateReading),
@@ -72,7 +75,11 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    pub(super) fn new(plan: Arc<Plan>, writers: Writers, deadline: Deadline) -> Result<Self, RunError> {
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        writers: Writers,
+        deadline: Deadline,
+    ) -> Result<Self, RunError> {
         let network = Arc::clone(&plan.network);
         let aggregate = Aggregate::new(&plan)?;
         Ok(Self {
@@ -85,12 +92,7 @@ impl Engine {
                 .as_ref()
                 .map(|c| Congestion::new(c, &plan.windows, Arc::clone(&network))),
             route: plan.directions.as_ref().map(|d| Route::new(d, Arc::clone(&network))),
-            speaker: Speaker::new(
-                network,
-                writers.model,
-                plan.writer.languages.clone(),
-                deadline,
-            ),
+            speaker: Speaker::new(network, writers.model, plan.writer.languages.clone(), deadline),
             counts: Counts::default(),
             model: writers.state,
             plan,
@@ -135,7 +137,7 @@ impl Engine {
                 match self.congestion.as_mut().map_or(Ok(()), |c| c.closure(&closure)) {
                     Ok(()) => {
                         self.accepted(source);
-                        self.speak(message.received_at)
+                        Ok(self.speak(message.received_at))
                     }
                     Err(mut refusal) => {
                         refusal.source = Some(self.plan.sources[source].name.clone());
@@ -176,7 +178,7 @@ impl Engine {
         if let Some(congestion) = &mut self.congestion {
             congestion.advance(now);
         }
-        events.extend(self.speak(now)?);
+        events.extend(self.speak(now));
         Ok(events)
     }
 
@@ -184,7 +186,7 @@ impl Engine {
     pub fn finish(&mut self, now: Timestamp) -> Result<Vec<Event>, RunError> {
         let closed = self.windower.finish();
         let mut events = self.windows(closed)?;
-        events.extend(self.speak(now)?);
+        events.extend(self.speak(now));
         Ok(events)
     }
 
@@ -225,19 +227,18 @@ impl Engine {
             bump(&mut self.counts.windows, name.clone());
             if let Some(congestion) = &mut self.congestion {
                 // A result without a usable segment column was refused when the plan was made.
-                congestion.window(&result).map_err(|what| RunError::Result {
-                    window: name.clone(),
-                    what,
-                })?;
+                congestion
+                    .window(&result)
+                    .map_err(|what| RunError::Result { window: name.clone(), what })?;
             }
             events.push(Event::Window { name, result });
         }
         Ok(events)
     }
 
-    fn speak(&mut self, now: Timestamp) -> Result<Vec<Event>, RunError> {
+    fn speak(&mut self, now: Timestamp) -> Vec<Event> {
         let (Some(congestion), Some(route)) = (&self.congestion, &mut self.route) else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
         let directions = route.update(now, &congestion.view());
         let mut events = Vec::new();
@@ -246,7 +247,7 @@ impl Engine {
                 events.push(Event::Publish(publication));
             }
         }
-        Ok(events)
+        events
     }
 
     /// The messages of one direction, one for each output that addresses its audience. What may not
@@ -284,20 +285,18 @@ impl Engine {
                 self.speaker.words(&direction, max_chars, &mut self.counts);
             }
             let multi = match (&direction.audience, wordings.first()) {
-                (Audience::Sign(id), Some(wording)) => match generate::multi(
-                    wording,
-                    plan.network.sign(*id),
-                    None,
-                ) {
-                    Ok(multi) => Some(multi),
-                    Err(error) => {
-                        tracing::error!(direction = direction.id, %error, "no MULTI for a text");
-                        self.counts.withheld += 1;
-                        direction.state = DirectionState::Clear;
-                        wordings.clear();
-                        None
+                (Audience::Sign(id), Some(wording)) => {
+                    match generate::multi(wording, plan.network.sign(*id), None) {
+                        Ok(multi) => Some(multi),
+                        Err(error) => {
+                            tracing::error!(direction = direction.id, %error, "no MULTI for a text");
+                            self.counts.withheld += 1;
+                            direction.state = DirectionState::Clear;
+                            wordings.clear();
+                            None
+                        }
                     }
-                },
+                }
                 _ => None,
             };
             match direction.state {

@@ -209,7 +209,7 @@ impl Live<'_, '_> {
         let link = (self.options.link)();
         let plan = self.engine.plan();
         let publication =
-            status::publication(plan, self.engine, state, self.status.seq, now, link);
+            status::publication(plan, self.engine, state, self.status.seq, now, &link);
         Ok(self.options.sink.send(&publication).await?)
     }
 }

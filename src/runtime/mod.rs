@@ -12,7 +12,6 @@ mod replay;
 mod speak;
 mod status;
 
-
 pub use build::{ModelState, Writers, writers};
 pub use counts::{Counts, Summary, Tally};
 pub use engine::{Engine, Event, RunError};

@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// After an hour without a message every window is closed and every direction has run out: the
 /// seconds of a longer gap say nothing more, and a wrong date must not cost billions of them.
-const LONGEST_GAP: Duration = Duration::from_secs(3600);
+const LONGEST_GAP: Duration = Duration::from_hours(1);
 
 /// Receive time in whole seconds, driven by whoever has messages or a clock.
 #[derive(Debug, Default)]
@@ -99,7 +99,10 @@ mod tests {
         let mut seconds = Seconds::default();
         assert_eq!(seconds.until(at(10_400)).collect::<Vec<_>>(), [at(10_000)]);
         assert_eq!(seconds.until(at(10_900)).count(), 0);
-        assert_eq!(seconds.until(at(13_000)).collect::<Vec<_>>(), [at(11_000), at(12_000), at(13_000)]);
+        assert_eq!(
+            seconds.until(at(13_000)).collect::<Vec<_>>(),
+            [at(11_000), at(12_000), at(13_000)]
+        );
         // Time does not run backwards.
         assert_eq!(seconds.until(at(9_000)).count(), 0);
         assert_eq!(seconds.until(at(14_000)).collect::<Vec<_>>(), [at(14_000)]);

@@ -127,9 +127,9 @@ impl Speaker {
             Deadline::After(limit, clock) => Some((*limit, Arc::clone(clock), clock.elapsed())),
         };
         let expired = || {
-            started
-                .as_ref()
-                .is_some_and(|(limit, clock, start)| clock.elapsed().saturating_sub(*start) >= *limit)
+            started.as_ref().is_some_and(|(limit, clock, start)| {
+                clock.elapsed().saturating_sub(*start) >= *limit
+            })
         };
         if let Some(model) = &mut self.model {
             for attempt in 0..CANDIDATES {

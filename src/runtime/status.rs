@@ -21,7 +21,7 @@ pub(super) fn publication(
     state: &str,
     seq: u64,
     now: Timestamp,
-    link: Value,
+    link: &Value,
 ) -> Publication {
     let counts = engine.counts();
     let watermarks: serde_json::Map<String, Value> = engine

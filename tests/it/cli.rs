@@ -100,14 +100,17 @@ fn broken_payloads_are_counted_by_reason() {
         .collect();
     std::fs::write(&recording, lines.join("\n")).unwrap();
     let out = dir.path().join("out");
-    let args = ["replay", DEMO, "--recording", path(&recording), "--out", path(&out), "--output", "json"];
+    let args =
+        ["replay", DEMO, "--recording", path(&recording), "--out", path(&out), "--output", "json"];
     let output = wayside(&args);
     ends(&output, 0, &[]);
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let dead = &summary["dead"]["by_reason"];
     assert_eq!(summary["received"], 6);
     assert_eq!(summary["dead"]["total"], 6, "{dead}");
-    for reason in ["not_json", "too_deep", "too_large", "not_an_object", "unknown_version", "unclaimed"] {
+    for reason in
+        ["not_json", "too_deep", "too_large", "not_an_object", "unknown_version", "unclaimed"]
+    {
         assert_eq!(dead[reason], 1, "{reason} in {dead}");
     }
     let kept = std::fs::read_to_string(out.join("dead.ndjson")).unwrap();
@@ -128,7 +131,16 @@ fn a_damaged_model_falls_back_to_templates() {
     std::fs::write(&weights, bytes).unwrap();
     let (pipeline, out) = (dir.path().join(DEMO), dir.path().join("out"));
     let recording = dir.path().join(RECORDING);
-    let args = ["replay", path(&pipeline), "--recording", path(&recording), "--out", path(&out), "--output", "json"];
+    let args = [
+        "replay",
+        path(&pipeline),
+        "--recording",
+        path(&recording),
+        "--out",
+        path(&out),
+        "--output",
+        "json",
+    ];
     let output = wayside(&args);
     ends(&output, 0, &[]);
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -10,7 +10,10 @@ fn the_demo_town() {
     let out = tempfile::tempdir().unwrap();
     let recording = root().join("pipelines/demo/recording.ndjson.gz");
     let summary = run("demo.yaml", &recording, out.path(), Words::Templates);
-    assert_eq!(summary.received, summary.accepted + summary.duplicate + summary.late + summary.dead.total);
+    assert_eq!(
+        summary.received,
+        summary.accepted + summary.duplicate + summary.late + summary.dead.total
+    );
     let mut golden = String::new();
     for line in lines(&out.path().join("directions.ndjson")) {
         let (topic, p) = (line["topic"].as_str().unwrap(), &line["payload"]);
@@ -19,8 +22,14 @@ fn the_demo_town() {
         writeln!(
             golden,
             "{} {whom} {} r{} {} {} avoid {} via {} {}",
-            text("ts"), text("direction_id"), p["revision"], text("state"), text("cause"),
-            p["avoid_edges"], p["via_edges"], p["words"]
+            text("ts"),
+            text("direction_id"),
+            p["revision"],
+            text("state"),
+            text("cause"),
+            p["avoid_edges"],
+            p["via_edges"],
+            p["words"]
         )
         .unwrap();
     }

@@ -106,7 +106,8 @@ async fn a_unit_serves_signs_through_a_broker_restart() {
     assert_eq!(birth["state"], "online", "{birth}");
 
     let filters = [format!("{SITE}/direction/#"), format!("{SITE}/clock/ack")];
-    let options = broker.options(MqttVersion::V5, "player", &filters.each_ref().map(String::as_str));
+    let options =
+        broker.options(MqttVersion::V5, "player", &filters.each_ref().map(String::as_str));
     let session = MqttSession::start(options, Arc::new(SystemClock::new())).unwrap();
     session.ready().await.unwrap();
     let (heard, sink) = (session.source(), session.sink());
@@ -115,7 +116,7 @@ async fn a_unit_serves_signs_through_a_broker_restart() {
     let mut recording =
         RecordingSource::open(&root().join("pipelines/demo/recording.ndjson.gz")).unwrap();
     let restart = Timestamp::parse("2026-05-12T06:12:00Z").unwrap();
-    let (mut now, mut played, mut restarted) = (None, 0_u64, false);
+    let (mut now, mut sent, mut restarted) = (None, 0_u64, false);
     while let Some(message) = recording.next().await {
         let message = message.unwrap();
         if message.topic.ends_with("/clock") {
@@ -125,8 +126,14 @@ async fn a_unit_serves_signs_through_a_broker_restart() {
             player.beat(before, false).await;
             if !restarted && before >= restart {
                 restarted = true;
-                let seen =
-                    broker.subscribe(&["-C", "1", "-t", &format!("{SITE}/direction/sign/+"), "-F", "%r %E %p"]);
+                let seen = broker.subscribe(&[
+                    "-C",
+                    "1",
+                    "-t",
+                    &format!("{SITE}/direction/sign/+"),
+                    "-F",
+                    "%r %E %p",
+                ]);
                 let mut words = seen.splitn(3, ' ');
                 assert_eq!(words.next(), Some("1"), "not retained: {seen}");
                 let expiry: u64 = words.next().unwrap().parse().unwrap();
@@ -139,7 +146,7 @@ async fn a_unit_serves_signs_through_a_broker_restart() {
         now = Some(message.received_at);
         let payload = serde_json::from_slice(&message.payload).unwrap();
         player.send(message.topic, payload).await;
-        played += 1;
+        sent += 1;
     }
     assert!(restarted);
     player.beat(now.unwrap(), true).await;
@@ -150,11 +157,15 @@ async fn a_unit_serves_signs_through_a_broker_restart() {
     assert!(status.success(), "{summary}");
     let summary: Value = serde_json::from_str(&summary).unwrap();
     let count = |key: &str| summary[key].as_u64().unwrap();
-    let fates = count("accepted") + count("duplicate") + count("late") + summary["dead"]["total"].as_u64().unwrap();
+    let fates = count("accepted")
+        + count("duplicate")
+        + count("late")
+        + summary["dead"]["total"].as_u64().unwrap();
     assert_eq!(count("received"), fates, "{summary}");
     // At least once, over a restart: some may come twice, none may be missing.
-    assert!(count("received") >= played, "{played} played, {summary}");
-    let after = player.directions.iter().filter(|(_, p)| p["ts"].as_str() > Some("2026-05-12T06:12:30Z"));
+    assert!(count("received") >= sent, "{sent} sent, {summary}");
+    let after =
+        player.directions.iter().filter(|(_, p)| p["ts"].as_str() > Some("2026-05-12T06:12:30Z"));
     assert!(after.count() > 0, "no direction after the restart");
     player.session.stop().await;
 }

@@ -1,5 +1,7 @@
 //! Tests of the whole: real files, real brokers, the real program. One binary, a module a subject.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod bologna;
 mod broken;
 mod cli;

@@ -105,7 +105,12 @@ impl Mosquitto {
         }
     }
 
-    pub fn options(&self, version: MqttVersion, client_id: &str, filters: &[&str]) -> SessionOptions {
+    pub fn options(
+        &self,
+        version: MqttVersion,
+        client_id: &str,
+        filters: &[&str],
+    ) -> SessionOptions {
         SessionOptions {
             subscriptions: filters.iter().map(|filter| ((*filter).to_owned(), 1)).collect(),
             retry: Retry { first: Duration::from_millis(50), cap: Duration::from_millis(200) },

@@ -1,3 +1,5 @@
+//! Schema files, good and bad.
+
 use super::*;
 use crate::config::report::Report;
 

@@ -1,3 +1,5 @@
+//! The JSON Schemas and the reader know the same keys.
+
 use std::collections::BTreeMap;
 
 use super::super::{mapping, raw};

@@ -1,3 +1,5 @@
+//! The tree of a YAML file: places, limits, duplicates.
+
 use super::*;
 
 fn parse_text(text: &str) -> (Option<Node>, Vec<(Option<usize>, String)>) {

@@ -1,3 +1,5 @@
+//! The session against a scripted broker.
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 

@@ -1,3 +1,5 @@
+//! Recordings, written and read again.
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! The constraint against random requests and random scores.
+
 use std::sync::OnceLock;
 
 use proptest::prelude::*;

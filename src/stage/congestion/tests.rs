@@ -1,3 +1,5 @@
+//! Levels, screening and closures, window by window.
+
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, StringViewArray};
 
 use super::*;

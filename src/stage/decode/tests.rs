@@ -1,3 +1,5 @@
+//! Payloads, good and bad, each with its fate.
+
 use std::time::Duration;
 
 use serde_json::json;

@@ -109,7 +109,7 @@ impl Route {
             let (held, want) = (held.remove(&audience), wanted.remove(&audience));
             out.extend(match self.shown.remove(&audience) {
                 Some(shown) => self.go_on(now, shown, held, want),
-                None => want.map(|want| self.begin(now, want)),
+                None => want.map(|want| self.begin(now, want)).into_iter().collect(),
             });
         }
         self.due = self.shown.values().map(|shown| self.look_again(now, shown)).min();
@@ -177,33 +177,47 @@ impl Route {
         shown: Shown,
         held: Option<Proposal>,
         want: Option<Proposal>,
-    ) -> Option<Direction> {
-        let revision = shown.revision + 1;
+    ) -> Vec<Direction> {
         let area = matches!(shown.said.audience, Audience::Area { .. });
         let (said, since) = match (held, want) {
-            (None, None) => return Some(self.withdraw(now, shown)),
+            (None, None) => return vec![self.withdraw(now, shown)],
             // An area's name says what it says: the same name, the same advice.
             (None, Some(want)) if area => (want, shown.since),
-            (None, Some(want)) => return Some(self.publish(now, shown.id, revision, now, want)),
+            (None, Some(want)) => return self.replace(now, shown, now, want),
             (Some(held), want) => {
                 let settled = now.since(shown.since) >= self.plan.dwell;
                 match judge(&self.plan, settled, &held, want.as_ref()) {
                     Verdict::Keep => (held, shown.since),
                     Verdict::Leave => {
-                        return Some(match want {
-                            Some(want) => self.publish(now, shown.id, revision, now, want),
-                            None => self.withdraw(now, shown),
-                        });
+                        return match want {
+                            Some(want) => self.replace(now, shown, now, want),
+                            None => vec![self.withdraw(now, shown)],
+                        };
                     }
                 }
             }
         };
         let renew = now >= self.renewal(&shown);
         if renew || urgent(&shown.said) != urgent(&said) {
-            return Some(self.publish(now, shown.id, revision, since, said));
+            return self.replace(now, shown, since, said);
         }
         self.shown.insert(shown.said.audience.clone(), shown);
-        None
+        Vec::new()
+    }
+
+    /// The next message to an audience. Under one id there is one cause: when another one takes its
+    /// place, the old direction is withdrawn, so that whoever follows it learns that it is over.
+    fn replace(
+        &mut self,
+        now: Timestamp,
+        shown: Shown,
+        since: Timestamp,
+        said: Proposal,
+    ) -> Vec<Direction> {
+        if said.advice.cause == shown.said.advice.cause {
+            return vec![self.publish(now, shown.id, shown.revision + 1, since, said)];
+        }
+        vec![self.withdraw(now, shown), self.begin(now, said)]
     }
 
     fn publish(

@@ -1,3 +1,5 @@
+//! Directions on made-up towns.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Windows, watermarks and fates, in time and out of it.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

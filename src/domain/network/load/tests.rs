@@ -1,3 +1,5 @@
+//! Network folders, good and bad.
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;

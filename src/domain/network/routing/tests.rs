@@ -1,3 +1,5 @@
+//! Ways against a slower search that cannot be wrong.
+
 use proptest::prelude::*;
 
 use super::super::testing::{BLOCK_M, Draft, grid};

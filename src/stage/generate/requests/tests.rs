@@ -1,3 +1,5 @@
+//! What writers are asked, and what is kept from them.
+
 use std::collections::HashMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The template always has a text.
+
 use proptest::prelude::*;
 
 use super::*;
