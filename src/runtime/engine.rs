@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::build::{ModelState, Writers};
 use super::counts::{Counts, Summary, WindowSummary, bump};
 use super::payload::{self, Origin, Words};
-use super::speak::{Deadline, Speaker};
+use super::speak::{Deadline, FontError, Speaker};
 use crate::batch::WindowBatch;
 use crate::domain::direction::{Audience, Direction, DirectionState};
 use crate::domain::refusal::{DeadLetter, LateReading, Refusal};
@@ -22,7 +22,6 @@ use crate::query::QueryError;
 use crate::stage::aggregate::{Aggregate, AggregateError};
 use crate::stage::congestion::Congestion;
 use crate::stage::decode::{Decoded, Decoder, TopicFilter};
-use crate::stage::generate;
 use crate::stage::route::Route;
 use crate::stage::window::{Admission, Windower};
 
@@ -42,6 +41,8 @@ pub enum Event {
 /// Why a run cannot go on: a fault of the house, never of a message.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    #[error(transparent)]
+    Font(#[from] FontError),
     #[error(transparent)]
     Aggregate(#[from] AggregateError),
     #[error("window `{window}`: its SQL failed: {source}")]
@@ -92,7 +93,7 @@ impl Engine {
                 .as_ref()
                 .map(|c| Congestion::new(c, &plan.windows, Arc::clone(&network))),
             route: plan.directions.as_ref().map(|d| Route::new(d, Arc::clone(&network))),
-            speaker: Speaker::new(network, writers.model, plan.writer.languages.clone(), deadline),
+            speaker: Speaker::new(network, writers.model, plan.writer.languages.clone(), deadline)?,
             counts: Counts::default(),
             model: writers.state,
             plan,
@@ -272,38 +273,23 @@ impl Engine {
                 _ => continue,
             };
             let closed = self.congestion.as_ref().map(|c| c.closed().clone()).unwrap_or_default();
-            let mut wordings = Vec::new();
+            let mut said = Vec::new();
             if direction.state == DirectionState::Show {
                 if self.speaker.facts_hold(&direction, &closed, &mut self.counts) {
-                    wordings = self.speaker.words(&direction, max_chars, &mut self.counts);
+                    said = self.speaker.words(&direction, max_chars, &mut self.counts);
                 }
-                if wordings.is_empty() {
+                if said.is_empty() {
                     self.counts.withheld += 1;
                     direction.state = DirectionState::Clear;
                 }
             } else {
                 self.speaker.words(&direction, max_chars, &mut self.counts);
             }
-            let multi = match (&direction.audience, wordings.first()) {
-                (Audience::Sign(id), Some(wording)) => {
-                    match generate::multi(wording, plan.network.sign(*id), None) {
-                        Ok(multi) => Some(multi),
-                        Err(error) => {
-                            tracing::error!(direction = direction.id, %error, "no MULTI for a text");
-                            self.counts.withheld += 1;
-                            direction.state = DirectionState::Clear;
-                            wordings.clear();
-                            None
-                        }
-                    }
-                }
-                _ => None,
-            };
             match direction.state {
                 DirectionState::Show => self.counts.shown += 1,
                 DirectionState::Clear => self.counts.cleared += 1,
             }
-            let words = Words { wordings: &wordings, multi };
+            let words = Words { said: &said };
             let origin = Origin {
                 pipeline: &plan.name,
                 pipeline_hash: &plan.hash,

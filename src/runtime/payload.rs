@@ -2,16 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::speak::Said;
 use crate::domain::direction::{Audience, Direction, DirectionState};
 use crate::domain::network::{Network, SegmentId};
-use crate::domain::wording::Wording;
 
 /// What a direction's payload says beside its facts.
 pub(super) struct Words<'a> {
     /// In the order of the site's languages; empty when the direction is withdrawn.
-    pub wordings: &'a [Wording],
-    /// MULTI markup of the first wording; signs only.
-    pub multi: Option<String>,
+    pub said: &'a [Said],
 }
 
 /// What every `why` names: which pipeline decided, on which network.
@@ -52,12 +50,12 @@ pub(super) fn direction(
         put("applies_on_edges", names(&direction.applies_on));
     }
     if direction.state == DirectionState::Show {
-        let first = words.wordings.first();
-        put("text", json!(first.map_or(&[][..], |wording| wording.text.as_slice())));
-        if let Some(multi) = &words.multi {
+        let first = words.said.first();
+        put("text", json!(first.map_or(&[][..], |said| said.wording.text.as_slice())));
+        if let Some(multi) = first.and_then(|said| said.multi.as_ref()) {
             put("multi", json!(multi));
         }
-        put("words", json!(words.wordings));
+        put("words", words.said.iter().map(|said| json!(said.wording)).collect());
         if let Some(level) = direction.level {
             put("level", json!(level.word()));
         }
@@ -80,8 +78,9 @@ fn why(direction: &Direction, words: &Words<'_>, origin: &Origin<'_>) -> Value {
     };
     if direction.state == DirectionState::Show {
         let writers: Map<String, Value> = words
-            .wordings
+            .said
             .iter()
+            .map(|said| &said.wording)
             .map(|w| (w.language.code().to_owned(), json!(w.writer)))
             .collect();
         why.insert("writers".to_owned(), Value::Object(writers));

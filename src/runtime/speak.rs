@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::counts::{Counts, bump};
 use crate::domain::direction::{Audience, Direction, DirectionState};
-use crate::domain::network::Network;
-use crate::domain::wording::{Language, Space, Wording, WordingRequest};
+use crate::domain::network::{Network, Sign, SignId};
+use crate::domain::wording::{Draft, Language, Space, Wording, WordingRequest};
 use crate::ports::{SharedClock, Writer, WriterError};
 use crate::stage::generate;
 use crate::stage::guard::Guard;
@@ -25,10 +25,28 @@ pub(super) enum Deadline {
     After(Duration, SharedClock),
 }
 
+/// Words that may go out.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub wording: Wording,
+    /// The markup of a sign's text.
+    pub multi: Option<String>,
+}
+
+/// A sign's font cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("sign {sign}: {source}; see fonts.csv and the font's file in the network folder")]
+pub struct FontError {
+    sign: String,
+    source: generate::FontError,
+}
+
 pub(super) struct Speaker {
     network: Arc<Network>,
     requests: generate::Requests,
     guard: Guard,
+    /// The fonts of signs that have one: their texts must fit dot by dot.
+    fonts: BTreeMap<SignId, generate::SignFont>,
     /// `None`: templates alone.
     model: Option<Box<dyn Writer>>,
     template: Box<dyn Writer>,
@@ -36,7 +54,7 @@ pub(super) struct Speaker {
     deadline: Deadline,
     /// The words that each direction shows: unchanged facts keep their words, so that a sign does
     /// not flicker between phrasings.
-    shown: BTreeMap<String, Vec<(WordingRequest, Wording)>>,
+    shown: BTreeMap<String, Vec<(WordingRequest, Said)>>,
 }
 
 impl Speaker {
@@ -45,8 +63,18 @@ impl Speaker {
         model: Option<Box<dyn Writer>>,
         languages: Vec<Language>,
         deadline: Deadline,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, FontError> {
+        let mut fonts = BTreeMap::new();
+        for id in network.sign_ids() {
+            let sign = network.sign(id);
+            if let Some(face) = &sign.face {
+                let font = generate::SignFont::parse(&face.font, face.width_px, face.height_px)
+                    .map_err(|source| FontError { sign: sign.name.clone(), source })?;
+                fonts.insert(id, font);
+            }
+        }
+        Ok(Self {
+            fonts,
             requests: generate::Requests::new(Arc::clone(&network)),
             guard: Guard::new(Arc::clone(&network)),
             template: Box::new(generate::TemplateWriter),
@@ -55,27 +83,27 @@ impl Speaker {
             model,
             languages,
             deadline,
-        }
+        })
     }
 
-    /// The words of a direction in every language of the site that can be said; empty when nothing
-    /// may be said, and then the direction must not be shown.
+    /// The words of a direction in every language of the site that can be said, and on signs their
+    /// MULTI markup; empty when nothing may be said, and then the direction must not be shown.
     pub fn words(
         &mut self,
         direction: &Direction,
         max_chars: u16,
         counts: &mut Counts,
-    ) -> Vec<Wording> {
+    ) -> Vec<Said> {
         if direction.state == DirectionState::Clear {
             self.shown.remove(&direction.id);
             return Vec::new();
         }
-        let space = match &direction.audience {
+        let (space, sign) = match &direction.audience {
             Audience::Sign(id) => {
                 let sign = self.network.sign(*id);
-                Space::Sign { rows: sign.rows, cols: sign.cols }
+                (Space::Sign { rows: sign.rows, cols: sign.cols }, Some(*id))
             }
-            Audience::Area { .. } => Space::Vehicle { max_chars },
+            Audience::Area { .. } => (Space::Vehicle { max_chars }, None),
         };
         let before = self.shown.remove(&direction.id).unwrap_or_default();
         let requests = self.requests.of(direction, space, &self.languages);
@@ -87,17 +115,17 @@ impl Speaker {
                 continue;
             }
             let kept = before.iter().find(|(old, _)| same_facts(old, &request));
-            let wording = match kept {
-                Some((_, wording)) if self.guard.check(&request, wording).is_ok() => {
-                    Some(wording.clone())
+            let said = match kept {
+                Some((_, said)) if self.guard.check(&request, &said.wording).is_ok() => {
+                    Some(said.clone())
                 }
-                _ => self.write(&request, counts),
+                _ => self.write(&request, sign, counts),
             };
-            if let Some(wording) = wording {
-                now.push((request, wording));
+            if let Some(said) = said {
+                now.push((request, said));
             }
         }
-        let words = now.iter().map(|(_, wording)| wording.clone()).collect();
+        let words = now.iter().map(|(_, said)| said.clone()).collect();
         if !now.is_empty() {
             self.shown.insert(direction.id.clone(), now);
         }
@@ -121,7 +149,12 @@ impl Speaker {
         }
     }
 
-    fn write(&mut self, request: &WordingRequest, counts: &mut Counts) -> Option<Wording> {
+    fn write(
+        &mut self,
+        request: &WordingRequest,
+        sign: Option<SignId>,
+        counts: &mut Counts,
+    ) -> Option<Said> {
         let started = match &self.deadline {
             Deadline::None => None,
             Deadline::After(limit, clock) => Some((*limit, Arc::clone(clock), clock.elapsed())),
@@ -131,13 +164,17 @@ impl Speaker {
                 clock.elapsed().saturating_sub(*start) >= *limit
             })
         };
+        let gate = Gate {
+            guard: &self.guard,
+            sign: sign.map(|id| (self.network.sign(id), self.fonts.get(&id))),
+        };
         if let Some(model) = &mut self.model {
             for attempt in 0..CANDIDATES {
                 match model.write(request, attempt, &expired) {
                     Ok(draft) => {
-                        let name = model.name().to_owned();
-                        if let Some(wording) = accept(&self.guard, request, &draft, &name, counts) {
-                            return Some(wording);
+                        let said = gate.pass(request, &draft, model.name(), counts);
+                        if said.is_some() {
+                            return said;
                         }
                     }
                     Err(error) => {
@@ -153,46 +190,66 @@ impl Speaker {
                 }
             }
         }
-        // The template is never late: it is a table look-up.
-        match self.template.write(request, 0, &|| false) {
-            Ok(draft) => {
-                let name = self.template.name().to_owned();
-                accept(&self.guard, request, &draft, &name, counts)
-            }
-            Err(error) => {
-                tracing::error!(%error, ?request, "no template fits");
-                bump(&mut counts.missing_drafts, "template".to_owned());
-                None
+        // The template is never late: it is a table look-up, and each attempt is the next best of
+        // its texts that fit, until there are no more.
+        for attempt in 0.. {
+            match self.template.write(request, attempt, &|| false) {
+                Ok(draft) => {
+                    let said = gate.pass(request, &draft, self.template.name(), counts);
+                    if said.is_some() {
+                        return said;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, ?request, "no template fits");
+                    bump(&mut counts.missing_drafts, "template".to_owned());
+                    break;
+                }
             }
         }
+        None
     }
 }
 
-fn accept(
-    guard: &Guard,
-    request: &WordingRequest,
-    draft: &crate::domain::wording::Draft,
-    writer: &str,
-    counts: &mut Counts,
-) -> Option<Wording> {
-    let wording = match generate::fill(request, draft, writer) {
-        Ok(wording) => wording,
-        Err(error) => {
-            tracing::warn!(%error, writer, "draft cannot be filled");
-            bump(&mut counts.refused_drafts, "fill".to_owned());
-            return None;
-        }
-    };
-    match guard.check(request, &wording) {
-        Ok(()) => {
-            bump(&mut counts.texts_by_writer, writer.to_owned());
-            Some(wording)
-        }
-        Err(objection) => {
+/// What every draft must pass, whoever wrote it.
+struct Gate<'s> {
+    guard: &'s Guard,
+    /// Texts for a sign have a markup, which must fit its font where it has one.
+    sign: Option<(&'s Sign, Option<&'s generate::SignFont>)>,
+}
+
+impl Gate<'_> {
+    fn pass(
+        &self,
+        request: &WordingRequest,
+        draft: &Draft,
+        writer: &str,
+        counts: &mut Counts,
+    ) -> Option<Said> {
+        let wording = match generate::fill(request, draft, writer) {
+            Ok(wording) => wording,
+            Err(error) => {
+                tracing::warn!(%error, writer, "draft cannot be filled");
+                bump(&mut counts.refused_drafts, "fill".to_owned());
+                return None;
+            }
+        };
+        if let Err(objection) = self.guard.check(request, &wording) {
             tracing::warn!(%objection, writer, text = ?wording.text, "text refused by the guard");
             bump(&mut counts.refused_drafts, objection.rule().word().to_owned());
-            None
+            return None;
         }
+        let multi = match self.sign.map(|(sign, font)| generate::multi(&wording, sign, font)) {
+            Some(Err(error)) => {
+                tracing::warn!(%error, writer, text = ?wording.text, "text does not fit its sign");
+                bump(&mut counts.refused_drafts, "multi".to_owned());
+                return None;
+            }
+            Some(Ok(multi)) => Some(multi),
+            None => None,
+        };
+        bump(&mut counts.texts_by_writer, writer.to_owned());
+        Some(Said { wording, multi })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::support::root;
+use super::support::{copy, root};
 
 fn wayside(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_wayside"))
@@ -148,17 +148,4 @@ fn a_damaged_model_falls_back_to_templates() {
     assert!(model.starts_with("template (model refused:") && model.contains("hash"), "{model}");
     let writers = summary["directions"]["texts_by_writer"].as_object().unwrap();
     assert_eq!(writers.keys().collect::<Vec<_>>(), ["template"]);
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! What the modules share: where data lies, and a replay in a call.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,8 +36,12 @@ pub enum Words {
 
 /// Replays `recording` through a ready pipeline into `out`.
 pub fn run(pipeline: &str, recording: &Path, out: &Path, words: Words) -> Summary {
-    let path = root().join("pipelines").join(pipeline);
-    let mut plan = wayside::config::load(&path).unwrap_or_else(|report| panic!("{report}"));
+    run_file(&root().join("pipelines").join(pipeline), recording, out, words)
+}
+
+/// The same with any pipeline file.
+pub fn run_file(path: &Path, recording: &Path, out: &Path, words: Words) -> Summary {
+    let mut plan = wayside::config::load(path).unwrap_or_else(|report| panic!("{report}"));
     if words == Words::Templates {
         plan.writer.model = None;
     }
@@ -55,7 +60,7 @@ pub fn run(pipeline: &str, recording: &Path, out: &Path, words: Words) -> Summar
 
 /// The lines of an NDJSON file.
 pub fn lines(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -63,6 +68,20 @@ pub fn lines(path: &Path) -> Vec<Value> {
 pub fn bytes(dir: &Path) -> Vec<(String, Vec<u8>)> {
     ["windows.parquet", "directions.ndjson", "dead.ndjson", "late.ndjson"]
         .into_iter()
-        .map(|name| (name.to_owned(), std::fs::read(dir.join(name)).unwrap()))
+        .map(|name| (name.to_owned(), fs::read(dir.join(name)).unwrap()))
         .collect()
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Reading a network from its folder: `network.geojson(.gz)`, `connections.csv`, `sensors.csv`,
-//! `signs.csv` and, where there are any, `names.csv` and `places.csv`.
+//! `signs.csv` and, where there are any, `names.csv`, `places.csv`, and `fonts.csv` with the `.tfon`
+//! files that it names.
 //!
 //! Everything that is wrong comes out at once, file by file: first the roads, then, once they
 //! stand, the tables that refer to them. A network that loads is whole: every edge that anything
@@ -15,7 +16,7 @@ use std::path::Path;
 
 pub use findings::{NetworkError, NetworkFinding};
 
-use super::{Connection, Network, Segment, SegmentId};
+use super::{Connection, Network, Segment, SegmentId, SignFace};
 use files::{Folder, Text};
 use findings::{Findings, quoted};
 
@@ -47,6 +48,17 @@ impl Network {
             .map(|file| tables::detectors(&file, &segments, found));
         let signs = needed(&mut folder, "signs.csv", found)
             .map(|file| tables::signs(&file, &segments, found));
+        let mut signs = signs.unwrap_or_default();
+        if let Some(file) = folder.read("fonts.csv", found) {
+            for face in tables::faces(&file, &signs, found) {
+                let name = format!("{}.tfon", face.font);
+                let Some(font) = needed(&mut folder, &name, found) else { continue };
+                if let Some(sign) = signs.get_mut(face.sign) {
+                    let (width_px, height_px) = (face.width_px, face.height_px);
+                    sign.face = Some(SignFace { font: font.text.into(), width_px, height_px });
+                }
+            }
+        }
         let streets =
             folder.read("names.csv", found).map(|file| tables::streets(&file, &segments, found));
         let places =
@@ -69,7 +81,7 @@ impl Network {
             by_name: index_of(&segments),
             segments,
             detectors: detectors.unwrap_or_default(),
-            signs: signs.unwrap_or_default(),
+            signs,
             places: places.unwrap_or_default(),
             outgoing,
             incoming,

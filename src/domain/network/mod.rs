@@ -10,6 +10,7 @@ pub(crate) mod testing;
 mod tile;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -111,6 +112,17 @@ pub struct Sign {
     pub pos_m: f64,
     pub rows: u8,
     pub cols: u8,
+    /// Its pixels, where they are known: then a text must fit them as well.
+    pub face: Option<SignFace>,
+}
+
+/// The dots of a sign and the font that it shows texts in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignFace {
+    /// The font in `tfon` form, as read from its file.
+    pub font: Arc<str>,
+    pub width_px: u16,
+    pub height_px: u16,
 }
 
 /// A destination that drivers know by name.

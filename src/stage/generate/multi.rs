@@ -122,7 +122,14 @@ mod tests {
     use crate::domain::wording::Language;
 
     fn sign(rows: u8, cols: u8) -> Sign {
-        Sign { name: "vms_01".to_owned(), segment: SegmentId(0), pos_m: 10.0, rows, cols }
+        Sign {
+            name: "vms_01".to_owned(),
+            segment: SegmentId(0),
+            pos_m: 10.0,
+            rows,
+            cols,
+            face: None,
+        }
     }
 
     fn wording(rows: &[&str]) -> Wording {

@@ -93,11 +93,50 @@ pub(super) fn signs(file: &Text, roads: &[Segment], found: &mut Findings<'_>) ->
         let Some((segment, road)) = row.edge("edge_id", roads) else { return };
         let pos_m = row.position(road);
         if let (Some(id), Some(rows), Some(cols), Some(pos_m)) = (id, rows, cols, pos_m) {
-            signs.push(Sign { name: id, segment, pos_m, rows, cols });
+            signs.push(Sign { name: id, segment, pos_m, rows, cols, face: None });
         }
     });
     signs.sort_by(|a, b| a.name.cmp(&b.name));
     signs
+}
+
+/// A line of `fonts.csv`: what a sign's face is, its font by file name.
+pub(super) struct Face {
+    /// Index into the signs.
+    pub sign: usize,
+    pub font: String,
+    pub width_px: u16,
+    pub height_px: u16,
+}
+
+/// `fonts.csv`: the face of each sign that it names.
+pub(super) fn faces(file: &Text, signs: &[Sign], found: &mut Findings<'_>) -> Vec<Face> {
+    let mut faces = Vec::new();
+    let mut seen = BTreeMap::new();
+    rows(file, ["sign_id", "font", "width_px", "height_px"], found, |row| {
+        let pixels = |row: &mut Row<'_, '_>, column: &str| {
+            row.number(column, "a whole number of pixels over 0", |n: &u16| *n > 0)
+        };
+        let width_px = pixels(row, "width_px");
+        let height_px = pixels(row, "height_px");
+        let font = row.text("font").map(str::to_owned);
+        if let Some(font) = font.as_ref().filter(|font| !is_topic_word(font)) {
+            let font = quoted(font);
+            row.bad(|| {
+                format!("`font` {font} may hold only letters, digits, `_` and `-`: it is a file's name without `.tfon`")
+            });
+        }
+        let Some(name) = row.text("sign_id").map(str::to_owned) else { return };
+        let Some(sign) = signs.iter().position(|sign| sign.name == name) else {
+            row.bad(|| format!("`sign_id` {} is not in signs.csv", quoted(&name)));
+            return;
+        };
+        row.once(&mut seen, sign, "this sign's font");
+        if let (Some(font), Some(width_px), Some(height_px)) = (font, width_px, height_px) {
+            faces.push(Face { sign, font, width_px, height_px });
+        }
+    });
+    faces
 }
 
 /// `names.csv`: the street of each edge that it names.

@@ -70,6 +70,29 @@ fn pack(dir: &Path, name: &str) {
 }
 
 #[test]
+fn a_sign_has_the_font_that_fonts_csv_names() {
+    let dir = folder("signs.csv", "3,18", "3,18");
+    fs::write(dir.path().join("fonts.csv"), "sign_id,font,width_px,height_px\nvms_1,f7,96,27\n")
+        .unwrap();
+    let missing = Network::load(dir.path()).unwrap_err().to_string();
+    assert!(missing.contains("f7.tfon: is missing"), "{missing}");
+    fs::write(dir.path().join("f7.tfon"), "font_name: f7\n").unwrap();
+    let network = Network::load(dir.path()).unwrap();
+    let face = network.signs[0].face.as_ref().unwrap();
+    assert_eq!((&*face.font, face.width_px, face.height_px), ("font_name: f7\n", 96, 27));
+    for (line, what) in [
+        ("nobody,f7,96,27", "is not in signs.csv"),
+        ("vms_1,../f7,96,27", "a file's name without `.tfon`"),
+        ("vms_1,f7,0,27", "`width_px` must be a whole number of pixels over 0"),
+    ] {
+        let table = format!("sign_id,font,width_px,height_px\n{line}\n");
+        fs::write(dir.path().join("fonts.csv"), table).unwrap();
+        let error = Network::load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    }
+}
+
+#[test]
 fn loads_a_whole_folder() {
     let dir = toy();
     let network = Network::load(dir.path()).unwrap();

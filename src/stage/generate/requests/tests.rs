@@ -41,6 +41,7 @@ fn network(streets: &[&str], places: &[&str]) -> Network {
             pos_m: 10.0,
             rows: 3,
             cols: 18,
+            face: None,
         }],
         places: places.iter().map(place).collect(),
         outgoing: vec![Vec::new(); streets.len()],

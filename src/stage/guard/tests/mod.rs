@@ -83,8 +83,14 @@ fn network(streets: &[&str], places: &[&str]) -> Network {
     }
     let by_name: HashMap<_, _> =
         segments.iter().enumerate().map(|(i, s)| (s.name.clone(), SegmentId(i as u32))).collect();
-    let sign =
-        Sign { name: "vms".to_owned(), segment: SegmentId(0), pos_m: 0.0, rows: 12, cols: 120 };
+    let sign = Sign {
+        name: "vms".to_owned(),
+        segment: SegmentId(0),
+        pos_m: 0.0,
+        rows: 12,
+        cols: 120,
+        face: None,
+    };
     let place = |(index, name): (usize, &&str)| Place {
         name: (*name).to_owned(),
         segment: SegmentId(index as u32),
