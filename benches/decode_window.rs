@@ -1,4 +1,5 @@
-//! Rows per second through decode, windows and SQL, one core.
+//! Rows per second through decode, windows and SQL, one core: the median of several rounds, and the
+//! fastest and slowest beside it. The first row, serde_json into a struct, is the mark to stay near.
 //!
 //! Needs a network folder at `${WAYSIDE_DATA}/bologna` (default `../shared/data`).
 
@@ -9,13 +10,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use serde::Deserialize;
 use serde_json::json;
 use wayside::batch::schema_of;
 use wayside::domain::network::Network;
 use wayside::domain::time::Timestamp;
+use wayside::io::clock::SystemClock;
 use wayside::plan::{Column, ColumnKind, EventTime, Mapping, Produces, Source, Window};
-use wayside::ports::Message;
+use wayside::ports::{Clock, Message};
 use wayside::query;
 use wayside::stage::decode::{Decoded, Decoder};
 use wayside::stage::window::Windower;
@@ -100,9 +102,48 @@ fn messages(network: &Network) -> Vec<Message> {
     messages
 }
 
-fn benches(criterion: &mut Criterion) {
-    let data = std::env::var("WAYSIDE_DATA").unwrap_or_else(|_| "../shared/data".to_owned());
-    let dir = PathBuf::from(data).join("bologna");
+/// What decode makes of a payload, by serde alone.
+#[derive(Deserialize)]
+#[allow(dead_code, reason = "parsed, not read")]
+struct Plain<'p> {
+    sensor_id: &'p str,
+    edge_id: &'p str,
+    lane: Option<i64>,
+    ts: Timestamp,
+    count: i64,
+    speed_kmh: Option<f64>,
+    occupancy_pct: Option<f64>,
+}
+
+const ROUNDS_MEASURED: usize = 15;
+
+/// Runs `work` on fresh input from `make`, prints its row of the table.
+fn measure<I, O>(name: &str, rows: usize, make: impl Fn() -> I, mut work: impl FnMut(I) -> O) {
+    let clock = SystemClock::new();
+    let mut times: Vec<Duration> = (0..ROUNDS_MEASURED)
+        .map(|_| {
+            let input = make();
+            let start = clock.elapsed();
+            black_box(work(input));
+            clock.elapsed().saturating_sub(start)
+        })
+        .collect();
+    times.sort();
+    let per_second = rows as f64 / times[times.len() / 2].as_secs_f64();
+    println!(
+        "| {name} | {rows} | {:?} | {:?} | {:?} | {:.2} M |",
+        times[times.len() / 2],
+        times[0],
+        times[times.len() - 1],
+        per_second / 1e6
+    );
+}
+
+fn main() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let data =
+        std::env::var_os("WAYSIDE_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
+    let dir = data.join("bologna");
     let network = match Network::load(&dir) {
         Ok(network) => Arc::new(network),
         Err(error) => {
@@ -129,42 +170,44 @@ fn benches(criterion: &mut Criterion) {
             _ => None,
         })
         .collect();
+    assert_eq!(readings.len(), messages.len(), "a message did not decode");
 
-    let mut group = criterion.benchmark_group("rows");
-    group.throughput(Throughput::Elements(messages.len() as u64));
-    group.bench_function("decode", |bench| {
-        bench.iter(|| messages.iter().for_each(|message| drop(black_box(decoder.decode(message)))));
-    });
-    group.bench_function("window", |bench| {
-        bench.iter_batched(
-            || readings.clone(),
-            |readings| {
-                let mut windower = Windower::new(&sources, &windows);
-                for (reading, message) in readings {
-                    black_box(windower.push(reading, message));
-                }
-                black_box(windower.finish())
-            },
-            BatchSize::LargeInput,
-        );
-    });
-    group.finish();
-
-    let mut windower = Windower::new(&sources, &windows);
-    for (reading, message) in readings {
-        black_box(windower.push(reading, message));
-    }
-    let batches = windower.finish();
-    match (query::check(SQL, "loops", &schema_of(&sources[0].mapping)), batches.first()) {
-        (Ok(mut query), Some(batch)) => {
-            criterion.bench_function("query of one minute", |bench| {
-                bench.iter(|| black_box(query.run(&batch.rows).is_ok()));
-            });
+    println!("| what | rows | median | fastest | slowest | rows/s |");
+    println!("|---|---|---|---|---|---|");
+    measure(
+        "serde_json into a struct",
+        messages.len(),
+        || (),
+        |()| {
+            for message in &messages {
+                black_box(serde_json::from_slice::<Plain<'_>>(&message.payload).unwrap());
+            }
+        },
+    );
+    measure(
+        "decode",
+        messages.len(),
+        || (),
+        |()| {
+            messages.iter().for_each(|message| drop(black_box(decoder.decode(message))));
+        },
+    );
+    let window = |readings: Vec<_>| {
+        let mut windower = Windower::new(&sources, &windows);
+        for (reading, message) in readings {
+            black_box(windower.push(reading, message));
         }
-        (Err(findings), _) => eprintln!("SKIPPED query: {findings:?}"),
-        (_, None) => eprintln!("SKIPPED query: no window closed"),
-    }
-}
+        windower.finish()
+    };
+    measure("window", readings.len(), || readings.clone(), window);
 
-criterion_group!(group, benches);
-criterion_main!(group);
+    let batches = window(readings);
+    let batch = batches.first().unwrap();
+    let mut query = query::check(SQL, "loops", &schema_of(&sources[0].mapping)).unwrap();
+    measure(
+        "query of one minute",
+        batch.rows.num_rows(),
+        || (),
+        |()| query.run(&batch.rows).unwrap(),
+    );
+}
