@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use super::mosquitto::{Mosquitto, have};
 use super::support::{copy, root};
 
 fn wayside(args: &[&str]) -> Output {
@@ -75,6 +76,41 @@ fn an_output_folder_that_cannot_be_made_is_an_input_fault() {
     let out = file.join("out");
     let args = ["replay", DEMO, "--recording", RECORDING, "--out", path(&out)];
     ends(&wayside(&args), 4, &["out"]);
+}
+
+#[test]
+fn a_network_with_an_edge_to_nowhere_is_a_fault_of_the_pipeline() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["pipelines", "schemas"] {
+        copy(&root().join(folder), &dir.path().join(folder));
+    }
+    let table = dir.path().join("pipelines/demo/network/connections.csv");
+    let mut text = std::fs::read_to_string(&table).unwrap();
+    text.push_str("no_such_edge,d2_e2,s,1,,1\n");
+    std::fs::write(&table, text).unwrap();
+    let output = wayside(&["check", path(&dir.path().join(DEMO))]);
+    ends(&output, 3, &["connections.csv", "no_such_edge"]);
+}
+
+#[test]
+fn a_broker_that_refuses_us_ends_the_run() {
+    let test = "a_broker_that_refuses_us_ends_the_run";
+    if !have(test, &["mosquitto"]) {
+        return;
+    }
+    // Nobody may come in without a password, and nobody has one.
+    let broker = Mosquitto::start("listener PORT 127.0.0.1\nallow_anonymous false");
+    let address = format!("127.0.0.1:{}", broker.port);
+    ends(&wayside(&["run", DEMO, "--broker", &address]), 5, &[&broker.port.to_string()]);
+}
+
+#[test]
+fn the_model_words_what_it_has_never_seen() {
+    let output = wayside(&["model", "eval", "--contexts", "200", "--output", "json"]);
+    ends(&output, 0, &[]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let first = report["accepted_first_try"].as_f64().unwrap();
+    assert!(first >= 0.98, "{report}");
 }
 
 /// Every kind of broken payload becomes a counted dead letter and stops nothing.

@@ -298,9 +298,12 @@ fn a_closure_displaces_a_jam() {
     traffic.speed("3,1>4,1", 3.0);
     let jam = sign(route.update(at(0), &traffic.view())).unwrap();
     traffic.close("1,1>2,1", "works");
-    let closure = sign(route.update(at(1), &traffic.view())).unwrap();
+    // One cause, one id: the jam's direction is withdrawn, the closure's begins.
+    let [over, closure] = signs(route.update(at(1), &traffic.view())).try_into().unwrap();
     assert_eq!((jam.cause, closure.cause), (Cause::Congestion, Cause::Closure));
-    assert_eq!((closure.id, closure.revision), (jam.id, 2));
+    assert_eq!((&over.id, over.revision, over.state), (&jam.id, 2, DirectionState::Clear));
+    assert_eq!((closure.revision, closure.state), (1, DirectionState::Show));
+    assert_ne!(closure.id, jam.id);
 }
 
 #[test]
