@@ -153,7 +153,12 @@ mod gpu {
 
     use std::sync::Mutex;
 
+    use burn::tensor::wgpu::WgpuBackend;
     use burn::tensor::{Device, DeviceKind};
+
+    /// Vulkan where units run: looking for OpenGL as well would load drivers that cannot compute.
+    const API: WgpuBackend =
+        if cfg!(target_os = "linux") { WgpuBackend::Vulkan } else { WgpuBackend::Auto };
 
     /// Devices that are open, by kind: a process can open each only once.
     static OPEN: Mutex<Vec<(DeviceKind, Device, String)>> = Mutex::new(Vec::new());
@@ -175,7 +180,8 @@ mod gpu {
             if let Some((_, device, name)) = open.iter().find(|(known, ..)| *known == kind) {
                 return Ok(Some((device.clone(), name.clone())));
             }
-            match Device::wgpu_options().device_kind(kind.clone()).init_with_setup() {
+            let options = Device::wgpu_options().device_kind(kind.clone()).graphics_api(API);
+            match options.init_with_setup() {
                 Ok((device, setup)) => {
                     let name = setup.adapter.get_info().name;
                     open.push((kind, device.clone(), name.clone()));

@@ -181,7 +181,7 @@ fn a_damaged_model_falls_back_to_templates() {
     ends(&output, 0, &[]);
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let model = summary["model"].as_str().unwrap();
-    assert!(model.starts_with("template (model refused:") && model.contains("hash"), "{model}");
+    assert!(model.starts_with("template (model refused:") && model.contains("SHA-256"), "{model}");
     let writers = summary["directions"]["texts_by_writer"].as_object().unwrap();
     assert_eq!(writers.keys().collect::<Vec<_>>(), ["template"]);
 }

@@ -301,8 +301,8 @@ fn a_closure_displaces_a_jam() {
     // One cause, one id: the jam's direction is withdrawn, the closure's begins.
     let [over, closure] = signs(route.update(at(1), &traffic.view())).try_into().unwrap();
     assert_eq!((jam.cause, closure.cause), (Cause::Congestion, Cause::Closure));
-    assert_eq!((&over.id, over.revision, over.state), (&jam.id, 2, DirectionState::Clear));
-    assert_eq!((closure.revision, closure.state), (1, DirectionState::Show));
+    assert_eq!((&over.id, over.revision, over.state), (&jam.id, 2, Clear));
+    assert_eq!((closure.revision, closure.state), (1, Show));
     assert_ne!(closure.id, jam.id);
 }
 
