@@ -38,7 +38,7 @@ fn main() {
         }
         there
     });
-    let share = requests / networks.len() as u64;
+    let share = requests.div_ceil(networks.len() as u64);
     println!("| network | language | requests | passed | refused | unsatisfiable | findings |");
     println!("|---|---|---|---|---|---|---|");
     let mut findings = 0;
@@ -68,7 +68,7 @@ fn try_network(dir: &Path, requests: u64, corpus: &Path) -> u64 {
     let mut names: Vec<String> = network.spoken_names().into_iter().map(fold).collect();
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
     let mut tallies = Language::ALL.map(|language| (language, Tally::default()));
-    for n in 0..requests / Language::ALL.len() as u64 {
+    for n in 0..requests.div_ceil(Language::ALL.len() as u64) {
         let mut rng = ChaCha8Rng::seed_from_u64(n);
         let (direction, space) = anything(&network, &mut rng, n);
         for request in asks.of(&direction, space, &Language::ALL) {
