@@ -152,7 +152,7 @@ fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Spac
         id: format!("d-{n:04}"),
         revision: 1,
         ts,
-        valid_until: ts + std::time::Duration::from_secs(300),
+        valid_until: ts + std::time::Duration::from_mins(5),
         state: DirectionState::Show,
         applies_on: if on_sign { Vec::new() } else { vec![segment(rng)] },
         audience,

@@ -148,7 +148,7 @@ pub enum ColumnKind {
     Boolean,
     /// Timestamp(Millisecond, "UTC")
     Time,
-    /// List<Utf8>
+    /// `List<Utf8>`
     TextList,
 }
 

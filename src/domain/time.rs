@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn floors_to_the_epoch_on_both_sides_of_it() {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         assert_eq!(Timestamp(61_000).floor_to(minute), Timestamp(60_000));
         assert_eq!(Timestamp(60_000).floor_to(minute), Timestamp(60_000));
         assert_eq!(Timestamp(-1).floor_to(minute), Timestamp(-60_000));

@@ -7,7 +7,7 @@
 /// dropped (`é` is `E`, `ß` is `SS`, `ø` is `O`), typographic apostrophes and dashes become `'`
 /// and `-`, every other sign is a space. Two names with one fold cannot be told apart on a sign.
 ///
-/// Letters of other scripts have no fold: see [`unspeakable`].
+/// Letters of other scripts have no fold: see `unspeakable`.
 pub fn fold(name: &str) -> String {
     let mut folded = String::with_capacity(name.len());
     for letter in name.chars().flat_map(char::to_uppercase) {
