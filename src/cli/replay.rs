@@ -109,6 +109,9 @@ pub(super) fn print_summary(summary: &Summary, output: Output) -> Result<(), Fai
         "received {} = accepted {} + duplicate {} + late {} + dead {}",
         s.received, s.accepted, s.duplicate, s.late, s.dead.total
     )?;
+    if s.unsubscribed > 0 {
+        writeln!(out, "passed over, on topics without a subscription: {}", s.unsubscribed)?;
+    }
     for (reason, count) in &s.dead.by_reason {
         writeln!(out, "  dead, {reason}: {count}")?;
     }
