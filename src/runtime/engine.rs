@@ -49,6 +49,8 @@ pub enum RunError {
     Query { window: String, source: QueryError },
     #[error("window `{window}`: its result cannot be graded: {what}")]
     Result { window: String, what: String },
+    #[error("{waiting} messages wait for a beat of the driven clock, and none comes")]
+    NoBeat { waiting: usize },
     #[error(transparent)]
     Port(#[from] crate::ports::PortError),
     #[error("the archive cannot be written: {0}")]

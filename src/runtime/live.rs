@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How often health goes out, by the run's own clock.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 
+/// Messages that may wait for one beat: hours of a city's sensors. More means that no beat comes.
+const MOST_WAITING: usize = 1_000_000;
+
 /// What moves time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pace {
@@ -83,6 +86,9 @@ pub async fn run(
                         if beats == Beats::Over {
                             break;
                         }
+                    }
+                    Pace::Driven { .. } if waiting.len() >= MOST_WAITING => {
+                        return Err(RunError::NoBeat { waiting: waiting.len() });
                     }
                     Pace::Driven { .. } => waiting.push(message),
                 }

@@ -169,3 +169,57 @@ async fn a_unit_serves_signs_through_a_broker_restart() {
     assert!(after.count() > 0, "no direction after the restart");
     player.session.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_recorded_can_be_replayed() {
+    let test = "what_is_recorded_can_be_replayed";
+    if !have(test, &["mosquitto"]) {
+        return;
+    }
+    let broker = Mosquitto::start("listener PORT 127.0.0.1\nallow_anonymous true");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("heard.ndjson.gz");
+    let mut recorder = Unit(
+        Command::new(env!("CARGO_BIN_EXE_wayside"))
+            .args(["record", "pipelines/demo.yaml", "--messages", "5", "--seconds", "60"])
+            .args(["--broker", &format!("127.0.0.1:{}", broker.port)])
+            .arg("--out")
+            .arg(&file)
+            .current_dir(root())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let options = broker.options(MqttVersion::V5, "sensor", &[]);
+    let session = MqttSession::start(options, Arc::new(SystemClock::new())).unwrap();
+    session.ready().await.unwrap();
+    let mut sink = session.sink();
+    // Until the recorder has subscribed, nobody hears them.
+    for n in 0..600 {
+        if recorder.0.try_wait().unwrap().is_some() {
+            break;
+        }
+        let publication = Publication {
+            ts: Timestamp::default(),
+            topic: format!("{SITE}/sensor/loop_{n}/reading"),
+            payload: json!({"v": 1, "n": n}),
+            qos: 1,
+            retain: false,
+            expiry: None,
+        };
+        sink.send(&publication).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(recorder.0.wait().unwrap().success());
+    let mut heard = RecordingSource::open(&file).unwrap();
+    let mut last = None;
+    for _ in 0..5 {
+        let message = heard.next().await.unwrap().unwrap();
+        let payload: Value = serde_json::from_slice(&message.payload).unwrap();
+        let n = payload["n"].as_u64();
+        assert!(n > last || last.is_none(), "{n:?} after {last:?}");
+        last = n;
+    }
+    assert!(heard.next().await.is_none());
+    session.stop().await;
+}
