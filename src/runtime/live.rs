@@ -80,6 +80,7 @@ pub async fn run(
                     Pace::Clock => {
                         live.seconds(message.received_at).await?;
                         live.message(&message).await?;
+                        live.options.source.acknowledge(message.receipt).await?;
                     }
                     Pace::Driven { topic } if *topic == message.topic => {
                         let beats = live.beat(&message, &mut waiting).await?;
@@ -90,7 +91,11 @@ pub async fn run(
                     Pace::Driven { .. } if waiting.len() >= MOST_WAITING => {
                         return Err(RunError::NoBeat { waiting: waiting.len() });
                     }
-                    Pace::Driven { .. } => waiting.push(message),
+                    Pace::Driven { .. } => {
+                        // A broker that waits for acknowledgements would hold the beat back, too.
+                        live.options.source.acknowledge(message.receipt).await?;
+                        waiting.push(message);
+                    }
                 }
             }
             _ = look.tick() => {
@@ -148,8 +153,7 @@ impl Live<'_, '_> {
 
     async fn message(&mut self, message: &Message) -> Result<(), RunError> {
         let events = tokio::task::block_in_place(|| self.engine.message(message))?;
-        self.hand_out(&events).await?;
-        Ok(self.options.source.acknowledge(message.receipt).await?)
+        self.hand_out(&events).await
     }
 
     async fn hand_out(&mut self, events: &[Event]) -> Result<(), RunError> {
