@@ -1,16 +1,13 @@
-//! Tests of the phrase material in `models/corpus`: that it keeps its own rules, that the
-//! template's phrases are part of it, and a printer of samples to read.
+//! Tests of the phrase material in `models/corpus`: that it keeps its own rules, and that the
+//! template's phrases are part of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rand::Rng;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 use super::phrases::Phrases;
-use super::{fill, showable, width};
-use crate::domain::wording::{Draft, Language, Problem, Slot, SlotFact, Space, WordingRequest};
+use super::{showable, width};
+use crate::domain::wording::{Language, Problem, Slot, Space};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -306,65 +303,4 @@ fn the_lexicon_is_moderate() {
         }
         assert!(lexicon.len() <= 250, "{language:?}: {}", lexicon.len());
     }
-}
-
-/// Prints filled texts to read: `cargo nextest run samples --run-ignored all --no-capture`.
-#[test]
-#[ignore = "prints texts for a human reader"]
-fn samples() {
-    let mut rng = ChaCha8Rng::seed_from_u64(7);
-    for language in Language::ALL {
-        let corpus = corpus(language);
-        for (space, material) in corpus.spaces() {
-            println!("\n== {language:?} {space:?}");
-            for n in 0..100 {
-                let problem = Problem::ALL[n % Problem::ALL.len()];
-                let mut pick = |list: &[String]| {
-                    let texts = expand(&list[rng.random_range(0..list.len())]);
-                    texts[rng.random_range(0..texts.len())].clone()
-                };
-                let advice = match n % 4 {
-                    0 => &material.advice.other_route,
-                    1 => &material.advice.turn,
-                    _ => &material.advice.via,
-                };
-                let mut clauses = vec![pick(&material.problem[&problem])];
-                if n % 3 == 0 {
-                    clauses.push(pick(&material.delay));
-                }
-                clauses.push(pick(advice));
-                if n % 5 == 4 {
-                    clauses.push(pick(&material.saving));
-                }
-                println!("{}", filled(language, problem, space, &clauses).join(" | "));
-            }
-        }
-    }
-}
-
-fn filled(language: Language, problem: Problem, space: Space, clauses: &[String]) -> Vec<String> {
-    let turn = if language == Language::En { "left" } else { "a sinistra" };
-    let facts = [
-        (Slot::Closed, "Viale dei Platani"),
-        (Slot::Via0, "Via San Marco"),
-        (Slot::Via1, "Corso Isonzo"),
-        (Slot::Dest, "Porta Nord"),
-        (Slot::Delay, "6 min"),
-        (Slot::Saving, "4 min"),
-        (Slot::Turn, turn),
-    ];
-    let on_sign = matches!(space, Space::Sign { .. });
-    let fact = |(slot, text): (Slot, &str)| SlotFact {
-        slot,
-        text: if on_sign { text.to_uppercase() } else { text.to_owned() },
-        required: false,
-    };
-    let slots = facts.map(fact).to_vec();
-    let request = WordingRequest { language, problem, slots, space, seed: 0 };
-    let rows = if on_sign {
-        clauses.iter().flat_map(|c| c.split(" / ")).map(str::to_owned).collect()
-    } else {
-        vec![clauses.join(" ")]
-    };
-    fill(&request, &Draft { rows }, "corpus").unwrap().text
 }
