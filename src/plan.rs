@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of YAML, of places in files, of sockets or tensors.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,19 @@ pub struct Plan {
     pub outputs: Vec<Output>,
     /// Where birth, health and last will go: `wayside/v1/{site}/status` unless said otherwise.
     pub status_topic: String,
+}
+
+impl Plan {
+    /// The topic filters of all sources, each once with the highest QoS asked for it, in order:
+    /// sources that share a topic share a subscription.
+    pub fn subscriptions(&self) -> Vec<(String, u8)> {
+        let mut filters = BTreeMap::new();
+        for source in &self.sources {
+            let qos = filters.entry(source.topic.clone()).or_insert(source.qos);
+            *qos = source.qos.max(*qos);
+        }
+        filters.into_iter().collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,8 @@
 //! `wayside check`: is this pipeline file right? Everything that is not, with its place.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use super::{Exit, Failure, Output};
+use super::{Exit, Failure, Output, colour};
 use crate::config::{self, Checked};
 use crate::plan::{OutputKind, Plan};
 
@@ -23,9 +22,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&report.to_json())?),
         Output::Text => {
-            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             if !report.is_empty() {
-                eprint!("{}", report.render(colour));
+                eprint!("{}", report.render(colour()));
             }
             if let Some(plan) = &plan {
                 println!("{} is valid: {}", args.pipeline.display(), summary(plan));

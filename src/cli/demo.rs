@@ -106,7 +106,7 @@ async fn demo(args: &Args, plan: Arc<Plan>, recording: &std::path::Path) -> Resu
             Arc::clone(&clock),
         )
     };
-    let unit = connect("unit", plan.sources.iter().map(|s| (s.topic.clone(), s.qos)).collect())?;
+    let unit = connect("unit", plan.subscriptions())?;
     let driver = connect("driver", vec![(signs_filter(&plan)?, 1)])?;
     let player = connect("player", Vec::new())?;
     for session in [&unit, &driver, &player] {

@@ -151,12 +151,15 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
+/// Whether reports on stderr are drawn in colour.
+fn colour() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none()
+}
+
 /// Reads a pipeline file; what is wrong with it is printed in full on stderr.
 pub(crate) fn plan(path: &std::path::Path) -> Result<crate::plan::Plan, Failure> {
     crate::config::load(path).map_err(|report| {
-        let colour = std::io::IsTerminal::is_terminal(&std::io::stderr())
-            && std::env::var_os("NO_COLOR").is_none();
-        eprint!("{}", report.render(colour));
+        eprint!("{}", report.render(colour()));
         let error = anyhow::anyhow!("{} cannot be run as it is", path.display());
         Failure { exit: Exit::Pipeline, error }
     })

@@ -39,8 +39,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let writer = RecordingWriter::create(&args.out).exits(Exit::Input)?;
     let recorded = runtime()?.block_on(async {
         let clock: SharedClock = Arc::new(SystemClock::new());
-        let subscriptions = plan.sources.iter().map(|s| (s.topic.clone(), s.qos)).collect();
-        let options = SessionOptions { subscriptions, ..SessionOptions::new(broker) };
+        let options =
+            SessionOptions { subscriptions: plan.subscriptions(), ..SessionOptions::new(broker) };
         let session = MqttSession::start(options, clock)?;
         session.ready().await?;
         let recorded = record(args, session.source(), writer).await;

@@ -93,8 +93,7 @@ async fn live(
     clock: SharedClock,
     archive: Option<&mut Archive>,
 ) -> Result<crate::runtime::Summary, Failure> {
-    let mut filters: Vec<(String, u8)> =
-        plan.sources.iter().map(|s| (s.topic.clone(), s.qos)).collect();
+    let mut filters = plan.subscriptions();
     let pace = match args.clock {
         ClockChoice::Wall => Pace::Clock,
         ClockChoice::Driven => {
@@ -103,8 +102,6 @@ async fn live(
             Pace::Driven { topic }
         }
     };
-    filters.sort();
-    filters.dedup_by(|a, b| a.0 == b.0);
     let last_will =
         LastWill { topic: plan.status_topic.clone(), payload: crate::runtime::last_will() };
     let session = MqttSession::start(

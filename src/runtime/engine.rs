@@ -12,6 +12,7 @@ use super::counts::{Counts, Summary, WindowSummary, bump};
 use super::payload::{self, Origin, Words};
 use super::speak::{Deadline, FontError, Speaker};
 use crate::batch::WindowBatch;
+use crate::domain::closure::ClosedSegments;
 use crate::domain::direction::{Audience, Direction, DirectionState};
 use crate::domain::refusal::{DeadLetter, LateReading, Refusal};
 use crate::domain::time::Timestamp;
@@ -257,6 +258,10 @@ impl Engine {
     /// be said takes down what the audience still sees: an old text must not outlive its facts.
     fn publications(&mut self, mut direction: Direction) -> Vec<Publication> {
         let plan = Arc::clone(&self.plan);
+        let none = ClosedSegments::new();
+        let closed = self.congestion.as_ref().map_or(&none, Congestion::closed);
+        let sayable = direction.state == DirectionState::Show
+            && self.speaker.facts_hold(&direction, closed, &mut self.counts);
         let mut sent = Vec::new();
         for output in &plan.outputs {
             let (topic, qos, retain, max_chars) = match (&output.kind, &direction.audience) {
@@ -274,10 +279,9 @@ impl Engine {
                 ),
                 _ => continue,
             };
-            let closed = self.congestion.as_ref().map(|c| c.closed().clone()).unwrap_or_default();
             let mut said = Vec::new();
             if direction.state == DirectionState::Show {
-                if self.speaker.facts_hold(&direction, &closed, &mut self.counts) {
+                if sayable {
                     said = self.speaker.words(&direction, max_chars, &mut self.counts);
                 }
                 if said.is_empty() {

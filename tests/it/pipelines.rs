@@ -68,3 +68,12 @@ fn monaco() {
         assert_eq!(plan.writer.languages[0].code(), "en");
     }
 }
+
+#[test]
+fn sources_that_share_a_topic_share_a_subscription_with_the_higher_qos() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/demo.yaml");
+    let mut plan = config::load(&path).unwrap_or_else(|report| panic!("{report}"));
+    let (readings, events) = ("wayside/v1/demo/sensor/+/reading", "wayside/v1/demo/event/+");
+    plan.sources.iter_mut().find(|source| source.name == "loops").unwrap().qos = 0;
+    assert_eq!(plan.subscriptions(), [(events.to_owned(), 1), (readings.to_owned(), 1)]);
+}
