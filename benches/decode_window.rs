@@ -12,15 +12,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use wayside::batch::schema_of;
+use wayside::batch::{batch_of, schema_of};
 use wayside::domain::network::Network;
 use wayside::domain::time::Timestamp;
 use wayside::io::clock::SystemClock;
-use wayside::plan::{Column, ColumnKind, EventTime, Mapping, Produces, Source, Window};
+use wayside::plan::{Column, ColumnKind, EventTime, Mapping, Produces, Source};
 use wayside::ports::{Clock, Message};
 use wayside::query;
 use wayside::stage::decode::{Decoded, Decoder};
-use wayside::stage::window::Windower;
 
 const SQL: &str = "SELECT edge_id AS segment, SUM(count) AS vehicles, \
     SUM(count * speed_kmh) / NULLIF(SUM(count), 0) AS speed_kmh, \
@@ -153,15 +152,6 @@ fn main() {
     };
     let messages = messages(&network);
     let sources = [source()];
-    let minute = Duration::from_mins(1);
-    let windows = [Window {
-        name: "segment_minute".to_owned(),
-        source: 0,
-        size: minute,
-        every: minute,
-        accept_for: Duration::ZERO,
-        sql: SQL.to_owned(),
-    }];
     let decoder = Decoder::new(&sources, network);
     let readings: Vec<_> = messages
         .iter()
@@ -194,22 +184,10 @@ fn main() {
             }
         },
     );
-    let window = |readings: Vec<_>| {
-        let mut windower = Windower::new(&sources, &windows);
-        for (reading, message) in readings {
-            black_box(windower.push(reading, message));
-        }
-        windower.finish()
-    };
-    measure("window", readings.len(), || readings.clone(), window);
-
-    let batches = window(readings);
-    let batch = batches.first().unwrap();
+    let rows: Vec<&wayside::batch::Row> =
+        readings.iter().map(|(reading, _)| &reading.row).collect();
+    let schema = schema_of(&sources[0].mapping);
+    let batch = batch_of(&sources[0].mapping, &schema, &rows[..2 * SENSORS]).unwrap();
     let mut query = query::check(SQL, "loops", &schema_of(&sources[0].mapping)).unwrap();
-    measure(
-        "query of one minute",
-        batch.rows.num_rows(),
-        || (),
-        |()| query.run(&batch.rows).unwrap(),
-    );
+    measure("query of one minute", batch.num_rows(), || (), |()| query.run(&batch).unwrap());
 }

@@ -2,6 +2,9 @@
 //!
 //! Knows nothing of YAML, of places in files, of sockets or tensors.
 
+#[cfg(test)]
+pub mod testing;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -169,14 +172,60 @@ pub enum ColumnKind {
 #[derive(Clone, Debug)]
 pub struct Window {
     pub name: String,
-    /// Index into `Plan::sources`.
-    pub source: usize,
-    pub size: Duration,
-    /// Equal to `size` for tumbling windows; divides it for hopping ones.
-    pub every: Duration,
+    /// Indices into `Plan::sources`: the streams that its SQL reads. Never empty; one for sessions.
+    pub sources: Vec<usize>,
+    pub shape: Shape,
     /// How long after its close a window may be revised. Zero: every row behind the watermark is late.
     pub accept_for: Duration,
+    /// Tables that do not change, which its SQL may join.
+    pub tables: Vec<StaticTable>,
     pub sql: String,
+}
+
+/// How windows lie in event time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Tumbling and hopping windows on a grid.
+    Slots {
+        size: Duration,
+        /// Equal to `size` for tumbling windows; divides it for hopping ones.
+        every: Duration,
+        /// The grid follows this zone's local days; `None`: the UTC epoch. Then `every` divides a
+        /// day.
+        zone: Option<chrono_tz::Tz>,
+    },
+    /// From the first row of a label to `gap` after its last one.
+    Session {
+        gap: Duration,
+        /// The column whose values have sessions each.
+        by: String,
+        /// A session is closed when it has lasted this long.
+        longest: Duration,
+    },
+}
+
+impl Shape {
+    /// The longest that a window can be; a day on which clocks are set is an hour longer.
+    pub fn longest(&self) -> Duration {
+        match self {
+            Self::Slots { size, .. } => *size,
+            Self::Session { gap, longest, .. } => longest.saturating_add(*gap),
+        }
+    }
+
+    /// How often a window ends.
+    pub fn every(&self) -> Duration {
+        match self {
+            Self::Slots { every, .. } => *every,
+            Self::Session { gap, .. } => *gap,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaticTable {
+    /// The road network's segments with their attributes.
+    Segments,
 }
 
 #[derive(Clone, Debug)]

@@ -36,6 +36,13 @@ pub trait Source: Send {
     /// The next message; `None` after the last one. Cancel-safe.
     async fn next(&mut self) -> Option<Result<Message, PortError>>;
 
+    /// The next messages, `most` at most: those that are there, or the first that comes. An error
+    /// comes alone. Cancel-safe.
+    async fn next_batch(&mut self, most: usize) -> Option<Result<Vec<Message>, PortError>> {
+        debug_assert!(most > 0, "room for one message at least");
+        Some(self.next().await?.map(|message| vec![message]))
+    }
+
     /// Everything up to this receipt has been dealt with and may be acknowledged.
     async fn acknowledge(&mut self, receipt: u64) -> Result<(), PortError>;
 }

@@ -13,7 +13,7 @@ use crate::io::archive::Archive;
 use crate::io::clock::SystemClock;
 use crate::io::recording::{Paced, RecordingSource};
 use crate::ports::Source;
-use crate::runtime::{Engine, Summary, replay, writers};
+use crate::runtime::{BATCH, Engine, Summary, replay, writers};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// `max`, or how many times faster than it was recorded. Changes no byte of the result.
     #[arg(long, default_value = "max", value_name = "max|N")]
     speed: Speed,
+    /// Messages that are taken together, at most. Changes no byte of the result.
+    #[arg(long, default_value_t = BATCH, value_name = "N", value_parser = batch)]
+    batch: usize,
     /// The form of the summary on stdout.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -50,6 +53,10 @@ impl std::str::FromStr for Speed {
     }
 }
 
+fn batch(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number above 0".to_owned())
+}
+
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let plan = Arc::new(plan(&args.pipeline)?);
     let writers = writers(&plan);
@@ -61,11 +68,16 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         Speed::Times(times) => Box::new(Paced::new(source, Arc::new(SystemClock::new()), times)),
     };
     let bar = progress();
-    let done =
-        runtime()?.block_on(replay(&mut engine, source.as_mut(), &mut archive, &mut |now, _| {
+    let done = runtime()?.block_on(replay(
+        &mut engine,
+        source.as_mut(),
+        &mut archive,
+        args.batch,
+        &mut |now, _| {
             bar.set_message(now.to_string());
             bar.inc(1);
-        }));
+        },
+    ));
     bar.finish_and_clear();
     done.with_context(|| format!("replay of {}", args.recording.display())).exits(Exit::Input)?;
     archive.finish()?;

@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 pub(super) use broker::{Broker, MqttVersion, SecretRef, Tls};
 
 use super::read::{
-    At, Interval, List, Literal, Named, Needed, OneOrMany, PathText, Read, group, words,
+    At, Interval, List, Literal, Named, Needed, OneOrMany, PathText, Read, Tried, group, words,
 };
 use super::report::Findings;
 use super::tree::{Content, Node};
@@ -24,6 +24,7 @@ pub(super) mod default {
     pub const IDLE_AFTER: &str = "90s";
     pub const MAX_FUTURE: &str = "5m";
     pub const ACCEPT_FOR: &str = "0s";
+    pub const LONGEST: &str = "1h";
     pub const ENTER_AFTER: u32 = 2;
     pub const LEAVE_AFTER: u32 = 3;
     pub const MIN_SAVING: &str = "60s";
@@ -172,26 +173,58 @@ words! {
 }
 
 group! {
-    /// One computation, repeated over event time. Windows are aligned to the full hour (UTC epoch).
+    /// One computation, repeated over event time: tumbling or hopping windows by `size` and `every`,
+    /// or sessions. Windows of a size are aligned to the UTC epoch, so to the full hour and the UTC
+    /// day, or to the local days of a `zone`.
     Window {
-        /// The source it reads.
-        from: Needed<String>,
-        /// How long a window is.
-        size: Needed<Interval>,
+        /// The source it reads, or two: each is a table of the SQL, and the window closes when both
+        /// have come so far.
+        from: Needed<OneOrMany<String>>,
+        /// How long a window is. Needed unless there is a `session`.
+        size: Option<At<Tried<Interval>>>,
         /// How often a window begins; must divide `size`. Default: `size`, one after the other.
         every: Option<At<Interval>>,
+        /// The time zone (IANA, `Europe/Rome`) whose local days the windows follow; `every` must divide
+        /// a day. A window that holds a change of clocks is longer or shorter. Default: UTC.
+        zone: Option<At<String>>,
+        /// Windows that last as long as a sensor does not fall silent, in place of `size`.
+        session: Option<At<Tried<Session>>>,
         /// What happens to readings that come after their window has closed.
         late: Option<At<Late>>,
-        /// SELECT over the table named as the source, once for each window. Congestion reads the
+        /// Tables that do not change, for the SQL to join: `segments` has the network's road edges.
+        tables: Option<At<List<TableName>>>,
+        /// SELECT over the tables named as the sources, once for each window. Congestion reads the
         /// columns `segment`, `speed_kmh`, `vehicles` and `occupancy_pct` of the result.
         sql: Needed<String>,
     }
 }
 
 group! {
+    /// Windows that last as long as readings keep coming.
+    Session {
+        /// A sensor that is silent for this long begins another session.
+        gap: Needed<Interval>,
+        /// The column whose values have sessions each. Default: the `group` of the source's event time.
+        by: Option<At<String>>,
+        /// A session that has lasted this long is closed, and another begins.
+        #[schemars(extend("default" = default::LONGEST))]
+        longest: Option<At<Interval>>,
+    }
+}
+
+words! {
+    /// A table that does not change.
+    TableName {
+        /// The network's road edges: id, name, length, lanes, speed limit.
+        Segments = "segments",
+    }
+}
+
+group! {
     /// Readings that come after their window has closed.
     Late {
-        /// So long they would revise the window; only 0s works yet: they go to the late output.
+        /// So long they revise the window: its result comes again, with a higher revision. Later
+        /// ones go to the late output.
         #[schemars(extend("default" = default::ACCEPT_FOR))]
         accept_for: Option<At<Interval>>,
     }

@@ -57,6 +57,14 @@ impl<T: Read> Read for At<T> {
     }
 }
 
+impl<T: Clone> At<Tried<T>> {
+    /// The value with its place, where it could be read.
+    pub(super) fn readable(&self) -> Option<At<T>> {
+        let value = self.value.0.clone()?;
+        Some(At { value, span: self.span.clone(), style: self.style })
+    }
+}
+
 impl<T: AsRef<str>> At<T> {
     /// Where in the file a part of this text stands, however it is written there.
     pub fn part(&self, source: &str, part: Range<usize>) -> Span {
@@ -88,6 +96,19 @@ macro_rules! schema_of_inner {
 }
 schema_of_inner!(At);
 schema_of_inner!(Needed);
+schema_of_inner!(Tried);
+
+/// A value that may be unreadable and is there all the same, for keys of which one must be there.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tried<T>(pub Option<T>);
+
+impl<T: Read> Read for Tried<T> {
+    const EXAMPLE: &str = T::EXAMPLE;
+
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        Some(Self(T::read(node, findings)))
+    }
+}
 
 /// The value of a key that must be there; `None` once its absence or its mistake is reported.
 #[derive(Clone, Debug, PartialEq)]

@@ -48,7 +48,7 @@ impl CongestionLevel {
 }
 
 /// What is known of one segment after a window. `None` is unknown, which is never shown as clear.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SegmentState {
     pub level: Option<CongestionLevel>,
     /// Mean speed of the newest window that had one, km/h.

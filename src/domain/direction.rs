@@ -2,14 +2,16 @@
 //!
 //! Made by the route stage, worded by a writer, checked by the guard. Holds no text.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use super::congestion::CongestionLevel;
 use super::network::{SegmentId, SignId, Turn};
 use super::time::Timestamp;
 
 /// Why a road should be avoided (wire.md, `cause`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     Closure,
@@ -28,7 +30,7 @@ impl Cause {
 }
 
 /// Who is told.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Audience {
     /// A variable message sign of the network.
     Sign(SignId),
@@ -37,7 +39,7 @@ pub enum Audience {
     Area { tile: String, part: String },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DirectionState {
     Show,
@@ -79,7 +81,7 @@ pub struct Direction {
 }
 
 /// What a direction rests on: goes out in `why`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The closure events, by id.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -95,10 +97,10 @@ pub struct Evidence {
     pub ways: Vec<WeighedWay>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WeighedWay {
     /// `advised`, `usual`, `rejected`
-    pub verdict: &'static str,
+    pub verdict: Cow<'static, str>,
     pub edges: Vec<String>,
     pub travel_time_s: u32,
 }

@@ -34,6 +34,11 @@ impl Timestamp {
         self.0
     }
 
+    /// The milliseconds that stay within the years 1 to 9999 when `margin` ms are added or taken off.
+    pub fn within(margin: i64) -> std::ops::RangeInclusive<i64> {
+        Self::MIN_MILLIS.saturating_add(margin)..=Self::MAX_MILLIS.saturating_sub(margin)
+    }
+
     /// Reads an RFC 3339 time; what is finer than a millisecond is cut off.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
         DateTime::parse_from_rfc3339(text)

@@ -80,7 +80,7 @@ impl Problem {
 }
 
 /// A typed gap in a draft. Which fact fills it is the request's affair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Slot {
     /// The road where the trouble is.
     Closed,
@@ -126,7 +126,7 @@ impl fmt::Display for Slot {
 }
 
 /// The room that a text has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Space {
     /// A sign: one page of `rows` by `cols` characters, upper case; a row is never broken inside a
     /// clause's row pattern.
@@ -136,7 +136,7 @@ pub enum Space {
 }
 
 /// One fact that may be, or must be, said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotFact {
     pub slot: Slot,
     /// Exactly what stands in the text, in the request's language, already in the case and
@@ -148,7 +148,7 @@ pub struct SlotFact {
 /// What a text has to say: a problem is always stated exactly once; every slot at most once,
 /// required ones exactly once. If neither `Via0` nor `Turn` is among the slots, the advice is to
 /// take another way; advice is always given on signs and in vehicles alike.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WordingRequest {
     pub language: Language,
     pub problem: Problem,
@@ -172,13 +172,11 @@ pub struct Draft {
 }
 
 /// Words that may go out: facts filled in, case and characters of the space.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wording {
-    #[serde(rename = "lang")]
     pub language: Language,
     /// One string a sign row; one string for a vehicle.
     pub text: Vec<String>,
     /// Who wrote it: `template` or the model's name and hash. Goes out in `why`.
-    #[serde(skip)]
     pub writer: String,
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::refusal::DeadReason;
 use crate::stage::congestion::UnusedRows;
 
 /// The fates of messages, in all or of one source.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     pub received: u64,
     pub accepted: u64,
@@ -25,7 +25,7 @@ impl Tally {
 }
 
 /// What a run has seen and said so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub all: Tally,
     /// Messages of a recording on topics that the pipeline does not subscribe to; a broker would not
@@ -48,6 +48,21 @@ pub struct Counts {
     pub missing_drafts: BTreeMap<String, u64>,
     /// Directions withheld because no text, or not even their facts, passed the guard.
     pub withheld: u64,
+}
+
+impl Counts {
+    /// The fates of messages of one source.
+    pub(super) fn add(&mut self, source: &str, tally: &Tally) {
+        // Dead ones among them are counted where they are handed out.
+        self.all.accepted += tally.accepted;
+        self.all.duplicate += tally.duplicate;
+        self.all.late += tally.late;
+        let sum = self.sources.entry(source.to_owned()).or_default();
+        sum.received += tally.received;
+        sum.accepted += tally.accepted;
+        sum.duplicate += tally.duplicate;
+        sum.late += tally.late;
+    }
 }
 
 /// One more of `key`.

@@ -1,30 +1,36 @@
-//! The way of a reading, whole and without tasks: one message or one second at a time in, what
-//! follows from it out. The same calls give the same events, live and in replay.
+//! The way of a reading, whole and without tasks: a few messages or one second at a time in, what
+//! follows from them out. The same calls give the same events, live and in replay.
 //!
 //! Time is receive time: the clock's in a live run, the recording's in a replay. It moves in whole
-//! seconds (`tick`), and every tick comes before the messages received at or after it, so that the
-//! result depends neither on the speed of a replay nor on the size of batches.
+//! seconds (`tick`), and every tick comes before the messages received at or after it. Messages
+//! between two ticks may come in any number of calls: the result depends neither on the speed of a
+//! replay nor on the size of batches.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::build::{ModelState, Writers};
-use super::counts::{Counts, Summary, WindowSummary, bump};
+use super::counts::{Counts, Summary, Tally, WindowSummary, bump};
+use super::decoded::{Batch, Fate};
 use super::payload::{self, Origin, Words};
-use super::speak::{Deadline, FontError, Speaker};
-use crate::batch::WindowBatch;
-use crate::domain::closure::ClosedSegments;
+use super::replay::Seconds;
+use super::speak::{Deadline, FontError, Speaker, SpeakerState};
+use crate::batch::{Step, WindowBatch};
+use crate::domain::closure::{ClosedSegments, Closure};
 use crate::domain::direction::{Audience, Direction, DirectionState};
-use crate::domain::refusal::{DeadLetter, LateReading, Refusal};
+use crate::domain::refusal::{DeadLetter, DeadReason, LateReading, Refusal};
 use crate::domain::time::Timestamp;
 use crate::io::recording::CORRUPT_TOPIC;
 use crate::plan::{OutputKind, Plan};
 use crate::ports::{Message, Publication};
 use crate::query::QueryError;
-use crate::stage::aggregate::{Aggregate, AggregateError};
-use crate::stage::congestion::Congestion;
-use crate::stage::decode::{Decoded, Decoder, TopicFilter};
-use crate::stage::route::Route;
-use crate::stage::window::{Admission, Windower};
+use crate::stage::aggregate::{Aggregate, AggregateError, AggregateState};
+use crate::stage::congestion::{Congestion, CongestionState};
+use crate::stage::decode::{Decoder, TopicFilter};
+use crate::stage::route::{Route, RouteState};
+use crate::stage::window::{Admission, Arrival, Windower, WindowerState};
 
 /// What a run hands out.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,8 +74,22 @@ pub struct Engine {
     congestion: Option<Congestion>,
     route: Option<Route>,
     speaker: Speaker,
+    /// Receive time in whole seconds; whoever has messages or a clock moves it on.
+    pub(super) seconds: Seconds,
     counts: Counts,
     model: ModelState,
+}
+
+/// All that a run knows and its plan does not: a run that takes it up goes on where this one was.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EngineState {
+    windower: WindowerState,
+    aggregate: AggregateState,
+    congestion: Option<CongestionState>,
+    route: Option<RouteState>,
+    speaker: SpeakerState,
+    seconds: Seconds,
+    counts: Counts,
 }
 
 impl std::fmt::Debug for Engine {
@@ -85,7 +105,7 @@ impl Engine {
         deadline: Deadline,
     ) -> Result<Self, RunError> {
         let network = Arc::clone(&plan.network);
-        let aggregate = Aggregate::new(&plan)?;
+        let aggregate = Aggregate::new(&plan.sources, &plan.windows)?;
         Ok(Self {
             subscriptions: plan.sources.iter().map(|s| TopicFilter::new(&s.topic)).collect(),
             decoder: Decoder::new(&plan.sources, Arc::clone(&network)),
@@ -97,10 +117,47 @@ impl Engine {
                 .map(|c| Congestion::new(c, &plan.windows, Arc::clone(&network))),
             route: plan.directions.as_ref().map(|d| Route::new(d, Arc::clone(&network))),
             speaker: Speaker::new(network, writers.model, plan.writer.languages.clone(), deadline)?,
+            seconds: Seconds::default(),
             counts: Counts::default(),
             model: writers.state,
             plan,
         })
+    }
+
+    pub fn state(&self) -> EngineState {
+        EngineState {
+            windower: self.windower.state(),
+            aggregate: self.aggregate.state(),
+            congestion: self.congestion.as_ref().map(Congestion::state),
+            route: self.route.as_ref().map(Route::state),
+            speaker: self.speaker.state(),
+            seconds: self.seconds.clone(),
+            counts: self.counts.clone(),
+        }
+    }
+
+    /// Takes up a state of a run of the same plan, network and model. False if it is another's; the
+    /// engine cannot be used then.
+    #[must_use]
+    pub fn restore(&mut self, state: EngineState) -> bool {
+        let congestion = match (&mut self.congestion, state.congestion) {
+            (Some(congestion), Some(state)) => congestion.restore(state),
+            (None, None) => true,
+            _ => false,
+        };
+        let route = match (&mut self.route, state.route) {
+            (Some(route), Some(state)) => {
+                route.restore(state);
+                true
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        self.aggregate.restore(state.aggregate);
+        self.speaker.restore(state.speaker);
+        self.seconds = state.seconds;
+        self.counts = state.counts;
+        congestion && route && self.windower.restore(state.windower)
     }
 
     pub fn plan(&self) -> &Plan {
@@ -130,55 +187,131 @@ impl Engine {
         subscribed
     }
 
-    /// Takes one message to its fate.
-    pub fn message(&mut self, message: &Message) -> Result<Vec<Event>, RunError> {
-        self.counts.all.received += 1;
-        match self.decoder.decode(message) {
-            Decoded::Dead(refusal) => Ok(vec![self.dead(message, refusal)]),
-            Decoded::Closure { source, closure } => {
-                self.tally(source, |t| &mut t.received);
-                // A pipeline without congestion has nobody to tell of it; the message is still read.
-                match self.congestion.as_mut().map_or(Ok(()), |c| c.closure(&closure)) {
-                    Ok(()) => {
-                        self.accepted(source);
-                        Ok(self.speak(message.received_at))
-                    }
-                    Err(mut refusal) => {
-                        refusal.source = Some(self.plan.sources[source].name.clone());
-                        self.count_dead(&refusal, false);
-                        Ok(vec![Event::Dead(letter(message, refusal))])
-                    }
+    /// Takes messages to their fates, in order. All of them were received after the last tick and
+    /// before the next one.
+    pub fn messages(&mut self, messages: &[Message]) -> Result<Vec<Event>, RunError> {
+        self.counts.all.received += messages.len() as u64;
+        let decoded = self.decode(messages);
+        let mut events = Vec::new();
+        let mut from = 0;
+        for (at, fate) in decoded.fates.iter().enumerate() {
+            if let Fate::Closure { source, closure } = fate {
+                // What it finds depends on the windows that earlier messages have closed.
+                self.readings(messages, &decoded, from..at, &mut events)?;
+                from = at + 1;
+                self.closure(&messages[at], *source, closure, &mut events);
+            }
+        }
+        self.readings(messages, &decoded, from..messages.len(), &mut events)?;
+        Ok(events)
+    }
+
+    /// Readings and dead letters, in order.
+    fn readings(
+        &mut self,
+        messages: &[Message],
+        decoded: &Batch,
+        range: Range<usize>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), RunError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let mut tallies = vec![Tally::default(); self.plan.sources.len()];
+        let (mut revised, mut refused) = (0, Vec::new());
+        let arrivals = range.clone().filter_map(|at| match decoded.fates[at] {
+            Fate::Row { source, row } => {
+                Some(Arrival { source, row, received_at: messages[at].received_at })
+            }
+            _ => None,
+        });
+        self.windower.push(&decoded.rows, arrivals, |arrival, admission| {
+            let tally = &mut tallies[arrival.source];
+            tally.received += 1;
+            match admission {
+                Admission::Accepted { revised: again } => {
+                    tally.accepted += 1;
+                    revised += u64::from(again);
+                }
+                Admission::Duplicate => tally.duplicate += 1,
+                Admission::Late { .. } | Admission::OutOfRange => {
+                    refused.push((arrival, admission));
                 }
             }
-            Decoded::Reading(reading) => {
-                let source = reading.source;
-                self.tally(source, |t| &mut t.received);
-                match self.windower.push(reading, message) {
-                    Admission::Accepted => self.accepted(source),
-                    Admission::Duplicate => {
-                        self.counts.all.duplicate += 1;
-                        self.tally(source, |t| &mut t.duplicate);
-                    }
-                    Admission::Late(late) => {
-                        self.counts.all.late += 1;
-                        self.tally(source, |t| &mut t.late);
-                        return Ok(vec![Event::Late(late)]);
-                    }
-                    Admission::Dead(mut refusal) => {
-                        refusal.source = Some(self.plan.sources[source].name.clone());
+        });
+        self.counts.revised += revised;
+        let mut refused = refused.into_iter().peekable();
+        for at in range {
+            let message = &messages[at];
+            match &decoded.fates[at] {
+                Fate::Dead(refusal) => events.push(self.dead(message, refusal.clone())),
+                Fate::Row { source, row } => {
+                    let this = |(arrival, _): &(Arrival, Admission)| {
+                        (arrival.source, arrival.row) == (*source, *row)
+                    };
+                    let Some((_, admission)) = refused.next_if(this) else { continue };
+                    let tally = &mut tallies[*source];
+                    if let Admission::Late { event_time, watermark } = admission {
+                        tally.late += 1;
+                        events.push(Event::Late(LateReading {
+                            received_at: message.received_at,
+                            event_time,
+                            watermark,
+                            topic: message.topic.clone(),
+                            payload: message.payload.clone(),
+                        }));
+                    } else {
+                        let refusal = Refusal {
+                            reason: DeadReason::OutOfRange,
+                            source: Some(self.plan.sources[*source].name.clone()),
+                            detail: "its windows lie outside the years 1 to 9999".to_owned(),
+                        };
                         self.count_dead(&refusal, false);
-                        return Ok(vec![Event::Dead(letter(message, refusal))]);
+                        events.push(Event::Dead(letter(message, refusal)));
                     }
                 }
-                Ok(Vec::new())
+                Fate::Closure { .. } => {}
+            }
+        }
+        for (source, tally) in self.plan.sources.iter().zip(&tallies) {
+            if tally.received > 0 {
+                self.counts.add(&source.name, tally);
+            }
+        }
+        self.steps(events)
+    }
+
+    /// A closure acts at once.
+    fn closure(
+        &mut self,
+        message: &Message,
+        source: usize,
+        closure: &Closure,
+        events: &mut Vec<Event>,
+    ) {
+        let source = self.plan.sources[source].name.clone();
+        let tally = self.counts.sources.entry(source.clone()).or_default();
+        tally.received += 1;
+        // A pipeline without congestion has nobody to tell of it; the message is still read.
+        match self.congestion.as_mut().map_or(Ok(()), |c| c.closure(closure)) {
+            Ok(()) => {
+                tally.accepted += 1;
+                self.counts.all.accepted += 1;
+                events.extend(self.speak(message.received_at));
+            }
+            Err(mut refusal) => {
+                refusal.source = Some(source);
+                self.count_dead(&refusal, false);
+                events.push(Event::Dead(letter(message, refusal)));
             }
         }
     }
 
     /// Moves receive time on to `now`, a whole second: closes windows and lets the route stage speak.
     pub fn tick(&mut self, now: Timestamp) -> Result<Vec<Event>, RunError> {
-        let closed = self.windower.advance(now);
-        let mut events = self.windows(closed)?;
+        let mut events = Vec::new();
+        self.windower.advance(now);
+        self.steps(&mut events)?;
         if let Some(congestion) = &mut self.congestion {
             congestion.advance(now);
         }
@@ -188,10 +321,15 @@ impl Engine {
 
     /// The stream is over: closes what is open and lets the route stage speak once more.
     pub fn finish(&mut self, now: Timestamp) -> Result<Vec<Event>, RunError> {
-        let closed = self.windower.finish();
-        let mut events = self.windows(closed)?;
+        let mut events = Vec::new();
+        self.windower.finish();
+        self.steps(&mut events)?;
         events.extend(self.speak(now));
         Ok(events)
+    }
+
+    fn decode(&mut self, messages: &[Message]) -> Batch {
+        super::decoded::decode(&self.decoder, &self.plan.sources, messages)
     }
 
     pub fn summary(&self) -> Summary {
@@ -220,14 +358,19 @@ impl Engine {
         self.counts.windows(unused)
     }
 
-    fn windows(&mut self, closed: Vec<WindowBatch>) -> Result<Vec<Event>, RunError> {
-        let mut events = Vec::with_capacity(closed.len());
-        for batch in closed {
-            let name = self.plan.windows[batch.window].name.clone();
-            let result = self
+    /// Does what the window stage wants done.
+    fn steps(&mut self, events: &mut Vec<Event>) -> Result<(), RunError> {
+        for step in self.windower.take_steps() {
+            let window = match &step {
+                Step::Fold { window, .. } | Step::Forget { window, .. } => *window,
+                Step::Close { closing, .. } => closing.window,
+            };
+            let name = &self.plan.windows[window].name;
+            let done = self
                 .aggregate
-                .run(&batch)
+                .run(step)
                 .map_err(|source| RunError::Query { window: name.clone(), source })?;
+            let Some(result) = done else { continue };
             bump(&mut self.counts.windows, name.clone());
             if let Some(congestion) = &mut self.congestion {
                 // A result without a usable segment column was refused when the plan was made.
@@ -235,9 +378,9 @@ impl Engine {
                     .window(&result)
                     .map_err(|what| RunError::Result { window: name.clone(), what })?;
             }
-            events.push(Event::Window { name, result });
+            events.push(Event::Window { name: name.clone(), result });
         }
-        Ok(events)
+        Ok(())
     }
 
     fn speak(&mut self, now: Timestamp) -> Vec<Event> {
@@ -313,11 +456,6 @@ impl Engine {
         sent
     }
 
-    fn accepted(&mut self, source: usize) {
-        self.counts.all.accepted += 1;
-        self.tally(source, |t| &mut t.accepted);
-    }
-
     fn dead(&mut self, message: &Message, refusal: Refusal) -> Event {
         self.count_dead(&refusal, true);
         Event::Dead(letter(message, refusal))
@@ -332,11 +470,6 @@ impl Engine {
             tally.dead += 1;
             tally.received += u64::from(unreceived);
         }
-    }
-
-    fn tally(&mut self, source: usize, fate: impl Fn(&mut super::Tally) -> &mut u64) {
-        let name = &self.plan.sources[source].name;
-        *fate(self.counts.sources.entry(name.clone()).or_default()) += 1;
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::engine::{Engine, Event, RunError};
-use super::replay::{Seconds, keep};
+use super::replay::{BATCH, SECOND, keep};
 use super::status;
 use crate::domain::time::Timestamp;
 use crate::io::archive::Archive;
@@ -63,7 +63,7 @@ pub async fn run(
     options: LiveOptions<'_>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
-    let mut live = Live { engine, options, seconds: Seconds::default(), status: Status::default() };
+    let mut live = Live { engine, options, status: Status::default() };
     let mut stop = pin!(stop);
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -73,29 +73,14 @@ pub async fn run(
         tokio::select! {
             biased;
             () = &mut stop => break,
-            message = live.options.source.next() => {
-                let Some(message) = message else { break };
-                let message = message?;
-                match &live.options.pace {
-                    Pace::Clock => {
-                        live.seconds(message.received_at).await?;
-                        live.message(&message).await?;
-                        live.options.source.acknowledge(message.receipt).await?;
-                    }
-                    Pace::Driven { topic } if *topic == message.topic => {
-                        let beats = live.beat(&message, &mut waiting).await?;
-                        if beats == Beats::Over {
-                            break;
-                        }
-                    }
-                    Pace::Driven { .. } if waiting.len() >= MOST_WAITING => {
-                        return Err(RunError::NoBeat { waiting: waiting.len() });
-                    }
-                    Pace::Driven { .. } => {
-                        // A broker that waits for acknowledgements would hold the beat back, too.
-                        live.options.source.acknowledge(message.receipt).await?;
-                        waiting.push(message);
-                    }
+            messages = live.options.source.next_batch(BATCH) => {
+                let Some(messages) = messages else { break };
+                let over = match &live.options.pace {
+                    Pace::Clock => live.by_the_clock(messages?).await?,
+                    Pace::Driven { .. } => live.driven(messages?, &mut waiting).await?,
+                };
+                if over == Beats::Over {
+                    break;
                 }
             }
             _ = look.tick() => {
@@ -115,7 +100,6 @@ pub async fn run(
 struct Live<'e, 'o> {
     engine: &'e mut Engine,
     options: LiveOptions<'o>,
-    seconds: Seconds,
     status: Status,
 }
 
@@ -142,17 +126,57 @@ struct Beat {
 }
 
 impl Live<'_, '_> {
+    /// Takes messages as they were received, with the seconds between them.
+    async fn by_the_clock(&mut self, messages: Vec<Message>) -> Result<Beats, RunError> {
+        let Some(receipt) = messages.last().map(|message| message.receipt) else {
+            return Ok(Beats::More);
+        };
+        let same_second = |a: &Message, b: &Message| {
+            a.received_at.floor_to(SECOND) == b.received_at.floor_to(SECOND)
+        };
+        for messages in messages.chunk_by(same_second) {
+            self.seconds(messages[0].received_at).await?;
+            self.messages(messages).await?;
+        }
+        self.options.source.acknowledge(receipt).await?;
+        Ok(Beats::More)
+    }
+
+    /// Holds messages back until the beat that they belong to.
+    async fn driven(
+        &mut self,
+        messages: Vec<Message>,
+        waiting: &mut Vec<Message>,
+    ) -> Result<Beats, RunError> {
+        let Pace::Driven { topic } = self.options.pace.clone() else { return Ok(Beats::More) };
+        for message in messages {
+            if message.topic == topic {
+                if self.beat(&message, waiting).await? == Beats::Over {
+                    return Ok(Beats::Over);
+                }
+            } else if waiting.len() >= MOST_WAITING {
+                return Err(RunError::NoBeat { waiting: waiting.len() });
+            } else {
+                // A broker that waits for acknowledgements would hold the beat back, too.
+                self.options.source.acknowledge(message.receipt).await?;
+                waiting.push(message);
+            }
+        }
+        Ok(Beats::More)
+    }
+
     /// Moves the engine on to `now`.
     async fn seconds(&mut self, now: Timestamp) -> Result<(), RunError> {
-        for tick in self.seconds.until(now) {
+        for tick in self.engine.seconds.until(now) {
             let events = tokio::task::block_in_place(|| self.engine.tick(tick))?;
             self.hand_out(&events).await?;
         }
         Ok(())
     }
 
-    async fn message(&mut self, message: &Message) -> Result<(), RunError> {
-        let events = tokio::task::block_in_place(|| self.engine.message(message))?;
+    /// Messages of one second.
+    async fn messages(&mut self, messages: &[Message]) -> Result<(), RunError> {
+        let events = tokio::task::block_in_place(|| self.engine.messages(messages))?;
         self.hand_out(&events).await
     }
 
@@ -185,10 +209,13 @@ impl Live<'_, '_> {
             }
         };
         self.seconds(beat.ts - Duration::from_millis(1)).await?;
-        for mut held in waiting.drain(..) {
+        for held in waiting.iter_mut() {
             held.received_at = beat.ts;
-            self.message(&held).await?;
         }
+        for messages in waiting.chunks(BATCH) {
+            self.messages(messages).await?;
+        }
+        waiting.clear();
         self.seconds(beat.ts).await?;
         self.options.sink.flush().await?;
         let ack = Publication {

@@ -5,6 +5,7 @@
 
 mod build;
 mod counts;
+mod decoded;
 mod engine;
 mod live;
 mod payload;
@@ -14,7 +15,7 @@ mod status;
 
 pub use build::{ModelState, Writers, writers};
 pub use counts::{Counts, Summary, Tally};
-pub use engine::{Engine, Event, RunError};
+pub use engine::{Engine, EngineState, Event, RunError};
 pub use live::{LiveOptions, Pace, run};
-pub use replay::replay;
+pub use replay::{BATCH, replay};
 pub use status::last_will;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::speak::Said;
 use crate::domain::direction::{Audience, Direction, DirectionState};
 use crate::domain::network::{Network, SegmentId};
+use crate::domain::wording::Wording;
 
 /// What a direction's payload says beside its facts.
 pub(super) struct Words<'a> {
@@ -55,7 +56,7 @@ pub(super) fn direction(
         if let Some(multi) = first.and_then(|said| said.multi.as_ref()) {
             put("multi", json!(multi));
         }
-        put("words", words.said.iter().map(|said| json!(said.wording)).collect());
+        put("words", words.said.iter().map(|said| words_of(&said.wording)).collect());
         if let Some(level) = direction.level {
             put("level", json!(level.word()));
         }
@@ -97,4 +98,8 @@ pub(super) fn short(name: &str, hash: &str) -> String {
 
 fn short_hash(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
+}
+
+fn words_of(wording: &Wording) -> Value {
+    json!({"lang": wording.language, "text": wording.text})
 }

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::engine::{Engine, Event, RunError};
 use crate::domain::time::Timestamp;
 use crate::io::archive::Archive;
-use crate::ports::Source;
+use crate::ports::{Message, Source};
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// After an hour without a message every window is closed and every direction has run out: the
 /// seconds of a longer gap say nothing more, and a wrong date must not cost billions of them.
 const LONGEST_GAP: Duration = Duration::from_hours(1);
 
 /// Receive time in whole seconds, driven by whoever has messages or a clock.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Seconds {
     /// The last second that was ticked.
     last: Option<Timestamp>,
@@ -39,38 +41,79 @@ impl Seconds {
     }
 }
 
-/// Runs `source` to its end through `engine` into `archive`. `observe` hears of every step: its receive
-/// time and what followed from it.
+/// Messages that are decoded together, unless somebody wants it otherwise.
+pub const BATCH: usize = 1_000;
+
+/// Runs `source` to its end through `engine` into `archive`, `batch` messages at most at a time:
+/// that changes no byte of the result. `observe` hears of every step: its receive time and what
+/// followed from it.
 pub async fn replay(
     engine: &mut Engine,
     source: &mut dyn Source,
     archive: &mut Archive,
+    batch: usize,
     observe: &mut dyn FnMut(Timestamp, &[Event]),
 ) -> Result<(), RunError> {
-    let mut seconds = Seconds::default();
+    let mut replay = Replay { engine, archive, held: Vec::new(), observe };
     let mut now = None;
     while let Some(message) = source.next().await {
-        let message = message?;
-        if !engine.subscribed(&message) {
+        let message = match message {
+            Ok(message) => message,
+            Err(error) => {
+                // What stands before the damage counts.
+                replay.flush()?;
+                return Err(error.into());
+            }
+        };
+        if !replay.engine.subscribed(&message) {
             continue;
         }
-        for tick in seconds.until(message.received_at) {
-            let events = engine.tick(tick)?;
-            keep(archive, &events)?;
-            observe(tick, &events);
-        }
-        let events = engine.message(&message)?;
-        keep(archive, &events)?;
-        observe(message.received_at, &events);
         now = Some(message.received_at);
-        source.acknowledge(message.receipt).await?;
+        replay.push(message, batch)?;
     }
+    replay.flush()?;
     if let Some(now) = now {
-        let events = engine.finish(now)?;
-        keep(archive, &events)?;
-        observe(now, &events);
+        let events = replay.engine.finish(now)?;
+        replay.keep(now, &events)?;
     }
     Ok(())
+}
+
+struct Replay<'r> {
+    engine: &'r mut Engine,
+    archive: &'r mut Archive,
+    /// Read, not yet taken: all of one second.
+    held: Vec<Message>,
+    observe: &'r mut dyn FnMut(Timestamp, &[Event]),
+}
+
+impl Replay<'_> {
+    fn push(&mut self, message: Message, batch: usize) -> Result<(), RunError> {
+        let mut ticks = self.engine.seconds.until(message.received_at).peekable();
+        if ticks.peek().is_some() || self.held.len() >= batch.max(1) {
+            self.flush()?;
+        }
+        for tick in ticks {
+            let events = self.engine.tick(tick)?;
+            self.keep(tick, &events)?;
+        }
+        self.held.push(message);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), RunError> {
+        let Some(last) = self.held.last() else { return Ok(()) };
+        let now = last.received_at;
+        let events = self.engine.messages(&self.held)?;
+        self.held.clear();
+        self.keep(now, &events)
+    }
+
+    fn keep(&mut self, now: Timestamp, events: &[Event]) -> Result<(), RunError> {
+        keep(self.archive, events)?;
+        (self.observe)(now, events);
+        Ok(())
+    }
 }
 
 /// Writes what happened where it belongs.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::counts::{Counts, bump};
 use crate::domain::direction::{Audience, Direction, DirectionState};
 use crate::domain::network::{Network, Sign, SignId};
@@ -26,11 +28,17 @@ pub(super) enum Deadline {
 }
 
 /// Words that may go out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Said {
     pub wording: Wording,
     /// The markup of a sign's text.
     pub multi: Option<String>,
+}
+
+/// The words that each direction shows, to be kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SpeakerState {
+    shown: BTreeMap<String, Vec<(WordingRequest, Said)>>,
 }
 
 /// A sign's font cannot be used.
@@ -84,6 +92,14 @@ impl Speaker {
             languages,
             deadline,
         })
+    }
+
+    pub fn state(&self) -> SpeakerState {
+        SpeakerState { shown: self.shown.clone() }
+    }
+
+    pub fn restore(&mut self, state: SpeakerState) {
+        self.shown = state.shown;
     }
 
     /// The words of a direction in every language of the site that can be said, and on signs their

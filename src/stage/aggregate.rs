@@ -1,9 +1,20 @@
-//! The rows of a closed window through the pipeline's SQL.
+//! Rows into panes, panes into results: the pipeline's SQL over each closed window.
 //!
-//! Knows nothing of time: what a window is was decided before.
+//! Does the window stage's steps in their order. A query that can be computed in parts is: each
+//! fold becomes a state of groups and accumulators, states of one pane are merged as they gather,
+//! and a window's result is made of the states of its panes. The rows of any other query are kept
+//! as they are until its windows are done. Either way the result depends on the order of the rows
+//! and nothing else. Knows nothing of time: what a window is was decided before.
 
-use crate::batch::{WindowBatch, schema_of};
-use crate::plan::Plan;
+use std::collections::BTreeMap;
+
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batches, Closing, Step, WindowBatch, schema_of};
+use crate::plan::{Source, Window};
 use crate::query::{self, Query, QueryError, SqlFinding};
 
 /// A window whose query does not pass its check.
@@ -14,34 +25,92 @@ pub struct AggregateError {
     pub message: String,
 }
 
-/// One planned query a window.
+/// One planned query a window, and what has been folded so far.
 #[derive(Debug)]
 pub struct Aggregate {
     /// By index into `Plan::windows`.
-    queries: Vec<Query>,
+    queries: Vec<Planned>,
+    panes: BTreeMap<(usize, i64), Pane>,
 }
 
+#[derive(Debug)]
+struct Planned {
+    query: Query,
+    /// The columns of each stream.
+    streams: Vec<SchemaRef>,
+}
+
+/// What is kept of a pane's rows.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Pane {
+    /// One entry a stream, in the order in which they were folded.
+    rows: Vec<Batches>,
+}
+
+/// Every pane, to be kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AggregateState(Vec<(usize, i64, Pane)>);
+
 impl Aggregate {
-    /// Plans the query of every window. The name of a window's source is its one table.
-    pub fn new(plan: &Plan) -> Result<Self, AggregateError> {
-        let planned = plan.windows.iter().map(|window| {
+    /// Plans the query of every window. The names of a window's sources are its tables.
+    pub fn new(sources: &[Source], windows: &[Window]) -> Result<Self, AggregateError> {
+        let planned = windows.iter().map(|window| {
             let error = |message| AggregateError { window: window.name.clone(), message };
-            let source = plan
-                .sources
-                .get(window.source)
-                .ok_or_else(|| error(format!("there is no source {}", window.source)))?;
-            query::check(&window.sql, &source.name, &schema_of(&source.mapping))
-                .map_err(|findings| error(in_one_line(&findings)))
+            let source = sources
+                .get(window.sources[0])
+                .ok_or_else(|| error(format!("there is no source {}", window.sources[0])))?;
+            let schema = schema_of(&source.mapping);
+            let query = query::check(&window.sql, &source.name, &schema)
+                .map_err(|findings| error(in_one_line(&findings)))?;
+            Ok(Planned { query, streams: vec![schema] })
         });
-        Ok(Self { queries: planned.collect::<Result<_, _>>()? })
+        Ok(Self { queries: planned.collect::<Result<_, _>>()?, panes: BTreeMap::new() })
     }
 
-    /// The result of the window's query over its rows, for the same interval.
-    pub fn run(&mut self, batch: &WindowBatch) -> Result<WindowBatch, QueryError> {
-        let query = self.queries.get_mut(batch.window).ok_or_else(|| {
-            QueryError::Failed(format!("window {} is not in the plan", batch.window))
-        })?;
-        Ok(WindowBatch { rows: query.run(&batch.rows)?, ..batch.clone() })
+    /// Does one step; the result of a window, where that is what it asks for.
+    pub fn run(&mut self, step: Step) -> Result<Option<WindowBatch>, QueryError> {
+        match step {
+            Step::Fold { window, pane, stream, rows } => {
+                let streams = self.queries.get(window).map_or(1, |planned| planned.streams.len());
+                let pane = self.panes.entry((window, pane)).or_default();
+                pane.rows.resize(streams, Batches::default());
+                pane.rows[stream].0.push(rows);
+                Ok(None)
+            }
+            Step::Close { closing, panes } => self.close(&closing, &panes).map(Some),
+            Step::Forget { window, pane } => {
+                self.panes.remove(&(window, pane));
+                Ok(None)
+            }
+        }
+    }
+
+    fn close(&mut self, closing: &Closing, panes: &[i64]) -> Result<WindowBatch, QueryError> {
+        let Closing { window, start, end, revision } = *closing;
+        let planned = self
+            .queries
+            .get_mut(window)
+            .ok_or_else(|| QueryError::Failed(format!("window {window} is not in the plan")))?;
+        let panes: Vec<&Pane> =
+            panes.iter().filter_map(|pane| self.panes.get(&(window, *pane))).collect();
+        let rows = planned.streams.iter().enumerate().map(|(stream, schema)| {
+            let batches = panes.iter().filter_map(|pane| pane.rows.get(stream));
+            concat_batches(schema, batches.flat_map(|batches| &batches.0))
+                .map_err(|error| QueryError::Failed(error.to_string()))
+        });
+        let rows: Vec<RecordBatch> = rows.collect::<Result<_, _>>()?;
+        let rows = planned.query.run(&rows[0])?;
+        Ok(WindowBatch { window, start, end, revision, rows })
+    }
+
+    pub fn state(&self) -> AggregateState {
+        let panes = self.panes.iter();
+        AggregateState(panes.map(|((window, pane), kept)| (*window, *pane, kept.clone())).collect())
+    }
+
+    pub fn restore(&mut self, state: AggregateState) {
+        let panes = state.0.into_iter();
+        self.panes = panes.map(|(window, pane, kept)| ((window, pane), kept)).collect();
     }
 }
 
@@ -58,129 +127,85 @@ fn in_one_line(findings: &[SqlFinding]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::sync::Arc;
-    use std::time::Duration;
 
-    use arrow::array::AsArray;
+    use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray, TimestampMillisecondArray};
     use arrow::datatypes::Int64Type;
 
     use super::*;
-    use crate::batch::{Row, Value, batch_of};
-    use crate::domain::network::Network;
     use crate::domain::time::Timestamp;
-    use crate::domain::wording::Language;
-    use crate::plan::{Backend, Column, ColumnKind, Mapping, Produces, Source, Window, Writer};
+    use crate::plan::testing::{source, window};
 
-    fn plan(queries: &[&str]) -> Plan {
-        let column = |name: &str, kind| Column {
-            name: name.to_owned(),
-            path: vec![name.to_owned()],
-            kind,
-            nullable: false,
-            missing: Vec::new(),
-            scale: 1.0,
-            offset: 0.0,
-            min: None,
-            max: None,
-            is_segment: false,
-            one_of: Vec::new(),
-        };
-        let columns =
-            vec![column("edge_id", ColumnKind::Text), column("count", ColumnKind::Integer)];
-        let mapping = Mapping {
-            name: "loop".to_owned(),
-            produces: Produces::Readings,
-            version: None,
-            columns,
-        };
-        let window = |sql: &&str| Window {
-            name: "minute".to_owned(),
-            source: 0,
-            size: Duration::from_mins(1),
-            every: Duration::from_mins(1),
-            accept_for: Duration::ZERO,
-            sql: (*sql).to_owned(),
-        };
-        Plan {
-            name: "test".to_owned(),
-            hash: String::new(),
-            site: "test".to_owned(),
-            network: Arc::new(Network {
-                city: "test".to_owned(),
-                hash: String::new(),
-                segments: Vec::new(),
-                detectors: Vec::new(),
-                signs: Vec::new(),
-                places: Vec::new(),
-                outgoing: Vec::new(),
-                incoming: Vec::new(),
-                by_name: HashMap::new(),
-            }),
-            broker: None,
-            sources: vec![Source {
-                name: "loops".to_owned(),
-                topic: "t".to_owned(),
-                qos: 1,
-                mapping: Arc::new(mapping),
-                claims: Vec::new(),
-                event_time: None,
-                unique: Vec::new(),
-            }],
-            windows: queries.iter().map(window).collect(),
-            congestion: None,
-            directions: None,
-            writer: Writer {
-                model: None,
-                languages: vec![Language::En],
-                deadline: Duration::ZERO,
-                backend: Backend::Cpu,
-            },
-            outputs: Vec::new(),
-            status_topic: String::new(),
-        }
-    }
-
-    fn batch(plan: &Plan, window: usize, counts: &[i64]) -> WindowBatch {
-        let mapping = &plan.sources[0].mapping;
-        let rows: Vec<Row> = counts
+    fn aggregate(queries: &[&str]) -> Result<Aggregate, AggregateError> {
+        let windows: Vec<Window> = queries
             .iter()
-            .map(|count| {
-                let mut row = Row::with_capacity(2);
-                row.push(Value::Text("a104"));
-                row.push(Value::Integer(*count));
-                row
+            .map(|sql| Window {
+                name: "minute".to_owned(),
+                sql: (*sql).to_owned(),
+                ..window(60, 60)
             })
             .collect();
-        let rows: Vec<&Row> = rows.iter().collect();
-        WindowBatch {
-            window,
-            start: Timestamp::default(),
-            end: Timestamp::default() + Duration::from_mins(1),
-            revision: 1,
-            rows: batch_of(mapping, &schema_of(mapping), &rows).unwrap(),
-        }
+        Aggregate::new(&[source("loops", true, &[])], &windows)
+    }
+
+    fn rows(counts: &[i64]) -> RecordBatch {
+        let sensors: StringArray = counts.iter().map(|_| Some("a104")).collect();
+        let times = TimestampMillisecondArray::from(vec![0; counts.len()]).with_timezone("UTC");
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(sensors), Arc::new(times), Arc::new(Int64Array::from(counts.to_vec()))];
+        let schema = schema_of(&source("loops", true, &[]).mapping);
+        RecordBatch::try_new(schema, columns).unwrap()
+    }
+
+    fn fold(window: usize, pane: i64, counts: &[i64]) -> Step {
+        Step::Fold { window, pane, stream: 0, rows: rows(counts) }
+    }
+
+    fn close(window: usize, revision: u32, panes: &[i64]) -> Step {
+        let (start, end) = (Timestamp::default(), Timestamp::from_millis(60_000).unwrap());
+        let closing = Closing { window, start, end, revision };
+        Step::Close { closing, panes: panes.to_vec() }
+    }
+
+    /// The one value of the one window that these steps give.
+    fn value(aggregate: &mut Aggregate, step: Step) -> i64 {
+        let result = aggregate.run(step).unwrap().unwrap();
+        let column = result.rows.num_columns() - 1;
+        result.rows.column(column).as_primitive::<Int64Type>().value(0)
     }
 
     #[test]
-    fn each_window_goes_through_its_own_query() {
-        let plan = plan(&[
-            "SELECT edge_id AS segment, SUM(count) AS vehicles FROM loops GROUP BY edge_id",
-            "SELECT MAX(count) AS most FROM loops",
-        ]);
-        let mut aggregate = Aggregate::new(&plan).unwrap();
-        for (window, column, expected) in [(0, 1, 7), (1, 0, 4), (0, 1, 7)] {
-            let input = batch(&plan, window, &[4, 3]);
-            let output = aggregate.run(&input).unwrap();
-            let values = output.rows.column(column).as_primitive::<Int64Type>();
-            assert_eq!(values.values(), &[expected]);
-            assert_eq!((output.start, output.end, output.revision), (input.start, input.end, 1));
+    fn panes_are_shared_revised_kept_and_forgotten() {
+        let mut all = aggregate(&[
+            "SELECT sensor_id AS segment, SUM(count) AS vehicles FROM loops GROUP BY sensor_id",
+            "SELECT COUNT(DISTINCT count) AS kinds FROM loops",
+        ])
+        .unwrap();
+        for (pane, counts) in [(0, &[4, 3][..]), (1, &[3, 5]), (0, &[4])] {
+            assert_eq!(all.run(fold(0, pane, counts)).unwrap(), None);
+            assert_eq!(all.run(fold(1, pane, counts)).unwrap(), None);
         }
+        assert_eq!(value(&mut all, close(0, 1, &[0])), 11);
+        assert_eq!(value(&mut all, close(0, 1, &[0, 1])), 19);
+        assert_eq!(value(&mut all, close(1, 1, &[0, 1])), 3);
+
+        let bytes = rmp_serde::to_vec(&all.state()).unwrap();
+        all.restore(rmp_serde::from_slice(&bytes).unwrap());
+        all.run(fold(0, 0, &[9])).unwrap();
+        assert_eq!(value(&mut all, close(0, 2, &[0])), 20);
+        all.run(Step::Forget { window: 0, pane: 0 }).unwrap();
+        assert_eq!(value(&mut all, close(0, 1, &[1])), 8);
+    }
+
+    #[test]
+    fn a_window_without_rows_gives_what_its_query_says_of_none() {
+        let mut all = aggregate(&["SELECT COUNT(*) AS n FROM loops"]).unwrap();
+        assert_eq!(value(&mut all, close(0, 1, &[])), 0);
     }
 
     #[test]
     fn a_query_that_does_not_pass_names_its_window() {
-        let error = Aggregate::new(&plan(&["SELECT edge FROM loops"])).unwrap_err().to_string();
-        assert!(error.contains("`minute`") && error.contains("`edge_id`"), "{error}");
+        let error = aggregate(&["SELECT sensor FROM loops"]).unwrap_err().to_string();
+        assert!(error.contains("`minute`") && error.contains("`sensor_id`"), "{error}");
     }
 }

@@ -4,6 +4,7 @@
 
 mod broker;
 mod outputs;
+mod shapes;
 mod sources;
 mod speak;
 mod topics;
@@ -119,7 +120,8 @@ impl Checker<'_> {
             .windows
             .iter()
             .flat_map(|windows| &windows.0)
-            .filter_map(|(_, window)| window.as_ref()?.from.0.as_ref().map(|from| from.as_str()))
+            .filter_map(|(_, window)| window.as_ref()?.from.0.as_ref())
+            .flat_map(|from| from.0.iter().map(|name| name.as_str()))
             .collect();
         // Where a window's source is misspelt, the one that was meant only seems to be unread.
         let certain =

@@ -32,6 +32,11 @@ impl CheckedSource {
     pub fn is_closures(&self) -> bool {
         self.mapping.as_ref().is_some_and(|mapping| mapping.produces == Produces::Closures)
     }
+
+    /// The column whose values have a watermark each.
+    pub fn group(&self) -> Option<String> {
+        self.plan.as_ref()?.event_time.as_ref()?.group.clone()
+    }
 }
 
 /// Schema files, each read once.

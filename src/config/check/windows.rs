@@ -3,17 +3,18 @@
 use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::batch;
-use crate::plan::{Congestion, Window};
+use crate::plan::{Congestion, Shape, StaticTable, Window};
 use crate::query;
 
 use super::super::mapping::check_name;
 use super::super::raw::{self, default};
-use super::super::read::{At, Interval, Named, listed, nearest};
+use super::super::read::{At, Named, OneOrMany, listed, nearest};
 use super::super::tree;
 use super::sources::CheckedSource;
 use super::{Bounds, Checker};
 
-const SIZE: Bounds = Bounds("1s", "24h");
+/// Sources that one window may read.
+const MAX_STREAMS: usize = 2;
 const ACCEPT_FOR: Bounds = Bounds("0s", "24h");
 
 /// A window with its places, for whatever refers to it; `plan` is `None` when it has errors.
@@ -47,43 +48,46 @@ impl Checker<'_> {
         raw: &raw::Window,
         sources: &[CheckedSource],
     ) -> (Option<Window>, Option<(SchemaRef, super::super::report::Span)>) {
-        let size = raw.size.0.as_ref().map(|size| self.within(size, &SIZE));
-        let every = raw.every.as_ref().map(|every| self.within(every, &SIZE));
-        if let (Some(size), Some(every), Some(at)) = (size, every, &raw.every)
-            && !every.is_zero()
-            && (every > size || size.as_millis() % every.as_millis() != 0)
-        {
-            let what =
-                format!("`every: {}` does not divide `size: {}`", Interval(every), Interval(size));
-            let seconds = size.as_secs();
-            let near = (1..=seconds)
-                .filter(|s| seconds % s == 0)
-                .min_by_key(|s| (s.abs_diff(every.as_secs()), *s))
-                .map(|s| Interval(std::time::Duration::from_secs(s)).to_string());
-            self.findings.error(&at.span, what).did_you_mean(near.as_deref()).help(
-                "hopping windows share their parts, so a window must be a whole number of them",
-            );
-        }
+        let found = raw.from.0.as_ref().map(|from| self.from(from, sources)).unwrap_or_default();
+        let shape = self.shape(name, raw, found.first().map(|source| &sources[*source]));
         let late = raw.late.as_ref().and_then(|late| late.accept_for.as_ref());
         let accept_for = self.interval(late, default::ACCEPT_FOR, &ACCEPT_FOR);
-        if let Some(at) = late.filter(|_| !accept_for.is_zero()) {
-            self.findings
-                .error(&at.span, "closed windows cannot be revised yet")
-                .help("write 0s, or leave `late` out: what comes late goes to the late output");
+        let session = matches!(shape, Some(Shape::Session { .. }));
+        if let Some(at) = late.filter(|_| session && !accept_for.is_zero()) {
+            self.findings.error(&at.span, "sessions are not revised").help(
+                "a late reading that touches an open session is taken anyway; leave `late` out",
+            );
         }
+        if let Some(from) = raw.from.0.as_ref().filter(|from| session && from.0.len() > 1) {
+            self.findings.error(&from.span, "a session reads one source").help(
+                "sessions go by one column of one source; two sources share windows of a `size`",
+            );
+        }
+        let named = raw.tables.iter().flat_map(|tables| &tables.0);
+        let mut tables: Vec<StaticTable> = named
+            .map(|table| match table.value {
+                raw::TableName::Segments => StaticTable::Segments,
+            })
+            .collect();
+        tables.dedup();
 
-        let source = raw.from.0.as_ref().and_then(|from| self.from(from, sources));
-        let result = match (&raw.sql.0, source.map(|source| &sources[source])) {
-            (Some(sql), Some(source)) if !source.is_closures() => self.sql(sql, source),
+        let asked = raw.from.0.as_ref().map_or(0, |from| from.0.len());
+        let complete = !found.is_empty() && found.len() == asked;
+        let readings = found.iter().all(|source| !sources[*source].is_closures());
+        let result = match &raw.sql.0 {
+            Some(sql) if complete && readings => {
+                let streams: Vec<&CheckedSource> = found.iter().map(|at| &sources[*at]).collect();
+                self.sql(sql, &streams, &tables)
+            }
             _ => None,
         };
-        let plan = match (source, size, &raw.sql.0) {
-            (Some(source), Some(size), Some(sql)) => Some(Window {
+        let plan = match (shape, &raw.sql.0) {
+            (Some(shape), Some(sql)) if complete => Some(Window {
                 name: name.value.clone(),
-                source,
-                size,
-                every: every.unwrap_or(size),
+                sources: found,
+                shape,
                 accept_for,
+                tables,
                 sql: sql.value.clone(),
             }),
             _ => None,
@@ -91,7 +95,29 @@ impl Checker<'_> {
         (plan, result)
     }
 
-    fn from(&mut self, from: &At<String>, sources: &[CheckedSource]) -> Option<usize> {
+    /// The sources of a window, by index, as far as they are known.
+    fn from(&mut self, from: &At<OneOrMany<String>>, sources: &[CheckedSource]) -> Vec<usize> {
+        if from.0.is_empty() || from.0.len() > MAX_STREAMS {
+            self.findings
+                .error(&from.span, format!("a window reads one source or {MAX_STREAMS}"))
+                .help("`from: loops`, or `from: [loops, cameras]`");
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for name in &from.0 {
+            let Some(source) = self.source_named(name, sources) else { continue };
+            if found.contains(&source) {
+                self.findings
+                    .error(&name.span, "this source is listed twice")
+                    .help("once is enough: the SQL may read its table several times");
+                continue;
+            }
+            found.push(source);
+        }
+        found
+    }
+
+    fn source_named(&mut self, from: &At<String>, sources: &[CheckedSource]) -> Option<usize> {
         let found = sources.iter().position(|source| source.name.value == from.value);
         match found {
             None => {
@@ -115,8 +141,10 @@ impl Checker<'_> {
     fn sql(
         &mut self,
         sql: &At<String>,
-        source: &CheckedSource,
+        streams: &[&CheckedSource],
+        _tables: &[StaticTable],
     ) -> Option<(SchemaRef, super::super::report::Span)> {
+        let source = streams[0];
         let schema = batch::schema_of(source.mapping.as_ref()?);
         let first = sql.find(|c: char| !c.is_whitespace()).unwrap_or(0);
         let word =
@@ -172,6 +200,14 @@ impl Checker<'_> {
                     .error(&name.span, "this window is listed twice")
                     .help("once is enough");
                 continue;
+            }
+            if windows[at].plan.as_ref().is_some_and(|w| matches!(w.shape, Shape::Session { .. })) {
+                self.findings
+                    .error(
+                        &name.span,
+                        format!("`{}` has sessions, not windows of a size", name.value),
+                    )
+                    .help("levels are followed from window to window: read one with a `size`");
             }
             self.result_for_congestion(&windows[at]);
             read.push(at);

@@ -33,6 +33,7 @@ fn the_pipeline_schema_has_the_keys_that_are_read() {
         ("Subscription", raw::Subscription::KEYS),
         ("EventTime", raw::EventTime::KEYS),
         ("Window", raw::Window::KEYS),
+        ("Session", raw::Session::KEYS),
         ("Late", raw::Late::KEYS),
         ("Congestion", raw::Congestion::KEYS),
         ("Directions", raw::Directions::KEYS),

@@ -195,7 +195,16 @@ impl Source for MqttSource {
         if self.told {
             return None;
         }
-        let next = self.shared.next_message().await;
+        let next = self.shared.next_messages(1).await;
+        self.told = matches!(next, Some(Err(_)));
+        Some(next?.map(|mut messages| messages.swap_remove(0)))
+    }
+
+    async fn next_batch(&mut self, most: usize) -> Option<Result<Vec<Message>, PortError>> {
+        if self.told {
+            return None;
+        }
+        let next = self.shared.next_messages(most).await;
         self.told = matches!(next, Some(Err(_)));
         next
     }

@@ -85,15 +85,22 @@ impl Shared {
 
     // For the source.
 
-    pub(super) async fn next_message(&self) -> Option<Result<Message, PortError>> {
+    /// At least one message, and `most` at most.
+    pub(super) async fn next_messages(
+        &self,
+        most: usize,
+    ) -> Option<Result<Vec<Message>, PortError>> {
         loop {
             {
                 let mut state = self.state();
-                if let Some(message) = state.inbox.pop_front() {
-                    state.inbox_bytes -= message.payload.len();
+                if !state.inbox.is_empty() {
+                    let many = state.inbox.len().min(most.max(1));
+                    let messages: Vec<Message> = state.inbox.drain(..many).collect();
+                    let bytes: usize = messages.iter().map(|message| message.payload.len()).sum();
+                    state.inbox_bytes -= bytes;
                     // The task may be waiting for room.
                     self.work.notify_one();
-                    return Some(Ok(message));
+                    return Some(Ok(messages));
                 }
                 if let Some(ending) = state.ended.clone() {
                     // Another source, if there is one, has to hear it too.

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::closure::{ClosedSegments, Closure, ClosureKind, ClosureState};
 use crate::domain::congestion::Incidents;
 use crate::domain::network::{Network, SegmentId};
@@ -17,7 +19,7 @@ const MAX_ENDED: usize = 1_000;
 /// Edges and ids that are quoted in a refusal are cut to this many characters.
 const MAX_QUOTED: usize = 60;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Closures {
     events: BTreeMap<String, Event>,
     closed: ClosedSegments,
@@ -25,7 +27,7 @@ pub(super) struct Closures {
 }
 
 /// The newest word on one event.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Event {
     ts: Timestamp,
     state: ClosureState,

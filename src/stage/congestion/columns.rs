@@ -6,10 +6,12 @@ use arrow::array::{Array, AsArray, Float64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 
+use serde::{Deserialize, Serialize};
+
 use crate::batch;
 
 /// What one window says of one segment, as it stands in the result.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Observation {
     pub(super) speed_kmh: Option<f64>,
     pub(super) vehicles: Option<f64>,

@@ -4,12 +4,14 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::congestion::CongestionLevel;
 
 /// The level of one segment. A worse level is entered when `enter_after` windows in a row were at
 /// least that bad, and left when `leave_after` windows in a row were better: then it falls to the
 /// worst of those. Jitter between two levels therefore stays at the worse one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Hysteresis {
     enter_after: usize,
     leave_after: usize,

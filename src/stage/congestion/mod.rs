@@ -15,6 +15,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::batch::WindowBatch;
 use crate::domain::closure::{ClosedSegments, Closure};
 use crate::domain::congestion::{CongestionLevel, Incidents, SegmentState, View};
@@ -45,7 +47,7 @@ const EMPTY_OCCUPANCY_PCT: f64 = 5.0;
 const STANDING_OCCUPANCY_PCT: f64 = 50.0;
 
 /// Result rows that told nothing, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnusedRows {
     /// The segment was null.
     pub null_segment: u64,
@@ -82,7 +84,7 @@ struct Feed {
 }
 
 /// The history of one segment in one feed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Track {
     memory: Memory,
     /// The memory as it was before the newest window, to take a revision of that window.
@@ -90,7 +92,7 @@ struct Track {
     newest: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Memory {
     hysteresis: Hysteresis,
     screen: Screen,
@@ -98,6 +100,18 @@ struct Memory {
     fault: Option<Fault>,
     /// Start and end of the last window that told something.
     heard: Option<(Timestamp, Timestamp)>,
+}
+
+/// All that the stage knows and its plan does not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CongestionState {
+    tracks: Vec<Vec<Track>>,
+    closures: Closures,
+    states: Vec<SegmentState>,
+    speakers: Vec<Option<usize>>,
+    unused: UnusedRows,
+    now: Option<Timestamp>,
+    change: u64,
 }
 
 impl Congestion {
@@ -117,8 +131,8 @@ impl Congestion {
             Some(Feed {
                 window,
                 name: plan.name.clone(),
-                size: plan.size,
-                every: plan.every,
+                size: plan.shape.longest(),
+                every: plan.shape.every(),
                 tracks: vec![track.clone(); count],
             })
         };
@@ -239,6 +253,39 @@ impl Congestion {
             incidents: self.incidents(),
             evidence: Box::new(|id| self.evidence(id)),
         }
+    }
+
+    pub fn state(&self) -> CongestionState {
+        CongestionState {
+            tracks: self.feeds.iter().map(|feed| feed.tracks.clone()).collect(),
+            closures: self.closures.clone(),
+            states: self.states.clone(),
+            speakers: self.speakers.clone(),
+            unused: self.unused,
+            now: self.now,
+            change: self.change,
+        }
+    }
+
+    /// Takes up a state. False if it is another plan's or another network's.
+    #[must_use]
+    pub fn restore(&mut self, state: CongestionState) -> bool {
+        let segments = self.states.len();
+        let fits = state.tracks.len() == self.feeds.len()
+            && state.tracks.iter().all(|tracks| tracks.len() == segments)
+            && (state.states.len(), state.speakers.len()) == (segments, segments);
+        if fits {
+            for (feed, tracks) in self.feeds.iter_mut().zip(state.tracks) {
+                feed.tracks = tracks;
+            }
+            self.closures = state.closures;
+            self.states = state.states;
+            self.speakers = state.speakers;
+            self.unused = state.unused;
+            self.now = state.now;
+            self.change = state.change;
+        }
+        fits
     }
 
     /// Event time never goes back here: a late message does not undo what has begun.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::congestion::CongestionLevel;
 use crate::domain::time::Timestamp;
@@ -32,7 +32,7 @@ const FLAPPING_AMONG: u32 = 8;
 const TRUST_AFTER: u32 = 3;
 
 /// Why a segment's detectors are not believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     ImpossibleSpeed,
@@ -57,7 +57,7 @@ impl Fault {
 }
 
 /// What the screen remembers of one segment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Screen {
     last: Option<Observation>,
     same_since: Option<Timestamp>,

@@ -18,15 +18,7 @@ fn minute(n: i64) -> Timestamp {
 }
 
 fn window(name: &str) -> plan::Window {
-    let minute = Duration::from_mins(1);
-    plan::Window {
-        name: name.to_owned(),
-        source: 0,
-        size: minute,
-        every: minute,
-        accept_for: Duration::ZERO,
-        sql: String::new(),
-    }
+    plan::Window { name: name.to_owned(), ..plan::testing::window(60, 60) }
 }
 
 fn stage(windows: &[usize]) -> Congestion {

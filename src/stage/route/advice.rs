@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::congestion::CongestionLevel;
 use crate::domain::direction::{Cause, Evidence, WeighedWay};
 use crate::domain::network::{Costs, SegmentId, Turn};
@@ -16,7 +18,7 @@ use super::via::Offer;
 const MAX_EVIDENCE: usize = 5;
 
 /// The facts for whoever is on one segment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Advice {
     pub(super) here: SegmentId,
     pub(super) cause: Cause,
@@ -202,11 +204,15 @@ impl Scene<'_> {
             if closure { "closure_upstream" } else { "saving_over_minimum" },
             if offer.via.is_empty() { "own_way_round" } else { "way_by_named_roads" },
         ];
-        let weighed = |verdict, way: &[SegmentId], costs: &Costs| {
+        let weighed = |verdict: &'static str, way: &[SegmentId], costs: &Costs| {
             let name = |id: &SegmentId| self.network.segment(*id).name.clone();
             let seconds = self.router().travel_time_s(way, costs)?;
             let edges = way.iter().map(name).collect();
-            Some(WeighedWay { verdict, edges, travel_time_s: seconds.round() as u32 })
+            Some(WeighedWay {
+                verdict: verdict.into(),
+                edges,
+                travel_time_s: seconds.round() as u32,
+            })
         };
         let now = &self.times.cautious;
         // A closed way has no travel time now; what it takes when it is open is given instead.

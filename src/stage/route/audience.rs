@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::congestion::View;
 use crate::domain::direction::{Audience, Cause};
 use crate::domain::network::{Network, SegmentId};
@@ -20,7 +22,7 @@ const MAX_AREAS_PER_TROUBLE: usize = 12;
 const MAX_AREAS: usize = 60;
 
 /// What one audience should be told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Proposal {
     pub(super) audience: Audience,
     /// The advice of each addressed segment, nearest to the trouble first; one for a sign.

@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::congestion::View;
 use crate::domain::direction::{Audience, Cause, Direction, DirectionState};
 use crate::domain::network::{Network, SegmentId};
@@ -53,7 +55,7 @@ pub struct Route {
 }
 
 /// A direction in force.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Shown {
     id: String,
     revision: u32,
@@ -61,6 +63,15 @@ struct Shown {
     since: Timestamp,
     valid_until: Timestamp,
     said: Proposal,
+}
+
+/// All that the stage knows and its plan does not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RouteState {
+    shown: Vec<Shown>,
+    issued: u32,
+    seen: Option<u64>,
+    due: Option<Timestamp>,
 }
 
 impl Route {
@@ -75,6 +86,29 @@ impl Route {
             seen: None,
             due: None,
         }
+    }
+
+    pub fn state(&self) -> RouteState {
+        RouteState {
+            shown: self.shown.values().cloned().collect(),
+            issued: self.issued,
+            seen: self.seen,
+            due: self.due,
+        }
+    }
+
+    /// Takes up the state of a route stage of the same plan and network.
+    pub fn restore(&mut self, state: RouteState) {
+        let shown = state.shown.into_iter();
+        self.shown = shown.map(|shown| (shown.said.audience.clone(), shown)).collect();
+        self.issued = state.issued;
+        self.seen = state.seen;
+        self.due = state.due;
+    }
+
+    /// Goes on counting directions where another run has ended, so that no id is used again.
+    pub fn continue_ids(&mut self, state: &RouteState) {
+        self.issued = self.issued.max(state.issued);
     }
 
     /// The directions to publish at `now`: new, revised, renewed before they expire, or withdrawn.

@@ -250,7 +250,7 @@ fn a_jam_speaks_if_avoiding_it_saves_enough() {
     let saving = shown.saving_s.unwrap();
     assert!((60..230).contains(&saving), "{saving}");
     assert_eq!(shown.evidence.windows, [format!("minute@{}", network.id("2,1>3,1").0)]);
-    let verdicts: Vec<_> = shown.evidence.ways.iter().map(|w| w.verdict).collect();
+    let verdicts: Vec<_> = shown.evidence.ways.iter().map(|w| w.verdict.as_ref()).collect();
     assert_eq!(verdicts[..2], ["advised", "usual"]);
 }
 

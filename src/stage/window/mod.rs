@@ -1,176 +1,429 @@
-//! Event-time windows: watermarks, idle groups, late rows and repeats.
+//! Event-time windows: watermarks, idle groups, late rows, revisions and repeats.
 //!
-//! Windows are `[start, end)`, aligned to the epoch in whole milliseconds. A source's open rows are
-//! kept once, by time, and every window over the source is cut out of them when the watermark has
-//! passed its end; so hopping windows hold no row twice. Where `EventTime::interval_end` is set, a
-//! reading belongs to the windows of the millisecond before its event time, since it speaks for the
-//! interval that ends there.
+//! Windows are `[start, end)`, in whole milliseconds. Rows come in batches and are judged one by
+//! one in the order of their messages; what follows is a list of steps for the aggregate stage:
+//! fold these rows into that pane, close this window over those panes. Panes are shared by all
+//! windows over them, so hopping windows fold no row twice. Where `EventTime::interval_end` is set,
+//! a reading belongs to the windows of the millisecond before its event time, since it speaks for
+//! the interval that ends there.
 //!
-//! Every reading that is pushed gets exactly one `Admission`. An accepted one is in the batch of each
-//! window over its source that holds its time and was open when it came; late is what no window
-//! could take any more. Rows of a batch stand in an order of their content, so that it does not
-//! matter in which order they came. Knows nothing of SQL.
+//! A window's mark is the lowest watermark of its sources that have spoken. It closes when the mark
+//! reaches its end; a row that comes later revises it within `accept_for`, and is late after that.
+//! Every row gets exactly one `Admission`, and neither admissions nor steps depend on how rows come
+//! in batches or how often anybody looks. Knows nothing of SQL.
 
-mod store;
+mod grid;
+mod keys;
+mod pane;
+mod runs;
+mod sessions;
+mod slices;
 mod watermark;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use serde::{Deserialize, Serialize};
 
-use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
-
-use crate::batch::{Reading, Row, Value, WindowBatch, batch_of, schema_of};
-use crate::domain::refusal::{DeadReason, LateReading, Refusal};
+use crate::batch::{SourceRows, Step};
 use crate::domain::time::{Timestamp, millis_of};
-use crate::plan::{Mapping, Source, Window};
-use crate::ports::Message;
-use store::Store;
+use crate::plan::{Shape, Source, Window};
+use grid::Grid;
+use keys::{KeyColumns, Keys};
+use runs::{Labels, Sheet};
+use sessions::Sessions;
+use slices::Slices;
 use watermark::Watermark;
 
-/// What became of one reading.
+/// What became of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// In all of its windows that are still open; held nowhere if no window reads the source.
-    Accepted,
+    Accepted {
+        /// At least one of its windows had been closed and will be handed out again.
+        revised: bool,
+    },
     /// A row with the same unique key is in a window that is still open.
     Duplicate,
-    /// All of its windows have closed.
-    Late(LateReading),
-    Dead(Refusal),
+    /// No window could take it any more.
+    Late { event_time: Timestamp, watermark: Timestamp },
+    /// Its windows lie outside the years 1 to 9999.
+    OutOfRange,
 }
 
-/// After this many windows without a reading in a row a source is known to be silent; no further
-/// empty batches are handed out until it speaks again. It bounds the work after a jump in time.
-const MAX_EMPTY_RUN: u32 = 60;
+/// One row on its way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Index into `Plan::sources`.
+    pub source: usize,
+    /// Index into the rows of that source.
+    pub row: u32,
+    /// Of the message it came with: it moves the watermark.
+    pub received_at: Timestamp,
+}
 
-/// Puts readings into windows, and hands out the windows that have closed.
+/// Puts rows into windows, and says which windows have closed.
 #[derive(Debug)]
 pub struct Windower {
-    sources: Vec<Inlet>,
+    inlets: Vec<Inlet>,
+    windows: Vec<Opening>,
+    steps: Vec<Step>,
+    /// The key of the row at hand.
+    key: Vec<u8>,
 }
 
-/// The windows of one source.
+/// One source.
 #[derive(Debug)]
 struct Inlet {
-    name: String,
-    mapping: Arc<Mapping>,
-    schema: SchemaRef,
-    /// Index of the group's column; `None`: one group for all.
+    /// Index of the column whose values have a watermark each; `None`: one for all.
     group: Option<usize>,
+    /// Columns of the unique key; empty: repeats are not looked for.
+    unique: Vec<usize>,
     /// Taken off an event time before it looks for its windows, ms.
     shift: i64,
+    /// The windows over it: index, which of the window's streams it is, and the index of the column
+    /// that its sessions go by.
+    windows: Vec<(usize, usize, Option<usize>)>,
+    /// The sources whose windows wait for one another, this one among them; empty for one alone.
+    linked: Vec<usize>,
+    /// Event times whose windows can be written down, ms.
+    range: std::ops::RangeInclusive<i64>,
+    /// Rows before this moment are in no window of slots.
+    open_from: i64,
     /// Absent without event time; nothing can be windowed then.
     watermark: Option<Watermark>,
-    windows: Vec<Pane>,
-    store: Store,
-    /// Closed between two calls of `advance`, so that a reading which comes after the watermark has
-    /// passed a window's end is never in it, however seldom anybody looks.
-    closed: Vec<WindowBatch>,
+    keys: Keys,
 }
 
-/// One window definition, and how far it has been closed.
+/// One window definition.
 #[derive(Debug)]
-struct Pane {
-    /// Index into `Plan::windows`.
-    index: usize,
-    size: i64,
-    every: i64,
-    /// Start of the earliest window that has not been closed.
-    next_start: i64,
-    /// How many windows without a row came last. Full at first: before the first row there is
-    /// nothing to be silent about.
-    empty_run: u32,
+struct Opening {
+    /// Indices into `Plan::sources`, one a stream.
+    sources: Vec<usize>,
+    mark: Option<i64>,
+    kind: Kind,
 }
 
-impl Pane {
-    /// Start of the latest window that holds this moment.
-    fn last_start(&self, time: i64) -> i64 {
-        time - time.rem_euclid(self.every)
-    }
+#[derive(Debug)]
+enum Kind {
+    Slices(Box<Slices>),
+    Sessions(Box<Sessions>),
+}
 
-    /// Start of the earliest window that holds this moment: after `time - size`.
-    fn first_start(&self, time: i64) -> i64 {
-        self.last_start(time - self.size) + self.every
-    }
+/// All that a windower knows and its plan does not.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WindowerState {
+    inlets: Vec<(Option<watermark::State>, Keys)>,
+    windows: Vec<(Option<i64>, KindState)>,
+}
 
-    /// Start of the earliest window that is open at this watermark: the first that ends after it.
-    fn first_open(&self, watermark: i64) -> i64 {
-        self.first_start(watermark)
-    }
-
-    fn takes(&self, time: i64, watermark: i64) -> bool {
-        self.last_start(time) >= self.first_open(watermark)
-    }
-
-    /// The next window to close: the one at `next_start`, or, after too many empty ones in a row,
-    /// the first from there on that holds a row.
-    fn next_window(&self, store: &Store) -> Option<i64> {
-        if self.empty_run < MAX_EMPTY_RUN {
-            return Some(self.next_start);
-        }
-        let row = store.first_time_from(self.next_start)?;
-        Some(self.first_start(row).max(self.next_start))
-    }
+#[derive(Debug, Serialize, Deserialize)]
+enum KindState {
+    Slices(slices::State),
+    Sessions(sessions::State),
 }
 
 impl Windower {
     pub fn new(sources: &[Source], windows: &[Window]) -> Self {
-        let sources = sources
-            .iter()
-            .enumerate()
-            .map(|(index, source)| Inlet::new(index, source, windows))
-            .collect();
-        Self { sources }
-    }
-
-    /// Puts a reading into its windows. `message` is what it came from: its receipt time moves the
-    /// watermark, and a late reading keeps its bytes.
-    pub fn push(&mut self, reading: Reading, message: &Message) -> Admission {
-        match self.sources.get_mut(reading.source) {
-            Some(source) => source.push(reading, message),
-            None => Admission::Dead(Refusal {
-                reason: DeadReason::Unclaimed,
-                source: None,
-                detail: format!("source {} is not in the plan", reading.source),
-            }),
+        let inlet = |(index, source)| Inlet::new(index, source, windows);
+        Self {
+            inlets: sources.iter().enumerate().map(inlet).collect(),
+            windows: windows.iter().enumerate().map(|(i, w)| Opening::new(i, w)).collect(),
+            steps: Vec::new(),
+            key: Vec::new(),
         }
     }
 
-    /// Receipt time has come to `now`: the windows that have closed by then, by end and then by
-    /// index.
-    pub fn advance(&mut self, now: Timestamp) -> Vec<WindowBatch> {
-        for source in &mut self.sources {
-            if let Some(watermark) = &mut source.watermark {
-                watermark.advance(now);
-                source.close();
+    /// Puts rows into their windows, in the order of `arrivals`. `rows` are those of each source, by
+    /// index. `admit` hears of every row, in the same order.
+    pub fn push(
+        &mut self,
+        rows: &[Option<SourceRows>],
+        arrivals: impl IntoIterator<Item = Arrival>,
+        mut admit: impl FnMut(Arrival, Admission),
+    ) {
+        let sheets: Vec<Option<Sheet<'_>>> = rows
+            .iter()
+            .zip(&self.inlets)
+            .map(|(rows, inlet)| Some(inlet.sheet(rows.as_ref()?)))
+            .collect();
+        for arrival in arrivals {
+            if let Some(Some(sheet)) = sheets.get(arrival.source) {
+                let admission = self.admit(&sheets, sheet, arrival);
+                admit(arrival, admission);
             }
         }
-        self.take_closed()
+        self.gather(&sheets);
+    }
+
+    /// Receipt time has come to `now`.
+    pub fn advance(&mut self, now: Timestamp) {
+        for source in 0..self.inlets.len() {
+            self.receive(source, now, &[]);
+        }
+        for index in 0..self.windows.len() {
+            if let Kind::Slices(slices) = &mut self.windows[index].kind {
+                for closing in slices.revised() {
+                    slices.close(closing, &mut self.steps);
+                }
+            }
+        }
     }
 
     /// Closes every window that holds a row. What comes afterwards is late.
-    pub fn finish(&mut self) -> Vec<WindowBatch> {
-        for source in &mut self.sources {
-            source.finish();
+    pub fn finish(&mut self) {
+        for inlet in &mut self.inlets {
+            inlet.open_from = i64::MAX;
+            if let Some(watermark) = &mut inlet.watermark {
+                watermark.finish();
+            }
         }
-        self.take_closed()
+        let mut due = Vec::new();
+        for (index, window) in self.windows.iter_mut().enumerate() {
+            window.mark = Some(i64::MAX);
+            due.extend(window.due(i64::MAX, true).into_iter().map(|due| (index, due)));
+        }
+        self.close(due);
+        for window in &mut self.windows {
+            window.forget(i64::MAX, &mut self.steps);
+        }
+    }
+
+    /// What is to be done by now, in order. Nothing depends on how often it is asked for.
+    pub fn take_steps(&mut self) -> Vec<Step> {
+        std::mem::take(&mut self.steps)
     }
 
     /// The watermark of a source as of the last push or advance, in event time; absent before the
     /// first, and after `finish`.
     pub fn watermark(&self, source: usize) -> Option<Timestamp> {
-        let watermark = self.sources.get(source)?.watermark.as_ref()?;
+        let watermark = self.inlets.get(source)?.watermark.as_ref()?;
         Timestamp::from_millis(watermark.millis()?)
     }
 
-    fn take_closed(&mut self) -> Vec<WindowBatch> {
-        let mut closed: Vec<WindowBatch> =
-            self.sources.iter_mut().flat_map(|source| source.closed.drain(..)).collect();
-        closed.sort_by_key(|batch| (batch.end, batch.window));
-        closed
+    /// Everything but the steps, which have to be taken before.
+    pub fn state(&self) -> WindowerState {
+        let inlet = |inlet: &Inlet| {
+            (inlet.watermark.as_ref().map(|w| w.state().clone()), inlet.keys.clone())
+        };
+        let window = |window: &Opening| {
+            let kind = match &window.kind {
+                Kind::Slices(slices) => KindState::Slices(slices.state().clone()),
+                Kind::Sessions(sessions) => KindState::Sessions(sessions.state().clone()),
+            };
+            (window.mark, kind)
+        };
+        WindowerState {
+            inlets: self.inlets.iter().map(inlet).collect(),
+            windows: self.windows.iter().map(window).collect(),
+        }
+    }
+
+    /// Takes up a state. False if it is another plan's.
+    #[must_use]
+    pub fn restore(&mut self, state: WindowerState) -> bool {
+        if state.inlets.len() != self.inlets.len() || state.windows.len() != self.windows.len() {
+            return false;
+        }
+        for (inlet, (watermark, keys)) in self.inlets.iter_mut().zip(state.inlets) {
+            match (&mut inlet.watermark, watermark) {
+                (Some(own), Some(state)) => own.restore(state),
+                (None, None) => {}
+                _ => return false,
+            }
+            inlet.keys = keys;
+        }
+        for (window, (mark, kind)) in self.windows.iter_mut().zip(state.windows) {
+            window.mark = mark;
+            match (&mut window.kind, kind) {
+                (Kind::Slices(own), KindState::Slices(state)) => own.restore(state),
+                (Kind::Sessions(own), KindState::Sessions(state)) => own.restore(state),
+                _ => return false,
+            }
+        }
+        for source in 0..self.inlets.len() {
+            self.inlets[source].open_from = self.open_from(source);
+        }
+        true
+    }
+
+    fn admit(
+        &mut self,
+        sheets: &[Option<Sheet<'_>>],
+        sheet: &Sheet<'_>,
+        Arrival { source, row, received_at }: Arrival,
+    ) -> Admission {
+        let at = row as usize;
+        let inlet = &mut self.inlets[source];
+        let event_time = sheet.rows.event_times[at];
+        let time = event_time - inlet.shift;
+        if !inlet.range.contains(&time) {
+            return Admission::OutOfRange;
+        }
+        let Some(clock) = &mut inlet.watermark else {
+            return Admission::Accepted { revised: false };
+        };
+        let moved = clock.advance(received_at);
+        let watermark = clock.millis();
+        sheet.group.with(at, |group| clock.observe(group, event_time));
+        if moved {
+            self.moved(source, sheets);
+        }
+        let inlet = &mut self.inlets[source];
+        let windows = &mut self.windows;
+        let taken =
+            |&(window, _, by): &(usize, usize, Option<usize>), labels: &Labels<'_>| match &windows
+                [window]
+                .kind
+            {
+                Kind::Slices(slices) => time >= slices.open_from(),
+                Kind::Sessions(sessions) => {
+                    by.is_some() && labels.with(at, |label| sessions.takes(label, time))
+                }
+            };
+        if time < inlet.open_from
+            && !inlet.windows.is_empty()
+            && !inlet.windows.iter().zip(&sheet.by).any(|(window, by)| taken(window, by))
+        {
+            let or_now = |millis: Option<i64>| millis.and_then(Timestamp::from_millis);
+            let event_time = or_now(Some(event_time)).unwrap_or(received_at);
+            let watermark = or_now(watermark).unwrap_or(event_time);
+            return Admission::Late { event_time, watermark };
+        }
+        if !sheet.keys.is_empty() && !inlet.windows.is_empty() {
+            sheet.keys.write(at, &mut self.key);
+            if !inlet.keys.insert(&self.key, time) {
+                return Admission::Duplicate;
+            }
+        }
+        let mut revised = false;
+        for ((window, stream, _), by) in inlet.windows.iter().zip(&sheet.by) {
+            match &mut windows[*window].kind {
+                Kind::Slices(slices) => {
+                    revised |= time >= slices.open_from() && slices.take(time, *stream, row);
+                }
+                Kind::Sessions(sessions) => by.with(at, |label| {
+                    if sessions.takes(label, time) {
+                        sessions.take(label, time, row);
+                    }
+                }),
+            }
+        }
+        Admission::Accepted { revised }
+    }
+
+    /// Receipt time has come to `now`, for a source and all that share windows with it.
+    fn receive(&mut self, source: usize, now: Timestamp, sheets: &[Option<Sheet<'_>>]) {
+        // Mostly alone, and then there is no list to go through.
+        if self.inlets[source].linked.is_empty() {
+            if self.inlets[source].watermark.as_mut().is_some_and(|w| w.advance(now)) {
+                self.moved(source, sheets);
+            }
+            return;
+        }
+        let linked = std::mem::take(&mut self.inlets[source].linked);
+        let mut moved = Vec::new();
+        for &source in &linked {
+            if self.inlets[source].watermark.as_mut().is_some_and(|w| w.advance(now)) {
+                moved.push(source);
+            }
+        }
+        self.inlets[source].linked = linked;
+        for source in moved {
+            self.moved(source, sheets);
+        }
+    }
+
+    /// A source's watermark has moved on: closes what its windows' marks have reached.
+    fn moved(&mut self, source: usize, sheets: &[Option<Sheet<'_>>]) {
+        let mut due = Vec::new();
+        let mut changed = false;
+        for at in 0..self.inlets[source].windows.len() {
+            let index = self.inlets[source].windows[at].0;
+            let Some(mark) = self.mark(index) else { continue };
+            let window = &mut self.windows[index];
+            if window.mark.is_some_and(|held| held >= mark) {
+                continue;
+            }
+            window.mark = Some(mark);
+            if window.is_due(mark) {
+                window.gather(sheets, &mut self.steps);
+                due.extend(window.due(mark, false).into_iter().map(|due| (index, due)));
+                changed = true;
+            }
+        }
+        self.close(due);
+        if !changed {
+            return;
+        }
+        for at in 0..self.inlets[source].windows.len() {
+            let index = self.inlets[source].windows[at].0;
+            if let Some(mark) = self.windows[index].mark {
+                self.windows[index].forget(mark, &mut self.steps);
+            }
+            for stream in 0..self.windows[index].sources.len() {
+                let source = self.windows[index].sources[stream];
+                self.inlets[source].open_from = self.open_from(source);
+                let forgotten = self.forgotten_before(source);
+                self.inlets[source].keys.forget_before(forgotten);
+            }
+        }
+    }
+
+    /// The lowest watermark of a window's sources. Nobody waits for a source that has never spoken;
+    /// one that has just begun to holds the window until it has a watermark.
+    fn mark(&self, window: usize) -> Option<i64> {
+        let mut lowest = None::<i64>;
+        for source in &self.windows[window].sources {
+            let Some(watermark) = self.inlets.get(*source)?.watermark.as_ref() else { continue };
+            if watermark.has_spoken() {
+                let mark = watermark.millis()?;
+                lowest = Some(lowest.map_or(mark, |lowest| lowest.min(mark)));
+            }
+        }
+        lowest
+    }
+
+    /// Closes windows by end, and then by index.
+    fn close(&mut self, mut due: Vec<(usize, Due)>) {
+        due.sort_by_key(|(index, due)| (due.end(), *index));
+        for (index, due) in due {
+            match (&mut self.windows[index].kind, due) {
+                (Kind::Slices(slices), Due::Slice(closing)) => {
+                    slices.close(closing, &mut self.steps);
+                }
+                (Kind::Sessions(sessions), Due::Session(ended)) => {
+                    sessions.close(ended, &mut self.steps);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn gather(&mut self, sheets: &[Option<Sheet<'_>>]) {
+        for window in &mut self.windows {
+            window.gather(sheets, &mut self.steps);
+        }
+    }
+
+    /// Rows before this moment are in no window of slots over the source: the rest is asked.
+    fn open_from(&self, source: usize) -> i64 {
+        let windows = self.inlets[source].windows.iter();
+        let open = windows.map(|(window, ..)| match &self.windows[*window].kind {
+            Kind::Slices(slices) => slices.open_from(),
+            Kind::Sessions(_) => i64::MAX,
+        });
+        open.min().unwrap_or(i64::MIN)
+    }
+
+    /// Rows before this moment are in no window over the source at all.
+    fn forgotten_before(&self, source: usize) -> i64 {
+        let windows = self.inlets[source].windows.iter();
+        let open = windows.map(|(window, ..)| match &self.windows[*window].kind {
+            Kind::Slices(slices) => slices.open_from(),
+            Kind::Sessions(sessions) => sessions.open_from(),
+        });
+        open.min().unwrap_or(i64::MIN)
     }
 }
 
@@ -178,144 +431,129 @@ impl Inlet {
     fn new(index: usize, source: &Source, windows: &[Window]) -> Self {
         let column = |name: &String| source.mapping.columns.iter().position(|c| &c.name == name);
         let event_time = source.event_time.as_ref();
-        let windows: Vec<Pane> = windows
-            .iter()
-            .enumerate()
-            .filter(|(_, window)| window.source == index && event_time.is_some())
-            .map(|(index, window)| Pane {
-                index,
-                size: millis_of(window.size).max(1),
-                every: millis_of(window.every).max(1),
-                next_start: i64::MIN,
-                empty_run: MAX_EMPTY_RUN,
+        let over = windows.iter().enumerate().filter(|_| event_time.is_some());
+        let over: Vec<_> = over
+            .flat_map(|(at, window)| {
+                let by = match &window.shape {
+                    Shape::Slots { .. } => None,
+                    Shape::Session { by, .. } => column(by),
+                };
+                let streams = window.sources.iter().enumerate();
+                let own = streams.filter(move |(_, source)| **source == index);
+                own.map(move |(stream, _)| (at, stream, by))
             })
             .collect();
+        let longest =
+            over.iter().map(|(window, ..)| millis_of(windows[*window].shape.longest())).max();
         Self {
-            name: source.name.clone(),
-            schema: schema_of(&source.mapping),
-            mapping: Arc::clone(&source.mapping),
             group: event_time.and_then(|rules| rules.group.as_ref()).and_then(column),
+            unique: source.unique.iter().filter_map(column).collect(),
             shift: i64::from(event_time.is_some_and(|rules| rules.interval_end)),
+            open_from: i64::MIN,
             watermark: event_time.map(Watermark::new),
-            windows,
-            store: Store::new(source.unique.iter().filter_map(column).collect()),
-            closed: Vec::new(),
+            keys: Keys::default(),
+            range: Timestamp::within(longest.unwrap_or(0).saturating_add(MARGIN_MS)),
+            linked: linked(index, windows),
+            windows: over,
         }
     }
 
-    fn push(&mut self, reading: Reading, message: &Message) -> Admission {
-        if let Err(detail) = self.check(&reading.row) {
-            return self.dead(DeadReason::WrongType, detail);
-        }
-        let time = reading.event_time.millis() - self.shift;
-        if !self.windows.iter().all(|pane| representable(pane, time)) {
-            let detail = format!("{} has no window within the years 1 to 9999", reading.event_time);
-            return self.dead(DeadReason::OutOfRange, detail);
-        }
-        let Some(clock) = &mut self.watermark else { return Admission::Accepted };
-        clock.advance(message.received_at);
-        let watermark = clock.millis();
-        match self.group.map(|column| reading.row.get(column)) {
-            Some(Value::Text(group)) => clock.observe(group, reading.event_time),
-            Some(Value::Integer(group)) => clock.observe(&group.to_string(), reading.event_time),
-            _ => clock.observe("", reading.event_time),
-        }
-        if self.windows.is_empty() {
-            return Admission::Accepted;
-        }
-        self.close();
-        let windows = &self.windows;
-        let open =
-            |time| watermark.is_none_or(|mark| windows.iter().any(|pane| pane.takes(time, mark)));
-        if !open(time) {
-            return Admission::Late(LateReading {
-                received_at: message.received_at,
-                event_time: reading.event_time,
-                watermark: watermark.and_then(Timestamp::from_millis).unwrap_or(reading.event_time),
-                topic: message.topic.clone(),
-                payload: message.payload.clone(),
-            });
-        }
-        if self.store.insert(time, reading.row, open) {
-            Admission::Accepted
-        } else {
-            Admission::Duplicate
+    fn sheet<'b>(&self, rows: &'b SourceRows) -> Sheet<'b> {
+        Sheet {
+            rows,
+            keys: KeyColumns::of(&rows.batch, &self.unique),
+            group: Labels::of(&rows.batch, self.group),
+            by: self.windows.iter().map(|(.., by)| Labels::of(&rows.batch, *by)).collect(),
         }
     }
+}
 
-    /// Whether the row has this source's columns: then it can be no trouble at closing time.
-    fn check(&self, row: &Row) -> Result<(), String> {
-        let columns = &self.mapping.columns;
-        if row.len() != columns.len() {
-            return Err(format!("{} cells for {} columns", row.len(), columns.len()));
-        }
-        match columns.iter().enumerate().find(|(index, column)| !row.get(*index).fits(column)) {
-            Some((_, column)) => Err(format!("`{}` holds a value of another kind", column.name)),
-            None => Ok(()),
+/// The sources that are joined to this one by windows over two of them, directly or not.
+fn linked(source: usize, windows: &[Window]) -> Vec<usize> {
+    let mut linked = vec![source];
+    let mut next = 0;
+    while let Some(&at) = linked.get(next) {
+        next += 1;
+        for window in windows.iter().filter(|window| window.sources.contains(&at)) {
+            let new = window.sources.iter().filter(|source| !linked.contains(source));
+            let new: Vec<usize> = new.copied().collect();
+            linked.extend(new);
         }
     }
+    linked.sort_unstable();
+    if linked.len() > 1 { linked } else { Vec::new() }
+}
 
-    fn dead(&self, reason: DeadReason, detail: String) -> Admission {
-        Admission::Dead(Refusal { reason, source: Some(self.name.clone()), detail })
-    }
+/// Local days begin up to this long before or after their UTC days, with room to spare.
+const MARGIN_MS: i64 = 3 * 86_400_000;
 
-    /// Cuts out the windows whose end the watermark has reached.
-    fn close(&mut self) {
-        let Some(watermark) = self.watermark.as_ref().and_then(Watermark::millis) else { return };
-        let due = |pane: &Pane| pane.next_start < pane.first_open(watermark);
-        if self.windows.iter().any(due) {
-            self.cut(|pane| pane.first_open(watermark));
+/// A window that has come to its end.
+#[derive(Debug)]
+enum Due {
+    Slice(crate::batch::Closing),
+    Session(sessions::Ended),
+}
+
+impl Due {
+    fn end(&self) -> Timestamp {
+        match self {
+            Self::Slice(closing) => closing.end,
+            Self::Session(ended) => ended.closing.end,
         }
     }
+}
 
-    /// Cuts out the windows up to the last row, and is late for everything from here on.
-    fn finish(&mut self) {
-        if let Some(watermark) = &mut self.watermark {
-            watermark.finish();
-        }
-        if let Some(last) = self.store.last_time() {
-            self.cut(|pane| pane.last_start(last) + pane.every);
-        }
-        for pane in &mut self.windows {
-            pane.next_start = i64::MAX;
-        }
-        self.store.forget_before(i64::MAX);
-    }
-
-    /// Cuts the windows that start before `until` out of the store.
-    fn cut(&mut self, until: impl Fn(&Pane) -> i64) {
-        for pane in &mut self.windows {
-            let until = until(pane);
-            while let Some(start) = pane.next_window(&self.store).filter(|start| *start < until) {
-                pane.next_start = start + pane.every;
-                let bounds = (start, start + pane.size);
-                let rows = self.store.rows(bounds.0, bounds.1);
-                pane.empty_run = if rows.is_empty() { pane.empty_run + 1 } else { 0 };
-                let bounds = (Timestamp::from_millis(bounds.0), Timestamp::from_millis(bounds.1));
-                let (Some(start), Some(end)) = bounds else { break };
-                self.closed.push(WindowBatch {
-                    window: pane.index,
-                    start,
-                    end,
-                    revision: 1,
-                    rows: batch(&self.mapping, &self.schema, &rows),
-                });
+impl Opening {
+    fn new(index: usize, window: &Window) -> Self {
+        let kind = match &window.shape {
+            Shape::Slots { size, every, zone } => {
+                let (size, every) = (millis_of(*size).max(1), millis_of(*every).max(1));
+                let grid = Grid::new(every, *zone);
+                let accept_for = millis_of(window.accept_for);
+                let streams = window.sources.len();
+                let slices = Slices::new(index, grid, size / every, accept_for, streams);
+                Kind::Slices(Box::new(slices))
             }
-            pane.next_start = pane.next_start.max(until);
-        }
-        if let Some(needed) = self.windows.iter().map(|pane| pane.next_start).min() {
-            self.store.forget_before(needed);
+            Shape::Session { gap, longest, .. } => {
+                let sessions = Sessions::new(index, millis_of(*gap), millis_of(*longest));
+                Kind::Sessions(Box::new(sessions))
+            }
+        };
+        Self { sources: window.sources.clone(), mark: None, kind }
+    }
+
+    fn gather(&mut self, sheets: &[Option<Sheet<'_>>], steps: &mut Vec<Step>) {
+        match &mut self.kind {
+            Kind::Slices(slices) => slices.gather(sheets, &self.sources, steps),
+            Kind::Sessions(sessions) => sessions.gather(sheets, &self.sources, steps),
         }
     }
-}
 
-/// All windows that hold this moment can be written down.
-fn representable(pane: &Pane, time: i64) -> bool {
-    Timestamp::from_millis(pane.first_start(time)).is_some()
-        && Timestamp::from_millis(pane.last_start(time) + pane.size).is_some()
-}
+    fn is_due(&mut self, mark: i64) -> bool {
+        match &mut self.kind {
+            Kind::Slices(slices) => slices.is_due(mark),
+            Kind::Sessions(sessions) => {
+                sessions.moved(mark);
+                sessions.is_due(mark)
+            }
+        }
+    }
 
-#[expect(clippy::expect_used, reason = "every row was checked against the mapping when pushed")]
-fn batch(mapping: &Mapping, schema: &SchemaRef, rows: &[&Row]) -> RecordBatch {
-    batch_of(mapping, schema, rows).expect("rows fit their mapping")
+    /// `all`: the stream is over.
+    fn due(&mut self, mark: i64, all: bool) -> Vec<Due> {
+        match &mut self.kind {
+            Kind::Slices(slices) => {
+                let mut due = slices.expiring(mark);
+                due.extend(if all { slices.rest() } else { slices.due(mark) });
+                due.into_iter().map(Due::Slice).collect()
+            }
+            Kind::Sessions(sessions) => sessions.due(mark).into_iter().map(Due::Session).collect(),
+        }
+    }
+
+    fn forget(&mut self, mark: i64, steps: &mut Vec<Step>) {
+        if let Kind::Slices(slices) = &mut self.kind {
+            slices.forget(mark, steps);
+        }
+    }
 }

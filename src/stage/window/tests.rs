@@ -1,14 +1,17 @@
 //! Windows, watermarks and fates, in time and out of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{AsArray, Int64Array};
+use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::Int64Type;
+use arrow::record_batch::RecordBatch;
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::{Column, ColumnKind, EventTime, Produces};
+use crate::batch::schema_of;
+use crate::plan::testing::{source, window};
 
 const EPOCH: i64 = 1_226_386_800_000;
 
@@ -20,228 +23,362 @@ fn at(seconds: i64) -> Timestamp {
     ms(EPOCH + seconds * 1_000)
 }
 
-fn source(interval_end: bool, unique: &[&str]) -> Source {
-    let column = |name: &str, kind| Column {
-        name: name.to_owned(),
-        path: vec![name.to_owned()],
-        kind,
-        nullable: false,
-        missing: Vec::new(),
-        scale: 1.0,
-        offset: 0.0,
-        min: None,
-        max: None,
-        is_segment: false,
-        one_of: Vec::new(),
+/// One row that comes in.
+#[derive(Clone, Debug)]
+struct Reading {
+    source: usize,
+    sensor: String,
+    now: Timestamp,
+    ts: Timestamp,
+    count: i64,
+}
+
+/// A window that was handed out: index, start, end, revision, and the counts in it, in order.
+type Shown = (usize, i64, i64, u32, Vec<i64>);
+
+const ACCEPTED: Admission = Admission::Accepted { revised: false };
+const REVISED: Admission = Admission::Accepted { revised: true };
+
+/// A windower, and what its steps come to.
+struct Rig {
+    sources: Vec<Source>,
+    windower: Windower,
+    panes: BTreeMap<(usize, i64), Vec<Vec<i64>>>,
+    shown: Vec<Shown>,
+}
+
+impl Rig {
+    fn new(sources: &[Source], windows: &[Window]) -> Self {
+        let windower = Windower::new(sources, windows);
+        Self { sources: sources.to_vec(), windower, panes: BTreeMap::new(), shown: Vec::new() }
+    }
+
+    fn over(interval_end: bool, windows: &[Window]) -> Self {
+        Self::new(&[source("loops", interval_end, &[])], windows)
+    }
+
+    fn push_all(&mut self, readings: &[Reading]) -> Vec<Admission> {
+        let mut rows = Vec::new();
+        let mut arrivals = Vec::new();
+        for (index, source) in self.sources.iter().enumerate() {
+            let own: Vec<(usize, &Reading)> =
+                readings.iter().enumerate().filter(|(_, r)| r.source == index).collect();
+            let sensors: StringArray = own.iter().map(|(_, r)| Some(r.sensor.as_str())).collect();
+            let times: Vec<i64> = own.iter().map(|(_, r)| r.ts.millis()).collect();
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(sensors),
+                Arc::new(TimestampMillisecondArray::from(times.clone()).with_timezone("UTC")),
+                Arc::new(Int64Array::from_iter_values(own.iter().map(|(_, r)| r.count))),
+            ];
+            let batch = RecordBatch::try_new(schema_of(&source.mapping), columns).unwrap();
+            for (row, (message, reading)) in own.iter().enumerate() {
+                let row = row as u32;
+                arrivals.push((*message, Arrival { source: index, row, received_at: reading.now }));
+            }
+            let messages = own.iter().map(|(message, _)| *message as u32).collect();
+            rows.push(Some(SourceRows { batch, event_times: times, messages }));
+        }
+        arrivals.sort_by_key(|(message, _)| *message);
+        let mut admissions = Vec::new();
+        let arrivals = arrivals.into_iter().map(|(_, arrival)| arrival);
+        self.windower.push(&rows, arrivals, |_, admission| admissions.push(admission));
+        self.work();
+        admissions
+    }
+
+    fn push_from(
+        &mut self,
+        source: usize,
+        sensor: &str,
+        now: i64,
+        ts: i64,
+        count: i64,
+    ) -> Admission {
+        let sensor = sensor.to_owned();
+        let reading = Reading { source, sensor, now: at(now), ts: at(ts), count };
+        self.push_all(&[reading]).remove(0)
+    }
+
+    fn push(&mut self, sensor: &str, now: i64, ts: i64, count: i64) -> Admission {
+        self.push_from(0, sensor, now, ts, count)
+    }
+
+    /// What has been handed out since the last look, in seconds.
+    fn advance(&mut self, now: i64) -> Vec<Shown> {
+        self.windower.advance(at(now));
+        self.work();
+        std::mem::take(&mut self.shown)
+    }
+
+    fn finish(&mut self) -> Vec<Shown> {
+        self.windower.finish();
+        self.work();
+        assert!(self.panes.is_empty(), "panes are forgotten: {:?}", self.panes);
+        std::mem::take(&mut self.shown)
+    }
+
+    fn work(&mut self) {
+        for step in self.windower.take_steps() {
+            match step {
+                Step::Fold { window, pane, stream, rows } => {
+                    let streams = self.panes.entry((window, pane)).or_default();
+                    streams.resize(2, Vec::new());
+                    let counts = rows.column(2).as_primitive::<Int64Type>();
+                    streams[stream].extend_from_slice(counts.values());
+                }
+                Step::Close { closing, panes } => {
+                    let of = |pane: &i64| self.panes.get(&(closing.window, *pane));
+                    let streams: Vec<&Vec<Vec<i64>>> = panes.iter().filter_map(of).collect();
+                    let counts = (0..2).flat_map(|stream| {
+                        streams.iter().flat_map(move |streams| streams[stream].clone())
+                    });
+                    let seconds = |time: Timestamp| (time.millis() - EPOCH) / 1_000;
+                    let bounds = (seconds(closing.start), seconds(closing.end));
+                    let counts = counts.collect();
+                    self.shown.push((closing.window, bounds.0, bounds.1, closing.revision, counts));
+                }
+                Step::Forget { window, pane } => {
+                    self.panes.remove(&(window, pane));
+                }
+            }
+        }
+    }
+
+    /// A rig that has taken up this one's state, through bytes.
+    fn again(&self, windows: &[Window]) -> Self {
+        let bytes = rmp_serde::to_vec(&self.windower.state()).unwrap();
+        let mut next = Self::new(&self.sources, windows);
+        assert!(next.windower.restore(rmp_serde::from_slice(&bytes).unwrap()));
+        next.panes = self.panes.clone();
+        next.shown = self.shown.clone();
+        next
+    }
+}
+
+fn revised_for(seconds: u64, window: Window) -> Window {
+    Window { accept_for: Duration::from_secs(seconds), ..window }
+}
+
+fn sessions(gap_s: u64, longest_s: u64) -> Window {
+    let shape = Shape::Session {
+        gap: Duration::from_secs(gap_s),
+        by: "sensor_id".to_owned(),
+        longest: Duration::from_secs(longest_s),
     };
-    Source {
-        name: "loops".to_owned(),
-        topic: "t".to_owned(),
-        qos: 1,
-        mapping: Arc::new(Mapping {
-            name: "loop".to_owned(),
-            produces: Produces::Readings,
-            version: Some(1),
-            columns: vec![
-                column("sensor_id", ColumnKind::Text),
-                column("ts", ColumnKind::Time),
-                column("count", ColumnKind::Integer),
-            ],
-        }),
-        claims: Vec::new(),
-        event_time: Some(EventTime {
-            column: "ts".to_owned(),
-            lateness: Duration::from_secs(10),
-            idle_after: Duration::from_secs(90),
-            max_future: Duration::from_mins(5),
-            group: Some("sensor_id".to_owned()),
-            interval_end,
-        }),
-        unique: unique.iter().map(|name| (*name).to_owned()).collect(),
-    }
-}
-
-fn window(size_s: u64, every_s: u64) -> Window {
-    Window {
-        name: format!("w{size_s}"),
-        source: 0,
-        size: Duration::from_secs(size_s),
-        every: Duration::from_secs(every_s),
-        accept_for: Duration::ZERO,
-        sql: String::new(),
-    }
-}
-
-fn reading(sensor: &str, ts: Timestamp, count: i64) -> Reading {
-    let mut row = Row::with_capacity(3);
-    row.push(Value::Text(sensor));
-    row.push(Value::Time(ts));
-    row.push(Value::Integer(count));
-    Reading { source: 0, event_time: ts, row }
-}
-
-fn message(received_at: Timestamp) -> Message {
-    Message { topic: "t".to_owned(), payload: b"{}".to_vec(), received_at, receipt: 0 }
-}
-
-fn push(windower: &mut Windower, sensor: &str, now: i64, ts: i64, count: i64) -> Admission {
-    windower.push(reading(sensor, at(ts), count), &message(at(now)))
-}
-
-/// Seconds of the bounds, and the counts in it.
-fn shown(batches: &[WindowBatch]) -> Vec<(usize, i64, i64, Vec<i64>)> {
-    let seconds = |time: Timestamp| (time.millis() - EPOCH) / 1_000;
-    batches
-        .iter()
-        .map(|b| {
-            let counts = b.rows.column(2).as_primitive::<Int64Type>().values().to_vec();
-            (b.window, seconds(b.start), seconds(b.end), counts)
-        })
-        .collect()
+    Window { shape, ..window(60, 60) }
 }
 
 #[test]
 fn a_reading_at_the_full_minute_ends_that_minute() {
     for (interval_end, start) in [(true, 0), (false, 60)] {
-        let mut windower = Windower::new(&[source(interval_end, &[])], &[window(60, 60)]);
-        assert_eq!(push(&mut windower, "a", 60, 60, 7), Admission::Accepted);
-        assert_eq!(shown(&windower.finish()), [(0, start, start + 60, vec![7])]);
+        let mut rig = Rig::over(interval_end, &[window(60, 60)]);
+        assert_eq!(rig.push("a", 60, 60, 7), ACCEPTED);
+        assert_eq!(rig.finish(), [(0, start, start + 60, 1, vec![7])]);
     }
 }
 
 #[test]
 fn a_window_closes_when_the_watermark_reaches_its_end() {
-    let mut windower = Windower::new(&[source(true, &[])], &[window(60, 60)]);
+    let mut rig = Rig::over(true, &[window(60, 60)]);
     for ts in [30, 60] {
-        push(&mut windower, "a", ts, ts, ts);
-        push(&mut windower, "b", ts, ts, ts + 1);
+        rig.push("a", ts, ts, ts);
+        rig.push("b", ts, ts, ts + 1);
     }
-    push(&mut windower, "a", 70, 70, 70);
-    assert_eq!(windower.advance(at(70)), []);
-    assert_eq!(windower.watermark(0), Some(at(50)));
-    push(&mut windower, "b", 71, 71, 71);
-    assert_eq!(shown(&windower.advance(at(71))), [(0, 0, 60, vec![30, 31, 60, 61])]);
-    assert_eq!(windower.watermark(0), Some(at(60)));
+    rig.push("a", 70, 70, 70);
+    assert_eq!(rig.advance(70), []);
+    assert_eq!(rig.windower.watermark(0), Some(at(50)));
+    rig.push("b", 71, 71, 71);
+    assert_eq!(rig.advance(71), [(0, 0, 60, 1, vec![30, 31, 60, 61])]);
+    assert_eq!(rig.windower.watermark(0), Some(at(60)));
     // Of the closed minute, however little late.
-    assert!(matches!(push(&mut windower, "b", 72, 60, 9), Admission::Late(_)));
-    assert_eq!(push(&mut windower, "b", 72, 61, 9), Admission::Accepted);
+    assert!(matches!(rig.push("b", 72, 60, 9), Admission::Late { .. }));
+    assert_eq!(rig.push("b", 72, 61, 9), ACCEPTED);
 }
 
 #[test]
 fn the_last_window_closes_without_another_reading() {
-    let mut windower = Windower::new(&[source(true, &[])], &[window(60, 60)]);
-    push(&mut windower, "a", 60, 60, 1);
-    assert_eq!(windower.advance(at(159)), []);
-    assert_eq!(shown(&windower.advance(at(160))), [(0, 0, 60, vec![1])]);
+    let mut rig = Rig::over(true, &[window(60, 60)]);
+    rig.push("a", 60, 60, 1);
+    assert_eq!(rig.advance(159), []);
+    assert_eq!(rig.advance(160), [(0, 0, 60, 1, vec![1])]);
 }
 
 #[test]
 fn hopping_windows_take_a_reading_several_times_before_1970_too() {
-    for base in [0, -EPOCH - 3_600_000] {
-        let mut windower = Windower::new(&[source(false, &[])], &[window(60, 20)]);
-        let time = ms(EPOCH + base + 65_000);
-        let admission = windower.push(reading("a", time, 1), &message(time));
-        assert_eq!(admission, Admission::Accepted);
-        let bounds: Vec<_> = windower
-            .finish()
-            .iter()
-            .map(|b| (b.start.millis() - EPOCH - base, b.end.millis() - EPOCH - base))
-            .collect();
-        assert_eq!(bounds, [(20_000, 80_000), (40_000, 100_000), (60_000, 120_000)]);
+    for base in [0, -EPOCH / 1_000 - 3_600] {
+        let mut rig = Rig::over(false, &[window(60, 20)]);
+        assert_eq!(rig.push("a", base + 65, base + 65, 1), ACCEPTED);
+        let bounds: Vec<_> =
+            rig.finish().iter().map(|(_, start, end, ..)| (start - base, end - base)).collect();
+        assert_eq!(bounds, [(20, 80), (40, 100), (60, 120)]);
     }
 }
 
 #[test]
 fn a_late_reading_is_in_the_windows_that_are_still_open_and_in_no_other() {
-    let mut windower = Windower::new(&[source(false, &[])], &[window(60, 30), window(30, 30)]);
-    push(&mut windower, "a", 0, 0, 1);
-    push(&mut windower, "a", 75, 75, 2);
+    let mut rig = Rig::over(false, &[window(60, 30), window(30, 30)]);
+    rig.push("a", 0, 0, 1);
+    rig.push("a", 75, 75, 2);
     // Nobody has asked since, yet the watermark of 65 has closed [0, 60) for this reading.
-    assert_eq!(push(&mut windower, "b", 76, 59, 3), Admission::Accepted);
-    assert_eq!(push(&mut windower, "b", 76, 58, 4), Admission::Accepted);
-    let Admission::Late(late) = push(&mut windower, "b", 76, 29, 5) else { panic!() };
-    assert_eq!((late.watermark, late.event_time), (at(65), at(29)));
+    assert_eq!(rig.push("b", 76, 59, 3), ACCEPTED);
+    assert_eq!(rig.push("b", 76, 58, 4), ACCEPTED);
+    let late = Admission::Late { watermark: at(65), event_time: at(29) };
+    assert_eq!(rig.push("b", 76, 29, 5), late);
     assert_eq!(
-        shown(&windower.finish()),
+        rig.finish(),
         [
-            (0, -30, 30, vec![1]),
-            (1, 0, 30, vec![1]),
-            (0, 0, 60, vec![1]),
-            (1, 30, 60, vec![]),
-            (0, 30, 90, vec![4, 3, 2]),
-            (1, 60, 90, vec![2]),
-            (0, 60, 120, vec![2]),
+            (0, -30, 30, 1, vec![1]),
+            (1, 0, 30, 1, vec![1]),
+            (0, 0, 60, 1, vec![1]),
+            (1, 30, 60, 1, vec![]),
+            (0, 30, 90, 1, vec![3, 4, 2]),
+            (1, 60, 90, 1, vec![2]),
+            (0, 60, 120, 1, vec![2]),
         ]
     );
 }
 
 #[test]
 fn repeats_in_open_windows_are_duplicates_and_in_closed_ones_late() {
-    let mut windower = Windower::new(&[source(true, &["sensor_id", "ts"])], &[window(60, 60)]);
-    assert_eq!(push(&mut windower, "a", 30, 30, 1), Admission::Accepted);
-    assert_eq!(push(&mut windower, "a", 31, 30, 1), Admission::Duplicate);
-    assert_eq!(push(&mut windower, "b", 31, 30, 1), Admission::Accepted);
+    let mut rig = Rig::new(&[source("loops", true, &["sensor_id", "ts"])], &[window(60, 60)]);
+    assert_eq!(rig.push("a", 30, 30, 1), ACCEPTED);
+    assert_eq!(rig.push("a", 31, 30, 1), Admission::Duplicate);
+    assert_eq!(rig.push("b", 31, 30, 1), ACCEPTED);
     for sensor in ["a", "b"] {
-        push(&mut windower, sensor, 80, 80, 2);
+        rig.push(sensor, 80, 80, 2);
     }
-    assert!(matches!(push(&mut windower, "a", 81, 30, 1), Admission::Late(_)));
-    assert_eq!(push(&mut windower, "a", 81, 80, 2), Admission::Duplicate);
-}
-
-#[test]
-fn rows_stand_in_an_order_of_their_content() {
-    let rows = [("b", 30, 2), ("a", 30, 9), ("a", 20, 5), ("b", 30, 1)];
-    let mut orders = Vec::new();
-    for turn in 0..rows.len() {
-        let mut windower = Windower::new(&[source(true, &[])], &[window(60, 60)]);
-        for (sensor, ts, count) in rows.iter().cycle().skip(turn).take(rows.len()) {
-            push(&mut windower, sensor, 30, *ts, *count);
-        }
-        orders.push(shown(&windower.finish()));
-    }
-    assert!(orders.iter().all(|order| order == &[(0, 0, 60, vec![5, 9, 1, 2])]), "{orders:?}");
+    assert!(matches!(rig.push("a", 81, 30, 1), Admission::Late { .. }));
+    assert_eq!(rig.push("a", 81, 80, 2), Admission::Duplicate);
 }
 
 #[test]
 fn silence_gives_empty_windows_but_not_for_ever() {
-    let mut windower = Windower::new(&[source(true, &[])], &[window(60, 60)]);
-    push(&mut windower, "a", 30, 30, 1);
-    let closed = windower.advance(at(86_400));
-    assert_eq!(closed.len(), 1 + MAX_EMPTY_RUN as usize);
-    assert_eq!(windower.advance(at(2 * 86_400)), []);
+    let mut rig = Rig::over(true, &[window(60, 60)]);
+    rig.push("a", 30, 30, 1);
+    assert_eq!(rig.advance(86_400).len(), 61);
+    assert_eq!(rig.advance(2 * 86_400), []);
     let tomorrow = 2 * 86_400 + 60;
-    assert_eq!(push(&mut windower, "a", tomorrow, tomorrow, 2), Admission::Accepted);
-    assert_eq!(shown(&windower.finish()), [(0, tomorrow - 60, tomorrow, vec![2])]);
-    assert_eq!(windower.advance(at(3 * 86_400)), []);
-    assert!(matches!(push(&mut windower, "a", tomorrow, tomorrow, 2), Admission::Late(_)));
+    assert_eq!(rig.push("a", tomorrow, tomorrow, 2), ACCEPTED);
+    assert_eq!(rig.finish(), [(0, tomorrow - 60, tomorrow, 1, vec![2])]);
+    assert_eq!(rig.advance(3 * 86_400), []);
+    assert!(matches!(rig.push("a", tomorrow, tomorrow, 2), Admission::Late { .. }));
 }
 
 #[test]
 fn a_source_that_no_window_reads_accepts_and_holds_nothing() {
-    let mut windower = Windower::new(&[source(true, &["sensor_id", "ts"])], &[]);
+    let mut rig = Rig::new(&[source("loops", true, &["sensor_id", "ts"])], &[]);
     for _ in 0..3 {
-        assert_eq!(push(&mut windower, "a", 30, 30, 1), Admission::Accepted);
+        assert_eq!(rig.push("a", 30, 30, 1), ACCEPTED);
     }
-    assert_eq!(windower.finish(), []);
+    assert_eq!(rig.finish(), []);
 }
 
 #[test]
 fn what_cannot_be_windowed_is_refused() {
-    let mut windower = Windower::new(&[source(true, &[])], &[window(60, 60)]);
-    let first = Timestamp::parse("0001-01-01T00:00:00Z").unwrap();
-    let last = Timestamp::parse("9999-12-31T23:59:59.999Z").unwrap();
-    for time in [first, last] {
-        let admission = windower.push(reading("a", time, 1), &message(time));
-        assert!(matches!(admission, Admission::Dead(r) if r.reason == DeadReason::OutOfRange));
+    for time in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z"] {
+        let mut rig = Rig::over(true, &[window(60, 60)]);
+        let ts = Timestamp::parse(time).unwrap();
+        let reading = Reading { source: 0, sensor: "a".to_owned(), now: ts, ts, count: 1 };
+        assert_eq!(rig.push_all(&[reading]), [Admission::OutOfRange]);
     }
-    let narrow = Reading { source: 0, event_time: at(0), row: Row::default() };
-    assert!(matches!(windower.push(narrow, &message(at(0))), Admission::Dead(_)));
-    let stray = Reading { source: 3, ..reading("a", at(0), 1) };
-    assert!(matches!(windower.push(stray, &message(at(0))), Admission::Dead(_)));
+}
+
+#[test]
+fn a_late_reading_revises_its_window_until_nobody_waits_for_it_any_more() {
+    let windows = [revised_for(120, window(60, 60))];
+    let mut rig = Rig::new(&[source("loops", true, &["sensor_id", "ts"])], &windows);
+    rig.push("a", 30, 30, 1);
+    rig.push("a", 80, 80, 2);
+    assert_eq!(rig.advance(80), [(0, 0, 60, 1, vec![1])]);
+    // Two of them before anybody looks make one revision.
+    assert_eq!(rig.push("a", 81, 40, 3), REVISED);
+    assert_eq!(rig.push("a", 81, 50, 4), REVISED);
+    assert_eq!(rig.push("a", 82, 50, 4), Admission::Duplicate);
+    assert_eq!(rig.advance(82), [(0, 0, 60, 2, vec![1, 3, 4])]);
+    assert_eq!(rig.advance(83), []);
+    // The watermark comes to 179, and then to 180 = 60 + 120.
+    for (now, ts) in [(130, 130), (189, 189)] {
+        rig.push("a", now, ts, 9);
+    }
+    rig.advance(189);
+    assert_eq!(rig.push("a", 189, 60, 5), REVISED);
+    // What is revised last is handed out, even though nobody has looked in between.
+    rig.push("a", 190, 190, 9);
+    rig.push("a", 191, 191, 9);
+    assert!(matches!(rig.push("a", 191, 60, 6), Admission::Late { .. }));
+    let shown = rig.advance(192);
+    assert_eq!(shown[0], (0, 0, 60, 3, vec![1, 3, 4, 5]));
+    rig.finish();
+}
+
+#[test]
+fn a_window_that_was_empty_in_a_long_silence_is_handed_out_when_a_reading_comes() {
+    let windows = [revised_for(3_600, window(60, 60))];
+    let mut rig = Rig::over(true, &windows);
+    rig.push("a", 30, 30, 1);
+    rig.advance(7_200);
+    assert_eq!(rig.push("a", 7_200, 6_000, 2), REVISED);
+    assert_eq!(rig.advance(7_201), [(0, 5_940, 6_000, 1, vec![2])]);
+    assert_eq!(rig.push("a", 7_202, 5_990, 3), REVISED);
+    assert_eq!(rig.advance(7_203), [(0, 5_940, 6_000, 2, vec![2, 3])]);
+    rig.finish();
+}
+
+#[test]
+fn a_window_over_two_sources_waits_for_the_slower_one_unless_it_is_silent() {
+    let both = Window { sources: vec![0, 1], ..window(60, 60) };
+    let mut rig = Rig::new(&[source("loops", true, &[]), source("cameras", true, &[])], &[both]);
+    for ts in [30, 60, 90] {
+        rig.push_from(0, "a", ts, ts, ts);
+    }
+    // Cameras have never spoken: nobody waits for them.
+    assert_eq!(rig.advance(90), [(0, 0, 60, 1, vec![30, 60])]);
+    rig.push_from(1, "c", 91, 80, 1);
+    rig.push_from(0, "a", 140, 140, 140);
+    assert_eq!(rig.advance(140), []);
+    rig.push_from(1, "c", 141, 131, 2);
+    assert_eq!(rig.advance(141), [(0, 60, 120, 1, vec![90, 1])]);
+    // And then they fall silent: receipt time carries them on.
+    rig.push_from(0, "a", 200, 200, 200);
+    assert_eq!(rig.advance(200), []);
+    rig.push_from(0, "a", 300, 300, 300);
+    assert_eq!(rig.advance(300)[0], (0, 120, 180, 1, vec![140, 2]));
+}
+
+#[test]
+fn sessions_last_as_long_as_their_sensor_does_not_fall_silent() {
+    let mut rig = Rig::over(false, &[sessions(30, 600)]);
+    for (sensor, ts) in [("a", 0), ("b", 5), ("a", 20), ("a", 49), ("b", 50)] {
+        assert_eq!(rig.push(sensor, ts, ts, ts), ACCEPTED);
+    }
+    assert_eq!(rig.advance(50), [(0, 5, 35, 1, vec![5])]);
+    // `b` begins again; `a` goes on with a reading from 78, 29 s after its last.
+    assert_eq!(rig.push("b", 79, 79, 79), ACCEPTED);
+    assert_eq!(rig.push("a", 79, 78, 78), ACCEPTED);
+    // A reading that comes late and touches nothing that is open.
+    assert!(matches!(rig.push("c", 100, 20, 1), Admission::Late { .. }));
+    assert_eq!(rig.finish(), [(0, 0, 108, 1, vec![0, 20, 49, 78]), (0, 50, 109, 1, vec![50, 79])]);
+}
+
+#[test]
+fn a_late_reading_joins_two_sessions_and_a_long_one_is_cut() {
+    let mut rig = Rig::over(false, &[sessions(30, 100)]);
+    for ts in [0, 50] {
+        rig.push("a", 50, ts, ts);
+    }
+    assert_eq!(rig.push("a", 52, 25, 25), ACCEPTED);
+    assert_eq!(rig.advance(53), []);
+    // 100 s after its first reading it is over.
+    for ts in [75, 99, 105, 110] {
+        assert_eq!(rig.push("a", ts, ts, ts), ACCEPTED);
+    }
+    assert_eq!(rig.advance(112), [(0, 0, 100, 1, vec![0, 25, 75, 99, 50])]);
+    assert_eq!(rig.finish(), [(0, 105, 140, 1, vec![105, 110])]);
 }
 
 #[derive(Clone, Debug)]
-struct Arrival {
+struct Step1 {
+    source: usize,
     sensor: u8,
     /// Since the arrival before, ms.
     gap: i64,
@@ -250,121 +387,179 @@ struct Arrival {
     repeat: bool,
 }
 
-fn arrivals() -> impl Strategy<Value = Vec<Arrival>> {
+fn arrivals() -> impl Strategy<Value = Vec<Step1>> {
     let lag = prop_oneof![
         6 => -2_000_i64..0,
         2 => -90_000_i64..0,
         1 => -400_000_i64..200_000,
     ];
     let gap = prop_oneof![8 => 0_i64..6_000, 1 => 0_i64..200_000];
-    let arrival = (0_u8..5, gap, lag, prop::bool::weighted(0.1))
-        .prop_map(|(sensor, gap, lag, repeat)| Arrival { sensor, gap, lag, repeat });
+    let arrival = (0_usize..2, 0_u8..5, gap, lag, prop::bool::weighted(0.1))
+        .prop_map(|(source, sensor, gap, lag, repeat)| Step1 { source, sensor, gap, lag, repeat });
     prop::collection::vec(arrival, 1..120)
 }
 
-/// Receipt and reading of every arrival; the count is its number.
-fn stream(arrivals: &[Arrival], interval_end: bool) -> Vec<(Timestamp, Reading)> {
+/// The readings of all arrivals; the count is the arrival's number.
+fn stream(arrivals: &[Step1], interval_end: bool) -> Vec<Reading> {
     let mut now = EPOCH;
-    let mut stream: Vec<(Timestamp, Reading)> = Vec::new();
+    let mut stream: Vec<Reading> = Vec::new();
     for (index, arrival) in (0..).zip(arrivals) {
         now += arrival.gap;
-        let sensor = format!("s{}", arrival.sensor);
         let ts = ms((now + arrival.lag).div_euclid(500) * 500 + i64::from(interval_end));
         let reading = match stream.last() {
-            Some((_, last)) if arrival.repeat => last.clone(),
-            _ => reading(&sensor, ts, index),
+            Some(last) if arrival.repeat => Reading { now: ms(now), ..last.clone() },
+            _ => Reading {
+                source: arrival.source,
+                sensor: format!("s{}", arrival.sensor),
+                now: ms(now),
+                ts,
+                count: index,
+            },
         };
-        stream.push((ms(now), reading));
+        stream.push(reading);
     }
     stream
 }
 
+fn definitions() -> [Window; 6] {
+    let both = Window { sources: vec![0, 1], ..revised_for(90, window(60, 30)) };
+    let other = Window { sources: vec![1], ..window(30, 30) };
+    [window(60, 60), revised_for(60, window(60, 20)), both, other, sessions(20, 90), window(30, 30)]
+}
+
+fn sources(interval_end: bool, unique: &[&str]) -> [Source; 2] {
+    [source("loops", interval_end, unique), source("cameras", interval_end, unique)]
+}
+
+/// All admissions and windows: rows come in batches that end where `cut` says so, and the whole
+/// second is ticked before the first row of it. `stop` says where the run is ended and taken up again.
 fn run(
-    stream: &[(Timestamp, Reading)],
+    stream: &[Reading],
     interval_end: bool,
     unique: &[&str],
-    mut ask: impl FnMut(usize) -> bool,
-) -> (Vec<Admission>, Vec<WindowBatch>) {
-    let windows = [window(60, 60), window(60, 20), window(30, 30)];
-    let mut windower = Windower::new(&[source(interval_end, unique)], &windows);
-    let (mut admissions, mut batches) = (Vec::new(), Vec::new());
-    for (index, (received_at, reading)) in stream.iter().enumerate() {
-        if ask(index) {
-            // At each second from the last receipt to this one, then between the seconds.
-            let last = index.checked_sub(1).map_or(*received_at, |last| stream[last].0);
-            for second in (last.millis() / 1_000)..=(received_at.millis() / 1_000) {
-                batches.extend(windower.advance(ms(second * 1_000)));
-            }
-            batches.extend(windower.advance(*received_at));
+    cut: impl Fn(usize) -> bool,
+    stop: impl Fn(usize) -> bool,
+) -> (Vec<Admission>, Vec<Shown>) {
+    let windows = definitions();
+    let mut rig = Rig::new(&sources(interval_end, unique), &windows);
+    let (mut admissions, mut held) = (Vec::new(), Vec::new());
+    let mut second = i64::MIN;
+    for (index, reading) in stream.iter().enumerate() {
+        let now = reading.now.millis().div_euclid(1_000);
+        if now > second || cut(index) {
+            admissions.extend(rig.push_all(&held));
+            held.clear();
         }
-        admissions.push(windower.push(reading.clone(), &message(*received_at)));
+        if stop(index) {
+            rig = rig.again(&windows);
+        }
+        while second < now {
+            second = (second + 1).max(EPOCH / 1_000);
+            rig.windower.advance(ms(second * 1_000));
+            rig.work();
+        }
+        held.push(reading.clone());
     }
-    batches.extend(windower.finish());
-    batches.sort_by_key(|batch| (batch.end, batch.window));
-    (admissions, batches)
+    admissions.extend(rig.push_all(&held));
+    rig.windower.finish();
+    rig.work();
+    (admissions, rig.shown)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
+    /// Neither batches nor a stop and a new start change anything.
     #[test]
-    fn nothing_depends_on_how_often_anybody_looks(
+    fn nothing_depends_on_batches_or_on_being_stopped(
         arrivals in arrivals(),
-        looks in prop::collection::vec(any::<bool>(), 120),
+        cuts in prop::collection::vec(any::<bool>(), 120),
+        stops in prop::collection::vec(prop::bool::weighted(0.1), 120),
         interval_end in any::<bool>(),
+        unique in any::<bool>(),
     ) {
         let stream = stream(&arrivals, interval_end);
-        let unique = ["sensor_id", "ts"];
-        let never = run(&stream, interval_end, &unique, |_| false);
-        let always = run(&stream, interval_end, &unique, |_| true);
-        let at_times = run(&stream, interval_end, &unique, |index| looks[index]);
-        prop_assert_eq!(&never, &always);
-        prop_assert_eq!(&never, &at_times);
+        let unique: &[&str] = if unique { &["sensor_id", "ts"] } else { &[] };
+        let whole = run(&stream, interval_end, unique, |_| false, |_| false);
+        let single = run(&stream, interval_end, unique, |_| true, |_| false);
+        prop_assert_eq!(&whole, &single);
+        let cut = |index: usize| cuts[index] || stops[index];
+        let stopped = run(&stream, interval_end, unique, cut, |index| stops[index]);
+        prop_assert_eq!(&whole, &stopped);
     }
 
-    /// Each accepted reading is in every window that holds its time and was open when it came;
-    /// nothing else is in any window; each window is handed out once.
+    /// A reference that keeps everything: each accepted reading is, in the order of arrival, in the
+    /// last revision of every window of slots that holds its time and was not done when it came;
+    /// nothing else is in any window; each revision is handed out once.
     #[test]
-    fn accepted_readings_are_in_all_their_open_windows(
+    fn windows_are_those_of_a_naive_reference(
         arrivals in arrivals(),
         interval_end in any::<bool>(),
     ) {
         let stream = stream(&arrivals, interval_end);
-        let definitions = [window(60, 60), window(60, 20), window(30, 30)];
-        let mut windower = Windower::new(&[source(interval_end, &[])], &definitions);
-        let mut expected: BTreeMap<(usize, i64), Vec<i64>> = BTreeMap::new();
-        let mut batches = Vec::new();
-        for (received_at, reading) in &stream {
-            batches.extend(windower.advance(*received_at));
-            let open_from = windower.watermark(0).map_or(i64::MIN, Timestamp::millis);
-            let admission = windower.push(reading.clone(), &message(*received_at));
-            let time = reading.event_time.millis() - i64::from(interval_end);
-            let Value::Integer(count) = reading.row.get(2) else { unreachable!() };
-            let mut taken = 0;
-            for (index, window) in definitions.iter().enumerate() {
-                let (size, every) = (millis_of(window.size), millis_of(window.every));
+        let windows = definitions();
+        let mut rig = Rig::new(&sources(interval_end, &["sensor_id", "ts", "count"]), &windows);
+        let mut expected: BTreeMap<(usize, i64), [Vec<i64>; 2]> = BTreeMap::new();
+        let mut marks = vec![i64::MIN; windows.len()];
+        let mut seen: Vec<(usize, i64, i64)> = Vec::new();
+        let mut spoken: BTreeSet<usize> = BTreeSet::new();
+        for reading in &stream {
+            let now = reading.now.millis().div_euclid(1_000) * 1_000;
+            rig.windower.advance(ms(now));
+            rig.work();
+            let admission = rig.push_all(std::slice::from_ref(reading)).remove(0);
+            let time = reading.ts.millis() - i64::from(interval_end);
+            let mut taken = false;
+            let key = (reading.source, reading.ts.millis(), reading.count);
+            for (index, window) in windows.iter().enumerate() {
+                let Shape::Slots { size, every, .. } = &window.shape else { continue };
+                // Nobody waits for a source that has never spoken.
+                let spoken = window.sources.iter().filter(|s| spoken.contains(*s));
+                let watermarks = spoken.map(|s| rig.windower.watermark(*s));
+                let mark = watermarks.min().flatten().map_or(i64::MIN, Timestamp::millis);
+                // A watermark that comes back after a silence does not move a mark back.
+                marks[index] = marks[index].max(mark);
+                let Some(stream) = window.sources.iter().position(|s| *s == reading.source) else {
+                    continue;
+                };
+                let (size, every) = (millis_of(*size), millis_of(*every));
                 let last = time.div_euclid(every) * every;
-                let starts = (0..size / every).map(|back| last - back * every);
-                for start in starts.filter(|start| start + size > open_from) {
-                    expected.entry((index, start)).or_default().push(count);
-                    taken += 1;
+                let done_at = |start: i64| start + size + millis_of(window.accept_for);
+                for start in (0..size / every).rev().map(|back| last - back * every) {
+                    if done_at(start) > marks[index] && admission != Admission::Duplicate {
+                        expected.entry((index, start)).or_default()[stream].push(reading.count);
+                        taken = true;
+                    }
                 }
             }
             match admission {
-                Admission::Accepted => prop_assert!(taken > 0),
-                Admission::Late(_) => prop_assert_eq!(taken, 0),
-                other => prop_assert!(false, "{:?}", other),
+                Admission::Duplicate => prop_assert!(seen.contains(&key)),
+                // A session may take what no window of slots takes.
+                Admission::Accepted { .. } => prop_assert!(taken || reading.source == 0),
+                Admission::Late { .. } => prop_assert!(!taken),
+                Admission::OutOfRange => prop_assert!(false),
             }
+            seen.push(key);
+            spoken.insert(reading.source);
         }
-        batches.extend(windower.finish());
-        let mut found: BTreeMap<(usize, i64), Vec<i64>> = BTreeMap::new();
-        for batch in &batches {
-            let counts: &Int64Array = batch.rows.column(2).as_primitive();
-            let key = (batch.window, batch.start.millis());
-            let before = found.insert(key, counts.values().to_vec());
-            prop_assert!(before.is_none(), "{:?} twice", key);
+        rig.windower.finish();
+        rig.work();
+        let mut found: BTreeMap<(usize, i64), (u32, Vec<i64>)> = BTreeMap::new();
+        for (window, start, _, revision, counts) in &rig.shown {
+            if matches!(windows[*window].shape, Shape::Session { .. }) {
+                continue;
+            }
+            let start = start * 1_000 + EPOCH;
+            let before = found.insert((*window, start), (*revision, counts.clone()));
+            let expected = before.map_or(0, |(revision, _)| revision) + 1;
+            prop_assert_eq!(*revision, expected, "of {} at {}", window, start);
         }
+        let mut found: BTreeMap<_, Vec<i64>> =
+            found.into_iter().map(|(key, (_, counts))| (key, counts)).collect();
         found.retain(|_, counts| !counts.is_empty());
+        let mut expected: BTreeMap<_, Vec<i64>> =
+            expected.into_iter().map(|(key, streams)| (key, streams.concat())).collect();
+        // Within a window rows stand by slot, then by arrival.
         for counts in found.values_mut().chain(expected.values_mut()) {
             counts.sort_unstable();
         }

@@ -20,7 +20,9 @@
 //! Between readings the value only grows with `now`, and it is brought up to date before a reading
 //! counts, so it does not matter how often anybody asks. Closed forms only: no clock is read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
 
 use crate::domain::time::{Timestamp, millis_of};
 use crate::plan::EventTime;
@@ -29,6 +31,11 @@ use crate::plan::EventTime;
 pub(super) struct Watermark {
     lateness: i64,
     idle_after: i64,
+    state: State,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct State {
     /// Never iterated where order could show: minimum and median only.
     groups: HashMap<Box<str>, Group>,
     /// The newest receipt time, ms.
@@ -38,12 +45,12 @@ pub(super) struct Watermark {
     offset: i64,
     /// Readings until the offset is taken anew.
     until_offset: usize,
-    /// The oldest event time of the groups that count, with how many stand there.
-    oldest: Option<Oldest>,
+    /// How many groups stand at each newest event time.
+    standing: BTreeMap<i64, u32>,
     held: Option<i64>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Group {
     /// Newest event time, ms.
     newest: i64,
@@ -52,65 +59,71 @@ struct Group {
     last_receipt: i64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Oldest {
-    event_time: i64,
-    groups: usize,
-}
-
 impl Watermark {
     pub(super) fn new(rules: &EventTime) -> Self {
         Self {
             lateness: millis_of(rules.lateness),
             idle_after: millis_of(rules.idle_after),
-            groups: HashMap::new(),
-            now: i64::MIN,
-            first_receipt: None,
-            offset: 0,
-            until_offset: 0,
-            oldest: None,
-            held: None,
+            state: State {
+                groups: HashMap::new(),
+                now: i64::MIN,
+                first_receipt: None,
+                offset: 0,
+                until_offset: 0,
+                standing: BTreeMap::new(),
+                held: None,
+            },
         }
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(super) fn restore(&mut self, state: State) {
+        self.state = state;
     }
 
     /// In milliseconds since the epoch.
     pub(super) fn millis(&self) -> Option<i64> {
-        self.held
+        self.state.held
     }
 
-    /// Receipt time has come this far; earlier moments change nothing.
-    pub(super) fn advance(&mut self, now: Timestamp) {
-        self.now = self.now.max(now.millis());
-        let Some(first) = self.first_receipt else { return };
-        if self.now < first.saturating_add(self.lateness) {
-            return;
+    /// A reading has been observed.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.state.first_receipt.is_some()
+    }
+
+    /// Receipt time has come this far; earlier moments change nothing. True if the watermark has
+    /// moved.
+    pub(super) fn advance(&mut self, now: Timestamp) -> bool {
+        self.state.now = self.state.now.max(now.millis());
+        let Some(first) = self.state.first_receipt else { return false };
+        if self.state.now < first.saturating_add(self.lateness) {
+            return false;
         }
         let floor = self.floor();
-        if self.oldest.is_none_or(|oldest| oldest.event_time < floor) {
-            let counted = self.groups.values().map(|g| g.newest).filter(|e| *e >= floor);
-            self.oldest = counted.fold(None, |oldest, event_time| match oldest {
-                Some(Oldest { event_time: so_far, .. }) if so_far < event_time => oldest,
-                Some(Oldest { event_time: so_far, groups }) if so_far == event_time => {
-                    Some(Oldest { event_time, groups: groups + 1 })
-                }
-                _ => Some(Oldest { event_time, groups: 1 }),
-            });
-        }
-        let reached = self.oldest.map_or(floor, |oldest| oldest.event_time.max(floor));
+        // With nobody left that counts, receipt time alone carries it on.
+        let reached =
+            self.state.standing.range(floor..).next().map_or(floor, |(oldest, _)| *oldest);
         let watermark = reached.saturating_sub(self.lateness);
-        self.held = Some(self.held.map_or(watermark, |held| held.max(watermark)));
+        let moved = self.state.held.is_none_or(|held| held < watermark);
+        if moved {
+            self.state.held = Some(watermark);
+        }
+        moved
     }
 
     /// A reading of this group has arrived. The caller has advanced to its receipt time.
-    pub(super) fn observe(&mut self, group: &str, event_time: Timestamp) {
-        let (event_time, now) = (event_time.millis(), self.now);
-        self.first_receipt.get_or_insert(now);
+    pub(super) fn observe(&mut self, group: &str, event_time: i64) {
+        let now = self.state.now;
+        self.state.first_receipt.get_or_insert(now);
         let offset = event_time.saturating_sub(now);
-        match self.groups.get_mut(group) {
+        match self.state.groups.get_mut(group) {
             None => {
                 let new = Group { newest: event_time, offset, last_receipt: now };
-                self.groups.insert(group.into(), new);
-                self.moved(None, event_time);
+                self.state.groups.insert(group.into(), new);
+                stand(&mut self.state.standing, event_time);
             }
             Some(known) => {
                 known.last_receipt = now;
@@ -118,60 +131,61 @@ impl Watermark {
                     let before = known.newest;
                     known.newest = event_time;
                     known.offset = offset;
-                    self.moved(Some(before), event_time);
+                    leave(&mut self.state.standing, before);
+                    stand(&mut self.state.standing, event_time);
                 }
             }
         }
-        if self.until_offset == 0 {
+        if self.state.until_offset == 0 {
             self.take_offset();
-            self.until_offset = self.groups.len() / 4;
+            self.state.until_offset = self.state.groups.len() / 4;
         } else {
-            self.until_offset -= 1;
+            self.state.until_offset -= 1;
         }
     }
 
     /// Everything that could come has come.
     pub(super) fn finish(&mut self) {
-        self.held = Some(i64::MAX);
+        self.state.held = Some(i64::MAX);
     }
 
     /// Event times older than this do not count.
     fn floor(&self) -> i64 {
-        self.now.saturating_add(self.offset).saturating_sub(self.idle_after)
-    }
-
-    /// Keeps `oldest` true, or drops it where only a look at all groups can tell.
-    fn moved(&mut self, from: Option<i64>, to: i64) {
-        let floor = self.floor();
-        let Some(oldest) = &mut self.oldest else { return };
-        if from == Some(oldest.event_time) {
-            oldest.groups -= 1;
-        }
-        if to >= floor && to < oldest.event_time {
-            *oldest = Oldest { event_time: to, groups: 1 };
-        } else if to == oldest.event_time {
-            oldest.groups += 1;
-        }
-        if oldest.groups == 0 {
-            self.oldest = None;
-        }
+        self.state.now.saturating_add(self.state.offset).saturating_sub(self.idle_after)
     }
 
     /// The lower median of the groups heard within `idle_after`. The others, should they not count
     /// any more, are forgotten: names that are made up must not fill the memory.
     fn take_offset(&mut self) {
-        let (floor, heard_since) = (self.floor(), self.now.saturating_sub(self.idle_after));
-        self.groups.retain(|_, g| g.last_receipt >= heard_since || g.newest >= floor);
-        let heard = self.groups.values().filter(|g| g.last_receipt >= heard_since);
+        let (floor, heard_since) = (self.floor(), self.state.now.saturating_sub(self.idle_after));
+        let standing = &mut self.state.standing;
+        self.state.groups.retain(|_, group| {
+            let kept = group.last_receipt >= heard_since || group.newest >= floor;
+            if !kept {
+                leave(standing, group.newest);
+            }
+            kept
+        });
+        let heard = self.state.groups.values().filter(|g| g.last_receipt >= heard_since);
         let mut offsets: Vec<i64> = heard.map(|g| g.offset).collect();
         if offsets.is_empty() {
             return;
         }
         let middle = (offsets.len() - 1) / 2;
         let (_, median, _) = offsets.select_nth_unstable(middle);
-        if *median != self.offset {
-            self.offset = *median;
-            self.oldest = None;
+        self.state.offset = *median;
+    }
+}
+
+fn stand(standing: &mut BTreeMap<i64, u32>, event_time: i64) {
+    *standing.entry(event_time).or_default() += 1;
+}
+
+fn leave(standing: &mut BTreeMap<i64, u32>, event_time: i64) {
+    if let Some(groups) = standing.get_mut(&event_time) {
+        *groups -= 1;
+        if *groups == 0 {
+            standing.remove(&event_time);
         }
     }
 }
@@ -208,7 +222,7 @@ mod tests {
         /// A reading received at `now` with event time `ts`, both in seconds.
         fn read(&mut self, group: &str, now: i64, ts: i64) {
             self.0.advance(at(now));
-            self.0.observe(group, at(ts));
+            self.0.observe(group, at(ts).millis());
         }
         /// The watermark at `now`, in seconds.
         fn at(&mut self, now: i64) -> Option<i64> {
@@ -308,6 +322,6 @@ mod tests {
         for i in 0..5_000 {
             feed.read(&format!("s{i}"), i, i);
         }
-        assert!(feed.0.groups.len() < 500, "{}", feed.0.groups.len());
+        assert!(feed.0.state.groups.len() < 500, "{}", feed.0.state.groups.len());
     }
 }

@@ -10,6 +10,12 @@
 //! Every window has its own result columns; one file for all of them needs the long form. The
 //! payloads of dead and late messages are strings of their bytes (`payload_hex` when they are no
 //! UTF-8). The same run gives the same bytes. Files carry `.part` in their names until `finish`.
+//!
+//! That is a replay's archive. A live run's grows for months and goes on after a crash: see
+//! [`GrowingArchive`].
+
+mod form;
+mod growing;
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -17,20 +23,16 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, StringArray, TimestampMillisecondArray, UInt32Array, new_null_array,
-};
-use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, UInt64Type};
-use arrow::record_batch::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Map, Value};
 
 use super::{columnar, part, payload};
-use crate::batch::{OCCUPANCY_PCT, SEGMENT, SPEED_KMH, VEHICLES, WindowBatch};
+use crate::batch::WindowBatch;
 use crate::domain::refusal::{DeadLetter, LateReading};
 use crate::ports::Publication;
+
+pub use growing::{ArchiveMark, GrowingArchive};
 
 /// The archive cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -67,17 +69,7 @@ impl Archive {
     /// Makes the folder and opens the files. Files of an earlier run stay until `finish`.
     pub fn create(folder: &Path) -> Result<Self, ArchiveError> {
         fs::create_dir_all(folder).map_err(|error| ArchiveError::new(folder, &error))?;
-        let schema = Arc::new(Schema::new(vec![
-            Field::new("window", DataType::Utf8, false),
-            Field::new("start", columnar::utc_millis(), false),
-            Field::new("end", columnar::utc_millis(), false),
-            Field::new("revision", DataType::UInt32, false),
-            Field::new(SEGMENT, DataType::Utf8, true),
-            Field::new(VEHICLES, DataType::Float64, true),
-            Field::new(SPEED_KMH, DataType::Float64, true),
-            Field::new(OCCUPANCY_PCT, DataType::Float64, true),
-            Field::new("extra", DataType::Utf8, true),
-        ]));
+        let schema = form::schema();
         let (windows_file, out) = Place::open(folder, "windows", ".parquet")?;
         let windows = ArrowWriter::try_new(out, Arc::clone(&schema), Some(columnar::properties()))
             .map_err(|error| windows_file.failed(&error))?;
@@ -93,38 +85,21 @@ impl Archive {
 
     /// Adds a closed window's result under the window's name in the pipeline.
     pub fn window(&mut self, batch: &WindowBatch, name: &str) -> Result<(), ArchiveError> {
-        let rows = self.long_form(batch, name).map_err(|error| self.windows_file.failed(&error))?;
+        let rows = form::long_form(&self.schema, batch, name)
+            .map_err(|error| self.windows_file.failed(&error))?;
         self.windows.write(&rows).map_err(|error| self.windows_file.failed(&error))
     }
 
     pub fn publication(&mut self, publication: &Publication) -> Result<(), ArchiveError> {
-        self.directions.push(vec![
-            ("ts", publication.ts.to_string().into()),
-            ("topic", publication.topic.as_str().into()),
-            ("payload", publication.payload.clone()),
-        ])
+        self.directions.push(&direction_line(publication))
     }
 
     pub fn dead(&mut self, letter: &DeadLetter) -> Result<(), ArchiveError> {
-        let refusal = &letter.refusal;
-        self.dead.push(vec![
-            ("received_at", letter.received_at.to_string().into()),
-            ("topic", letter.topic.as_str().into()),
-            ("reason", refusal.reason.word().into()),
-            ("source", refusal.source.as_deref().into()),
-            ("detail", refusal.detail.as_str().into()),
-            payload::text_member(&letter.payload),
-        ])
+        self.dead.push(&dead_line(letter))
     }
 
     pub fn late(&mut self, reading: &LateReading) -> Result<(), ArchiveError> {
-        self.late.push(vec![
-            ("received_at", reading.received_at.to_string().into()),
-            ("event_time", reading.event_time.to_string().into()),
-            ("watermark", reading.watermark.to_string().into()),
-            ("topic", reading.topic.as_str().into()),
-            payload::text_member(&reading.payload),
-        ])
+        self.late.push(&late_line(reading))
     }
 
     /// Completes all files under their own names.
@@ -140,91 +115,42 @@ impl Archive {
         dead.finish()?;
         late.finish()
     }
-
-    fn long_form(&self, batch: &WindowBatch, name: &str) -> Result<RecordBatch, String> {
-        let count = batch.rows.num_rows();
-        let moment = |millis: i64| -> ArrayRef {
-            Arc::new(TimestampMillisecondArray::from(vec![millis; count]).with_timezone("UTC"))
-        };
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from(vec![name; count])),
-            moment(batch.start.millis()),
-            moment(batch.end.millis()),
-            Arc::new(UInt32Array::from(vec![batch.revision; count])),
-        ];
-        let mut told = Vec::new();
-        for (known, kind) in [
-            (SEGMENT, DataType::Utf8),
-            (VEHICLES, DataType::Float64),
-            (SPEED_KMH, DataType::Float64),
-            (OCCUPANCY_PCT, DataType::Float64),
-        ] {
-            // A column of the known name that does not fit the known type goes to `extra` instead.
-            let options = CastOptions { safe: false, ..CastOptions::default() };
-            let cast = batch
-                .rows
-                .column_by_name(known)
-                .and_then(|array| cast_with_options(array, &kind, &options).ok());
-            if cast.is_some() {
-                told.push(known);
-            }
-            columns.push(cast.unwrap_or_else(|| new_null_array(&kind, count)));
-        }
-        columns.push(Arc::new(extra(&batch.rows, &told)?));
-        RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|error| error.to_string())
-    }
 }
 
-/// The columns that have none of their own, a JSON object a row; null when there are none.
-fn extra(rows: &RecordBatch, told: &[&str]) -> Result<StringArray, String> {
-    let schema = rows.schema();
-    let others: Vec<_> = schema
-        .fields()
-        .iter()
-        .zip(rows.columns())
-        .filter(|(field, _)| !told.contains(&field.name().as_str()))
-        .collect();
-    let mut texts = Vec::with_capacity(rows.num_rows());
-    for row in 0..rows.num_rows() {
-        if others.is_empty() {
-            texts.push(None);
-            continue;
-        }
-        let mut object = Map::new();
-        for (field, array) in &others {
-            object.insert(field.name().clone(), json_value(array, row)?);
-        }
-        texts.push(Some(Value::Object(object).to_string()));
-    }
-    Ok(StringArray::from(texts))
+fn direction_line(publication: &Publication) -> String {
+    line(vec![
+        ("ts", publication.ts.to_string().into()),
+        ("topic", publication.topic.as_str().into()),
+        ("payload", publication.payload.clone()),
+    ])
 }
 
-fn json_value(array: &ArrayRef, row: usize) -> Result<Value, String> {
-    if array.is_null(row) {
-        return Ok(Value::Null);
-    }
-    let whole =
-        |kind: &DataType| cast(&array.slice(row, 1), kind).map_err(|error| error.to_string());
-    let kind = array.data_type();
-    Ok(match kind {
-        DataType::Boolean => array.as_boolean().value(row).into(),
-        _ if kind.is_unsigned_integer() => {
-            whole(&DataType::UInt64)?.as_primitive::<UInt64Type>().value(0).into()
-        }
-        _ if kind.is_signed_integer() => {
-            whole(&DataType::Int64)?.as_primitive::<Int64Type>().value(0).into()
-        }
-        // What JSON has no number for (not-a-number, infinity) becomes null.
-        _ if kind.is_floating() => {
-            whole(&DataType::Float64)?.as_primitive::<Float64Type>().value(0).into()
-        }
-        _ => {
-            let options = FormatOptions::default();
-            let formatter =
-                ArrayFormatter::try_new(array, &options).map_err(|error| error.to_string())?;
-            formatter.value(row).try_to_string().map_err(|error| error.to_string())?.into()
-        }
-    })
+fn dead_line(letter: &DeadLetter) -> String {
+    let refusal = &letter.refusal;
+    line(vec![
+        ("received_at", letter.received_at.to_string().into()),
+        ("topic", letter.topic.as_str().into()),
+        ("reason", refusal.reason.word().into()),
+        ("source", refusal.source.as_deref().into()),
+        ("detail", refusal.detail.as_str().into()),
+        payload::text_member(&letter.payload),
+    ])
+}
+
+fn late_line(reading: &LateReading) -> String {
+    line(vec![
+        ("received_at", reading.received_at.to_string().into()),
+        ("event_time", reading.event_time.to_string().into()),
+        ("watermark", reading.watermark.to_string().into()),
+        ("topic", reading.topic.as_str().into()),
+        payload::text_member(&reading.payload),
+    ])
+}
+
+fn line(members: Vec<(&str, Value)>) -> String {
+    let object: Map<_, _> =
+        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Value::Object(object).to_string()
 }
 
 /// A file's name now and later.
@@ -268,10 +194,8 @@ impl Lines {
         Ok(Self { place, out })
     }
 
-    fn push(&mut self, members: Vec<(&str, Value)>) -> Result<(), ArchiveError> {
-        let object: Map<_, _> =
-            members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        writeln!(self.out, "{}", Value::Object(object)).map_err(|error| self.place.failed(&error))
+    fn push(&mut self, line: &str) -> Result<(), ArchiveError> {
+        writeln!(self.out, "{line}").map_err(|error| self.place.failed(&error))
     }
 
     fn finish(mut self) -> Result<(), ArchiveError> {
@@ -282,12 +206,17 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{BooleanArray, Float64Array, Int32Array};
+    use arrow::array::Array;
+    use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, StringArray};
+    use arrow::datatypes::Float64Type;
+    use arrow::record_batch::RecordBatch;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use serde_json::json;
+    use std::sync::Arc;
     use tempfile::TempDir;
 
     use super::*;
+    use crate::batch::{SEGMENT, SPEED_KMH, VEHICLES};
     use crate::domain::refusal::{DeadReason, Refusal};
     use crate::domain::time::Timestamp;
 

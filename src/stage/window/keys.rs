@@ -1,0 +1,177 @@
+//! The unique keys of a source's rows whose windows are open, to know a repeat by.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::{
+    Array, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, StringArray,
+};
+use arrow::datatypes::{Float64Type, Int64Type, TimestampMillisecondType};
+use arrow::record_batch::RecordBatch;
+use serde::{Deserialize, Serialize};
+
+/// Keys with the time of their row. Asked by key only, never walked where order could show.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Keys {
+    times: HashMap<Box<[u8]>, i64>,
+    by_time: BTreeMap<i64, Vec<Box<[u8]>>>,
+}
+
+impl Keys {
+    /// Keeps a key; `false` if it is there already.
+    pub(super) fn insert(&mut self, key: &[u8], time: i64) -> bool {
+        if self.times.contains_key(key) {
+            return false;
+        }
+        self.times.insert(key.into(), time);
+        self.by_time.entry(time).or_default().push(key.into());
+        true
+    }
+
+    /// Drops the keys of rows before a moment.
+    pub(super) fn forget_before(&mut self, time: i64) {
+        if self.by_time.first_key_value().is_none_or(|(first, _)| *first >= time) {
+            return;
+        }
+        let kept = self.by_time.split_off(&time);
+        for key in std::mem::replace(&mut self.by_time, kept).into_values().flatten() {
+            self.times.remove(&key);
+        }
+    }
+}
+
+/// The columns of a batch that make its rows unique.
+#[derive(Debug)]
+pub(super) struct KeyColumns<'b>(Vec<KeyColumn<'b>>);
+
+#[derive(Debug)]
+enum KeyColumn<'b> {
+    Text(&'b StringArray),
+    Integer(&'b Int64Array),
+    Number(&'b Float64Array),
+    Boolean(&'b BooleanArray),
+    Time(&'b arrow::array::TimestampMillisecondArray),
+    Texts(&'b ListArray),
+    /// A column of another kind than a mapping can have: no row differs by it.
+    Other,
+}
+
+impl<'b> KeyColumns<'b> {
+    pub(super) fn of(batch: &'b RecordBatch, columns: &[usize]) -> Self {
+        let column = |index: &usize| {
+            let Some(array) = batch.columns().get(*index) else { return KeyColumn::Other };
+            if let Some(array) = array.as_string_opt() {
+                KeyColumn::Text(array)
+            } else if let Some(array) = array.as_primitive_opt::<Int64Type>() {
+                KeyColumn::Integer(array)
+            } else if let Some(array) = array.as_primitive_opt::<Float64Type>() {
+                KeyColumn::Number(array)
+            } else if let Some(array) = array.as_boolean_opt() {
+                KeyColumn::Boolean(array)
+            } else if let Some(array) = array.as_primitive_opt::<TimestampMillisecondType>() {
+                KeyColumn::Time(array)
+            } else if let Some(array) = array.as_list_opt() {
+                KeyColumn::Texts(array)
+            } else {
+                KeyColumn::Other
+            }
+        };
+        Self(columns.iter().map(column).collect())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The row's key as bytes: each cell with its kind and, for texts, its length in front, so that
+    /// two keys are equal only if all their cells are.
+    pub(super) fn write(&self, row: usize, key: &mut Vec<u8>) {
+        key.clear();
+        for column in &self.0 {
+            column.write(row, key);
+        }
+    }
+}
+
+impl KeyColumn<'_> {
+    fn write(&self, row: usize, key: &mut Vec<u8>) {
+        let null = match self {
+            Self::Text(array) => array.is_null(row),
+            Self::Integer(array) => array.is_null(row),
+            Self::Number(array) => array.is_null(row),
+            Self::Boolean(array) => array.is_null(row),
+            Self::Time(array) => array.is_null(row),
+            Self::Texts(array) => array.is_null(row),
+            Self::Other => true,
+        };
+        if null {
+            return key.push(0);
+        }
+        match self {
+            Self::Text(array) => text(array.value(row), key),
+            Self::Integer(array) => {
+                key.push(2);
+                key.extend(array.value(row).to_le_bytes());
+            }
+            Self::Number(array) => {
+                key.push(3);
+                // 0.0 and -0.0 are one number.
+                key.extend((array.value(row) + 0.0).to_bits().to_le_bytes());
+            }
+            Self::Boolean(array) => key.extend([4, u8::from(array.value(row))]),
+            Self::Time(array) => {
+                key.push(5);
+                key.extend(array.value(row).to_le_bytes());
+            }
+            Self::Texts(array) => {
+                let texts = array.value(row);
+                key.push(6);
+                key.extend(texts.len().to_le_bytes());
+                for value in texts.as_string_opt::<i32>().into_iter().flatten() {
+                    match value {
+                        Some(value) => text(value, key),
+                        None => key.push(0),
+                    }
+                }
+            }
+            Self::Other => {}
+        }
+    }
+}
+
+fn text(value: &str, key: &mut Vec<u8>) {
+    key.push(1);
+    key.extend(value.len().to_le_bytes());
+    key.extend(value.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::ArrayRef;
+
+    use super::*;
+
+    #[test]
+    fn cells_that_run_together_are_still_two_keys() {
+        let columns: [(&str, ArrayRef); 3] = [
+            ("a", Arc::new(StringArray::from(vec![Some("ab"), Some("a"), None, Some("ab")]))),
+            ("b", Arc::new(StringArray::from(vec![Some("c"), Some("bc"), Some("abc"), Some("c")]))),
+            ("n", Arc::new(Float64Array::from(vec![Some(0.0), Some(0.0), None, Some(-0.0)]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let columns = KeyColumns::of(&batch, &[0, 1, 2]);
+        let (mut keys, mut key) = (Keys::default(), Vec::new());
+        let fresh: Vec<bool> = (0..4)
+            .zip(0..)
+            .map(|(row, time)| {
+                columns.write(row, &mut key);
+                keys.insert(&key, time)
+            })
+            .collect();
+        assert_eq!(fresh, [true, true, true, false]);
+        keys.forget_before(1);
+        columns.write(0, &mut key);
+        assert!(keys.insert(&key, 9), "forgotten with its time");
+    }
+}
