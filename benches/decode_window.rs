@@ -19,7 +19,7 @@ use wayside::io::clock::SystemClock;
 use wayside::plan::{Column, ColumnKind, EventTime, Mapping, Produces, Source, Window};
 use wayside::ports::{Clock, Message};
 use wayside::query;
-use wayside::stage::decode::{Decoded, Decoder};
+use wayside::stage::decode::{Decoded, DecodedBatch, Decoder};
 use wayside::stage::window::Windower;
 
 const SQL: &str = "SELECT edge_id AS segment, SUM(count) AS vehicles, \
@@ -28,6 +28,7 @@ const SQL: &str = "SELECT edge_id AS segment, SUM(count) AS vehicles, \
 
 const SENSORS: usize = 200;
 const ROUNDS: i64 = 50;
+const BATCH: usize = 256;
 
 fn mapping() -> Mapping {
     let column = |name: &str, kind, nullable| Column {
@@ -162,7 +163,7 @@ fn main() {
         accept_for: Duration::ZERO,
         sql: SQL.to_owned(),
     }];
-    let decoder = Decoder::new(&sources, network);
+    let mut decoder = Decoder::new(&sources, network);
     let readings: Vec<_> = messages
         .iter()
         .filter_map(|message| match decoder.decode(message) {
@@ -171,6 +172,14 @@ fn main() {
         })
         .collect();
     assert_eq!(readings.len(), messages.len(), "a message did not decode");
+
+    let mut out = DecodedBatch::default();
+    let mut rows = 0;
+    for call in messages.chunks(BATCH) {
+        decoder.decode_batch(call, &mut out);
+        rows += out.rows[0].as_ref().map_or(0, |rows| rows.batch.num_rows());
+    }
+    assert_eq!(rows, messages.len(), "a message became no row");
 
     println!("| what | rows | median | fastest | slowest | rows/s |");
     println!("|---|---|---|---|---|---|");
@@ -191,6 +200,17 @@ fn main() {
         |()| {
             for message in &messages {
                 black_box(decoder.decode(message));
+            }
+        },
+    );
+    measure(
+        &format!("decode (batches of {BATCH})"),
+        messages.len(),
+        || (),
+        |()| {
+            for call in messages.chunks(BATCH) {
+                decoder.decode_batch(call, &mut out);
+                black_box(&out);
             }
         },
     );

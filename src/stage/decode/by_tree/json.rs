@@ -10,12 +10,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::super::extract::{MAX_DEPTH, MAX_PAYLOAD_BYTES};
 use crate::domain::refusal::DeadReason;
-
-/// The largest payload that is looked at. Readings take some 200 bytes, closures a few thousand.
-pub const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
-/// The deepest nesting of objects and lists; known feeds stay under ten.
-pub const MAX_DEPTH: usize = 32;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node<'p> {

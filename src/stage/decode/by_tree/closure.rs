@@ -1,0 +1,91 @@
+//! A closure from a row whose columns bear the names of its fields.
+
+use super::column::Refused;
+use super::json::shorten;
+use crate::batch::{Row, Value};
+use crate::domain::closure::{Closure, ClosureKind, ClosureState};
+use crate::domain::refusal::DeadReason;
+use crate::domain::time::Timestamp;
+use crate::plan::Mapping;
+
+/// Needed: `event_id`, `state`, `kind`, `edges`, `ts`; where known: `lanes_closed`, `start`,
+/// `planned_end`. An active closure of no edge is refused: it would close nothing, in silence.
+pub(super) fn of_row(mapping: &Mapping, row: &Row) -> Result<Closure, Refused> {
+    let fields = Fields { mapping, row };
+    let state = match fields.text("state")? {
+        "active" => ClosureState::Active,
+        "cleared" => ClosureState::Cleared,
+        other => return Err(unknown("state", other, "`active` or `cleared`")),
+    };
+    let kind = match fields.text("kind")? {
+        "road_closed" => ClosureKind::RoadClosed,
+        "lanes_closed" => ClosureKind::LanesClosed,
+        other => return Err(unknown("kind", other, "`road_closed` or `lanes_closed`")),
+    };
+    let edges = match fields.get("edges") {
+        Value::Texts([]) if state == ClosureState::Active => {
+            return Err((DeadReason::MissingField, "`edges` names no segment".to_owned()));
+        }
+        Value::Texts(edges) => edges.to_vec(),
+        other => return Err(not_a("edges", "a list of texts", other)),
+    };
+    let lanes_closed = match fields.get("lanes_closed") {
+        Value::Null => None,
+        Value::Integer(lanes) => Some(u32::try_from(lanes).map_err(|_| {
+            (DeadReason::OutOfRange, format!("`lanes_closed`: {lanes} is no number of lanes"))
+        })?),
+        other => return Err(not_a("lanes_closed", "a whole number", other)),
+    };
+    Ok(Closure {
+        event_id: fields.text("event_id")?.to_owned(),
+        state,
+        kind,
+        edges,
+        lanes_closed,
+        ts: fields
+            .time("ts")?
+            .ok_or_else(|| (DeadReason::MissingField, "`ts` is missing".to_owned()))?,
+        start: fields.time("start")?,
+        planned_end: fields.time("planned_end")?,
+    })
+}
+
+struct Fields<'r> {
+    mapping: &'r Mapping,
+    row: &'r Row,
+}
+
+impl<'r> Fields<'r> {
+    /// The cell of a column; null where the mapping has no such column.
+    fn get(&self, name: &str) -> Value<'r> {
+        let index = self.mapping.columns.iter().position(|column| column.name == name);
+        index.map_or(Value::Null, |index| self.row.get(index))
+    }
+
+    fn text(&self, name: &str) -> Result<&'r str, Refused> {
+        match self.get(name) {
+            Value::Text(text) => Ok(text),
+            other => Err(not_a(name, "a text", other)),
+        }
+    }
+
+    fn time(&self, name: &str) -> Result<Option<Timestamp>, Refused> {
+        match self.get(name) {
+            Value::Null => Ok(None),
+            Value::Time(time) => Ok(Some(time)),
+            other => Err(not_a(name, "a time", other)),
+        }
+    }
+}
+
+fn not_a(name: &str, expected: &str, found: Value<'_>) -> Refused {
+    if found == Value::Null {
+        return (DeadReason::MissingField, format!("`{name}` is missing"));
+    }
+    (DeadReason::WrongType, format!("`{name}`: the mapping gives no {expected}"))
+}
+
+fn unknown(name: &str, found: &str, expected: &str) -> Refused {
+    let found = shorten(found);
+    (DeadReason::UnknownValue, format!("`{name}`: `{found}` is not {expected}"))
+}
