@@ -1,7 +1,7 @@
 //! One column of a mapping: from what a payload holds on its path to the cell of a row.
 
+use super::SegmentNames;
 use super::extract::{Elements, Extractor, Found, Refused, Store, Text, shorten};
-use crate::domain::network::Network;
 use crate::domain::refusal::DeadReason;
 use crate::domain::time::Timestamp;
 use crate::plan::{Column, ColumnKind};
@@ -43,7 +43,7 @@ impl ColumnReader {
     /// Judges what was found.
     pub fn read<'p>(
         &self,
-        network: &Network,
+        segments: &SegmentNames,
         found: &[Found<'p>],
         store: &Store<'p>,
     ) -> Result<Cell<'p>, Refused> {
@@ -62,7 +62,7 @@ impl ColumnReader {
         }
         match (self.column.kind, value) {
             (ColumnKind::Text, Found::Text(text)) => {
-                self.check_text(network, store.text(text))?;
+                self.check_text(segments, store.text(text))?;
                 Ok(Cell::Text(text))
             }
             (ColumnKind::Text, _) => Err(self.wrong_type(value, store, "a text")),
@@ -77,7 +77,7 @@ impl ColumnReader {
                     let Found::Text(text) = *element else {
                         return Err(self.wrong_type(*element, store, "only texts in the list"));
                     };
-                    self.check_text(network, store.text(text))?;
+                    self.check_text(segments, store.text(text))?;
                 }
                 Ok(Cell::Texts(list))
             }
@@ -108,9 +108,9 @@ impl ColumnReader {
         })
     }
 
-    fn check_text(&self, network: &Network, text: &str) -> Result<(), Refused> {
+    fn check_text(&self, segments: &SegmentNames, text: &str) -> Result<(), Refused> {
         let Column { is_segment, one_of, .. } = &self.column;
-        if *is_segment && network.segment_by_name(text).is_none() {
+        if *is_segment && !segments.contains(text) {
             let detail = format!("{}: the network has no segment `{}`", self.at(), shorten(text));
             return Err((DeadReason::UnknownSegment, detail));
         }

@@ -255,42 +255,56 @@ impl Extractor {
     }
 }
 
-/// Names to slots, for a handful of names: open addressing over a hash of a few bytes. The names
-/// come from the pipeline, so that no payload can make a look-up longer than there are names.
+/// Names to slots, for a handful of names: open addressing over a name's length and first eight
+/// bytes. The names come from the pipeline, so that no payload can make a look-up longer than
+/// there are names.
 #[derive(Debug, Default)]
 struct Names {
     /// A power of two of places, at most a quarter of them taken; empty where there is no name.
-    places: Vec<Option<(Box<str>, usize)>>,
+    places: Vec<Option<Known>>,
     len: usize,
 }
 
+#[derive(Debug)]
+struct Known {
+    /// The first eight bytes.
+    head: u64,
+    name: Box<str>,
+    slot: usize,
+}
+
 impl Names {
-    fn first_place(name: &str, places: usize) -> usize {
-        let bytes = name.as_bytes();
-        let at = |index: usize| bytes.get(index).copied().unwrap_or(0);
-        let last = bytes.len().wrapping_sub(1);
-        let word = u32::from_le_bytes([at(0), at(bytes.len() / 2), at(last), bytes.len() as u8]);
-        (word.wrapping_mul(0x9e37_79b1) >> 16) as usize & (places - 1)
+    fn get(&self, name: &str) -> Option<usize> {
+        self.get_at(name.as_bytes(), name.len())
     }
 
-    fn get(&self, name: &str) -> Option<usize> {
+    /// The slot of the name that `text` begins with. More of the text is welcome: eight bytes are
+    /// read at once where there are so many.
+    fn get_at(&self, text: &[u8], len: usize) -> Option<usize> {
         if self.places.is_empty() {
             return None;
         }
-        let mut place = Self::first_place(name, self.places.len());
-        while let Some((known, slot)) = &self.places[place] {
-            if **known == *name {
-                return Some(*slot);
+        let head = head(text, len);
+        let mut place = self.first_place(head, len);
+        while let Some(known) = &self.places[place] {
+            let same_head = known.head == head && known.name.len() == len;
+            if same_head && (len <= 8 || known.name.as_bytes()[8..] == text[8..len]) {
+                return Some(known.slot);
             }
             place = (place + 1) & (self.places.len() - 1);
         }
         None
     }
 
+    fn first_place(&self, head: u64, len: usize) -> usize {
+        let hash = (head ^ len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (hash >> 32) as usize & (self.places.len() - 1)
+    }
+
     /// The name that leads to a slot.
     fn name_of(&self, slot: usize) -> &str {
-        let known = self.places.iter().flatten().find(|(_, known)| *known == slot);
-        known.map_or("", |(name, _)| name)
+        let known = self.places.iter().flatten().find(|known| known.slot == slot);
+        known.map_or("", |known| &known.name)
     }
 
     /// Adds a name that is not there yet.
@@ -298,16 +312,26 @@ impl Names {
         self.len += 1;
         let room = (self.len * 4).next_power_of_two();
         let before = std::mem::take(&mut self.places).into_iter().flatten();
-        let mut places: Vec<Option<(Box<str>, usize)>> = vec![None; room];
-        for (name, slot) in before.chain([(name.into(), slot)]) {
-            let mut place = Self::first_place(&name, room);
-            while places[place].is_some() {
+        let new = Known { head: head(name.as_bytes(), name.len()), name: name.into(), slot };
+        let all: Vec<Known> = before.chain([new]).collect();
+        self.places.resize_with(room, || None);
+        for known in all {
+            let mut place = self.first_place(known.head, known.name.len());
+            while self.places[place].is_some() {
                 place = (place + 1) & (room - 1);
             }
-            places[place] = Some((name, slot));
+            self.places[place] = Some(known);
         }
-        self.places = places;
     }
+}
+
+/// The first `len` bytes of a text as a number, at most eight of them.
+fn head(text: &[u8], len: usize) -> u64 {
+    let Some(eight) = text.first_chunk() else {
+        return text.iter().take(len).rev().fold(0, |head, byte| head << 8 | u64::from(*byte));
+    };
+    let unused_bits = 64 - 8 * len.min(8) as u32;
+    u64::from_le_bytes(*eight) & u64::MAX.checked_shr(unused_bits).unwrap_or(0)
 }
 
 /// One pass over one payload.

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, RecordBatch,
-    StringBuilder, TimestampMillisecondBuilder,
+    ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, RecordBatch, StringBuilder,
+    TimestampMillisecondArray,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::SchemaRef;
 
 use super::SourceRows;
@@ -55,8 +56,8 @@ impl Rows<'_> {
             return None;
         }
         let arrays = columns.iter().enumerate().map(|(index, column)| {
-            let cells = self.cells.iter().skip(index).step_by(columns.len());
-            array_of(column.kind, self.messages.len(), cells.copied(), store)
+            let cells = self.cells.chunks_exact(columns.len()).map(|row| row[index]);
+            array_of(column.kind, cells, store)
         });
         #[expect(clippy::expect_used, reason = "each column judged its own cells")]
         let batch = RecordBatch::try_new(Arc::clone(schema), arrays.collect())
@@ -66,51 +67,61 @@ impl Rows<'_> {
 }
 
 /// Writes cells of one kind into an array; the rest is null.
-macro_rules! write {
-    ($builder:expr, $cells:expr, $pattern:pat => $value:expr) => {{
-        let mut builder = $builder;
-        for cell in $cells {
-            match cell {
-                $pattern => builder.append_value($value),
-                _ => builder.append_null(),
-            }
-        }
-        Arc::new(builder.finish())
-    }};
-}
-
-fn array_of<'c, 'p: 'c>(
+fn array_of<'p>(
     kind: ColumnKind,
-    rows: usize,
-    cells: impl Iterator<Item = Cell<'p>> + Clone + 'c,
+    cells: impl ExactSizeIterator<Item = Cell<'p>> + Clone,
     store: &Store<'p>,
 ) -> ArrayRef {
+    let is_null = |cell: Cell<'p>| matches!(cell, Cell::Null);
+    let nulls = || {
+        let any = cells.clone().any(is_null);
+        any.then(|| cells.clone().map(|cell| !is_null(cell)).collect::<NullBuffer>())
+    };
+    /// One value a cell; what stands under a null means nothing.
+    macro_rules! values {
+        ($pattern:pat => $value:expr) => {{
+            let value = |cell| match cell {
+                $pattern => $value,
+                _ => Default::default(),
+            };
+            cells.clone().map(value).collect::<Vec<_>>()
+        }};
+    }
     match kind {
         ColumnKind::Text => {
             let text = |cell| match cell {
-                Cell::Text(text) => store.text(text).len(),
-                _ => 0,
+                Cell::Text(text) => Some(store.text(text)),
+                _ => None,
             };
-            let bytes = cells.clone().map(text).sum();
-            let builder = StringBuilder::with_capacity(rows, bytes);
-            write!(builder, cells, Cell::Text(v) => store.text(v))
+            let bytes = cells.clone().filter_map(text).map(str::len).sum();
+            let mut texts = StringBuilder::with_capacity(cells.len(), bytes);
+            for cell in cells {
+                texts.append_option(text(cell));
+            }
+            Arc::new(texts.finish())
         }
         ColumnKind::Integer => {
-            write!(Int64Builder::with_capacity(rows), cells, Cell::Integer(v) => v)
+            Arc::new(Int64Array::new(values!(Cell::Integer(v) => v).into(), nulls()))
         }
         ColumnKind::Number => {
-            write!(Float64Builder::with_capacity(rows), cells, Cell::Number(v) => v)
+            Arc::new(Float64Array::new(values!(Cell::Number(v) => v).into(), nulls()))
         }
         ColumnKind::Boolean => {
-            write!(BooleanBuilder::with_capacity(rows), cells, Cell::Boolean(v) => v)
+            Arc::new(BooleanArray::new(values!(Cell::Boolean(v) => v).into(), nulls()))
         }
         ColumnKind::Time => {
-            let builder = TimestampMillisecondBuilder::with_capacity(rows).with_timezone("UTC");
-            write!(builder, cells, Cell::Time(v) => v.millis())
+            let millis = values!(Cell::Time(v) => v.millis());
+            Arc::new(TimestampMillisecondArray::new(millis.into(), nulls()).with_timezone("UTC"))
         }
         ColumnKind::TextList => {
-            let builder = ListBuilder::with_capacity(StringBuilder::new(), rows);
-            write!(builder, cells, Cell::Texts(v) => store.texts(v).map(Some))
+            let mut lists = ListBuilder::with_capacity(StringBuilder::new(), cells.len());
+            for cell in cells {
+                match cell {
+                    Cell::Texts(texts) => lists.append_value(store.texts(texts).map(Some)),
+                    _ => lists.append_null(),
+                }
+            }
+            Arc::new(lists.finish())
         }
     }
 }

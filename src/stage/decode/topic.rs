@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 /// A topic filter, cut into its levels (MQTT 5, section 4.7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicFilter {
@@ -85,14 +87,14 @@ const MAX_KNOWN_BYTES: usize = 256;
 pub(super) struct Topics {
     filters: Vec<TopicFilter>,
     /// Topic to index in `passed`.
-    known: HashMap<Box<str>, usize>,
+    known: HashMap<Box<str>, usize, RandomState>,
     /// Indices of filters, in order; each list once.
     passed: Vec<Box<[usize]>>,
 }
 
 impl Topics {
     pub fn new(filters: Vec<TopicFilter>) -> Self {
-        Self { filters, known: HashMap::new(), passed: Vec::new() }
+        Self { filters, known: HashMap::default(), passed: Vec::new() }
     }
 
     /// The indices of the filters that a topic passes, in order.

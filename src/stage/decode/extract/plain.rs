@@ -19,9 +19,8 @@ pub(super) fn read<'p>(
 ) -> Option<()> {
     let kept = elements.len();
     let mut scanner = Scanner { text, at: 0, slots, found, elements };
-    let root = scanner.value(ROOT, 0);
-    let end = scanner.token();
-    if let (Some(Found::Object), None) = (root, end) {
+    let is_object = scanner.token() == Some(b'{') && scanner.object(ROOT, 0).is_some();
+    if is_object && scanner.token().is_none() {
         found[ROOT] = Found::Object;
         return Some(());
     }
@@ -43,26 +42,43 @@ impl<'p> Scanner<'_, 'p> {
     }
 
     /// The next byte that is no space, passed by; `None` at the end.
+    #[inline]
     fn token(&mut self) -> Option<u8> {
         loop {
             let byte = self.peek()?;
             self.at += 1;
-            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
                 return Some(byte);
             }
         }
     }
 
+    #[inline]
     fn value(&mut self, slot: usize, depth: usize) -> Option<Found<'p>> {
         match self.token()? {
-            b'"' => self.string().map(|text| Found::Text(Text::Borrowed(text))),
+            b'"' => {
+                let start = self.at;
+                let end = self.string_end()?;
+                Some(Found::Text(Text::Borrowed(self.text.get(start..end)?)))
+            }
             first @ (b'-' | b'0'..=b'9') => self.number(first),
-            b'{' => self.object(slot, depth),
-            b'[' => self.list(slot, depth),
+            open @ (b'{' | b'[') => self.nested(open, slot, depth),
             b't' => self.word(b"rue", Found::Boolean(true)),
             b'f' => self.word(b"alse", Found::Boolean(false)),
             b'n' => self.word(b"ull", Found::Null),
             _ => None,
+        }
+    }
+
+    /// Apart from `value`, so that scalars are read in place.
+    #[inline(never)]
+    fn nested(&mut self, open: u8, slot: usize, depth: usize) -> Option<Found<'p>> {
+        if depth == MAX_DEPTH {
+            None
+        } else if open == b'{' {
+            self.object(slot, depth)
+        } else {
+            self.list(slot, depth)
         }
     }
 
@@ -73,9 +89,6 @@ impl<'p> Scanner<'_, 'p> {
     }
 
     fn object(&mut self, slot: usize, depth: usize) -> Option<Found<'p>> {
-        if depth == MAX_DEPTH {
-            return None;
-        }
         let slots = self.slots;
         let members = &slots[slot].members;
         let mut token = self.token()?;
@@ -86,11 +99,13 @@ impl<'p> Scanner<'_, 'p> {
             if token != b'"' {
                 return None;
             }
-            let name = self.string()?;
+            let start = self.at;
+            let end = self.string_end()?;
             if self.token()? != b':' {
                 return None;
             }
-            let slot = members.get(name).unwrap_or(UNREAD);
+            let name = &self.text.as_bytes()[start..];
+            let slot = members.get_at(name, end - start).unwrap_or(UNREAD);
             if !matches!(self.found[slot], Found::Absent) {
                 return None;
             }
@@ -107,9 +122,6 @@ impl<'p> Scanner<'_, 'p> {
     }
 
     fn list(&mut self, slot: usize, depth: usize) -> Option<Found<'p>> {
-        if depth == MAX_DEPTH {
-            return None;
-        }
         let keeps = self.slots[slot].keeps_elements;
         let start = self.elements.len();
         let first = self.at;
@@ -132,29 +144,24 @@ impl<'p> Scanner<'_, 'p> {
         Some(Found::List(Elements { start, len }))
     }
 
-    /// A text without escapes, from behind its opening quote to behind its closing one.
-    fn string(&mut self) -> Option<&'p str> {
-        let start = self.at;
+    /// The end of a text without escapes, from behind its opening quote; goes on behind the closing
+    /// one.
+    fn string_end(&mut self) -> Option<usize> {
         let bytes = self.text.as_bytes();
-        while let Some(eight) = bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
+        let mut at = self.at;
+        let end = loop {
+            let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
+                let ends = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
+                break at + bytes.get(at..)?.iter().position(ends)?;
+            };
             let ends = string_ends(u64::from_le_bytes(*eight));
             if ends != 0 {
-                self.at += ends.trailing_zeros() as usize / 8;
-                return self.close(start);
+                break at + ends.trailing_zeros() as usize / 8;
             }
-            self.at += 8;
-        }
-        while self.peek().is_some_and(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-            self.at += 1;
-        }
-        self.close(start)
-    }
-
-    fn close(&mut self, start: usize) -> Option<&'p str> {
-        let text = self.text.get(start..self.at)?;
-        let closed = self.peek()? == b'"';
-        self.at += 1;
-        closed.then_some(text)
+            at += 8;
+        };
+        self.at = end + 1;
+        (bytes[end] == b'"').then_some(end)
     }
 
     fn number(&mut self, first: u8) -> Option<Found<'p>> {
