@@ -57,8 +57,7 @@ impl ColumnReader {
             _ => {}
         }
         if self.column.missing.iter().any(|code| value.equals(code, store)) {
-            return self
-                .absent(|| format!("is {}, which means missing", value.describe(store)));
+            return self.absent(|| format!("is {}, which means missing", value.describe(store)));
         }
         match (self.column.kind, value) {
             (ColumnKind::Text, Found::Text(text)) => {
@@ -177,8 +176,7 @@ impl ColumnReader {
 
     #[cold]
     fn wrong_type(&self, found: Found<'_>, store: &Store<'_>, expected: &str) -> Refused {
-        let detail =
-            format!("{}: expected {expected}, found {}", self.at(), found.describe(store));
+        let detail = format!("{}: expected {expected}, found {}", self.at(), found.describe(store));
         (DeadReason::WrongType, detail)
     }
 

@@ -152,10 +152,27 @@ impl<'p> Store<'p> {
 #[derive(Debug)]
 pub(super) struct Extractor {
     slots: Vec<Slot>,
+    /// By slot. It changes how fast a payload is read, nothing else.
+    order: Vec<Order>,
+}
+
+/// The order of members when they were last seen; `UNREAD` before that.
+#[derive(Clone, Copy, Debug)]
+struct Order {
+    /// The first member that is read of the object in this slot.
+    first: usize,
+    /// The member that comes after this one in the same object.
+    next: usize,
+}
+
+impl Order {
+    const UNKNOWN: Self = Self { first: UNREAD, next: UNREAD };
 }
 
 #[derive(Debug, Default)]
 struct Slot {
+    /// Its own name, as it stands behind the opening quote: `name":`.
+    quoted: Box<[u8]>,
     /// Members to read where an object stands here.
     members: Names,
     /// A list of texts is wanted here.
@@ -164,7 +181,11 @@ struct Slot {
 
 impl Extractor {
     pub fn new() -> Self {
-        Self { slots: [ROOT, UNREAD, ELEMENT].map(|_| Slot::default()).into() }
+        let fixed = [ROOT, UNREAD, ELEMENT];
+        Self {
+            slots: fixed.map(|_| Slot::default()).into(),
+            order: fixed.map(|_| Order::UNKNOWN).into(),
+        }
     }
 
     /// The slots of the members along a path, the payload's own first, the one it leads to last.
@@ -178,7 +199,9 @@ impl Extractor {
         for name in path {
             slot = self.slots[slot].members.get(name).unwrap_or_else(|| {
                 let new = self.slots.len();
-                self.slots.push(Slot::default());
+                let quoted = format!("{name}\":").into_bytes().into();
+                self.slots.push(Slot { quoted, ..Slot::default() });
+                self.order.push(Order::UNKNOWN);
                 self.slots[slot].members.insert(name, new);
                 new
             });
@@ -196,7 +219,7 @@ impl Extractor {
     /// Reads a payload: size, encoding, grammar, depth, and an object on top, in this order. Fills
     /// `found` by slot.
     pub fn extract<'p>(
-        &self,
+        &mut self,
         payload: &'p [u8],
         found: &mut Vec<Found<'p>>,
         store: &mut Store<'p>,
@@ -213,7 +236,7 @@ impl Extractor {
         if text.trim_ascii().is_empty() {
             return Err((DeadReason::NotJson, "the payload is empty".to_owned()));
         }
-        if plain::read(text, &self.slots, found, &mut store.elements).is_some() {
+        if plain::read(text, &self.slots, &mut self.order, found).is_some() {
             return Ok(());
         }
         found.fill(Found::Absent);
@@ -255,56 +278,42 @@ impl Extractor {
     }
 }
 
-/// Names to slots, for a handful of names: open addressing over a name's length and first eight
-/// bytes. The names come from the pipeline, so that no payload can make a look-up longer than
-/// there are names.
+/// Names to slots, for a handful of names: open addressing over a hash of a few bytes. The names
+/// come from the pipeline, so that no payload can make a look-up longer than there are names.
 #[derive(Debug, Default)]
 struct Names {
     /// A power of two of places, at most a quarter of them taken; empty where there is no name.
-    places: Vec<Option<Known>>,
+    places: Vec<Option<(Box<str>, usize)>>,
     len: usize,
-}
-
-#[derive(Debug)]
-struct Known {
-    /// The first eight bytes.
-    head: u64,
-    name: Box<str>,
-    slot: usize,
 }
 
 impl Names {
     fn get(&self, name: &str) -> Option<usize> {
-        self.get_at(name.as_bytes(), name.len())
-    }
-
-    /// The slot of the name that `text` begins with. More of the text is welcome: eight bytes are
-    /// read at once where there are so many.
-    fn get_at(&self, text: &[u8], len: usize) -> Option<usize> {
         if self.places.is_empty() {
             return None;
         }
-        let head = head(text, len);
-        let mut place = self.first_place(head, len);
-        while let Some(known) = &self.places[place] {
-            let same_head = known.head == head && known.name.len() == len;
-            if same_head && (len <= 8 || known.name.as_bytes()[8..] == text[8..len]) {
-                return Some(known.slot);
+        let mut place = self.first_place(name);
+        while let Some((known, slot)) = &self.places[place] {
+            if **known == *name {
+                return Some(*slot);
             }
             place = (place + 1) & (self.places.len() - 1);
         }
         None
     }
 
-    fn first_place(&self, head: u64, len: usize) -> usize {
-        let hash = (head ^ len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (hash >> 32) as usize & (self.places.len() - 1)
+    fn first_place(&self, name: &str) -> usize {
+        let bytes = name.as_bytes();
+        let at = |index: usize| bytes.get(index).copied().unwrap_or(0);
+        let last = bytes.len().wrapping_sub(1);
+        let word = u32::from_le_bytes([at(0), at(bytes.len() / 2), at(last), bytes.len() as u8]);
+        (word.wrapping_mul(0x9e37_79b1) >> 16) as usize & (self.places.len() - 1)
     }
 
     /// The name that leads to a slot.
     fn name_of(&self, slot: usize) -> &str {
-        let known = self.places.iter().flatten().find(|known| known.slot == slot);
-        known.map_or("", |known| &known.name)
+        let known = self.places.iter().flatten().find(|(_, known)| *known == slot);
+        known.map_or("", |(name, _)| name)
     }
 
     /// Adds a name that is not there yet.
@@ -312,26 +321,16 @@ impl Names {
         self.len += 1;
         let room = (self.len * 4).next_power_of_two();
         let before = std::mem::take(&mut self.places).into_iter().flatten();
-        let new = Known { head: head(name.as_bytes(), name.len()), name: name.into(), slot };
-        let all: Vec<Known> = before.chain([new]).collect();
-        self.places.resize_with(room, || None);
-        for known in all {
-            let mut place = self.first_place(known.head, known.name.len());
+        let all: Vec<(Box<str>, usize)> = before.chain([(name.into(), slot)]).collect();
+        self.places.resize(room, None);
+        for (name, slot) in all {
+            let mut place = self.first_place(&name);
             while self.places[place].is_some() {
                 place = (place + 1) & (room - 1);
             }
-            self.places[place] = Some(known);
+            self.places[place] = Some((name, slot));
         }
     }
-}
-
-/// The first `len` bytes of a text as a number, at most eight of them.
-fn head(text: &[u8], len: usize) -> u64 {
-    let Some(eight) = text.first_chunk() else {
-        return text.iter().take(len).rev().fold(0, |head, byte| head << 8 | u64::from(*byte));
-    };
-    let unused_bits = 64 - 8 * len.min(8) as u32;
-    u64::from_le_bytes(*eight) & u64::MAX.checked_shr(unused_bits).unwrap_or(0)
 }
 
 /// One pass over one payload.

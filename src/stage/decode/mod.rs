@@ -164,7 +164,7 @@ impl Decoder {
             return Err(Refusal { reason: DeadReason::Unclaimed, source: None, detail });
         };
         let Call { found, store, rows } = call;
-        let extractor = &extractors[sources[*first].extractor];
+        let extractor = &mut extractors[sources[*first].extractor];
         extractor.extract(&message.payload, found, store).map_err(|(reason, detail)| {
             let only = (candidates.len() == 1 && sources[*first].claims.is_empty())
                 .then(|| sources[*first].source.name.clone());

@@ -1,5 +1,7 @@
 //! Payloads, good and bad, each with its fate.
 
+pub(super) mod payloads;
+
 use std::time::Duration;
 
 use arrow::array::{Array, AsArray};
@@ -187,7 +189,10 @@ fn a_reading_becomes_a_row_of_its_source() {
         assert_eq!(rows.iter().filter(|rows| rows.is_some()).count(), 1);
         let rows = rows[index].clone().unwrap();
         let ts = "2008-11-11T07:20:30.000Z";
-        assert_eq!(cells(&rows.batch, 0), [json!("loop_012"), json!("a104"), json!(ts), json!(7), json!(31.2)]);
+        assert_eq!(
+            cells(&rows.batch, 0),
+            [json!("loop_012"), json!("a104"), json!(ts), json!(7), json!(31.2)]
+        );
         assert_eq!(rows.event_times, [Timestamp::parse(ts).unwrap().millis()]);
         assert_eq!(rows.messages, [0]);
         assert_eq!(rows.batch.schema(), schema_of(&decoder.sources[index].source.mapping));
@@ -349,8 +354,7 @@ fn closure() -> Value {
 
 #[test]
 fn a_closure_is_read_by_the_names_of_its_fields() {
-    let (fate, rows) =
-        decode(&mut site(), message("w/event/incident-1", closure().to_string()));
+    let (fate, rows) = decode(&mut site(), message("w/event/incident-1", closure().to_string()));
     assert_eq!(rows, [None, None, None]);
     let Fate::Closure { source: 2, closure } = fate else { panic!("{fate:?}") };
     assert_eq!(closure.event_id, "incident-1");

@@ -103,7 +103,11 @@ impl Listener {
         Ok(Decoded::Reading(Reading { source: index, event_time, row }))
     }
 
-    fn event_time_of(&self, row: &Row, received_at: Timestamp) -> Result<Timestamp, column::Refused> {
+    fn event_time_of(
+        &self,
+        row: &Row,
+        received_at: Timestamp,
+    ) -> Result<Timestamp, column::Refused> {
         let (Some(rules), Some(column)) = (&self.source.event_time, self.time_column) else {
             let detail = "the source has no column for event time".to_owned();
             return Err((DeadReason::BadTime, detail));

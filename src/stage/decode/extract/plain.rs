@@ -1,8 +1,9 @@
-//! The fast way through a payload that holds nothing unusual: no escapes, no exponents, no number
-//! of more than 15 digits, no repeated member. It decides nothing else: whatever it does not take,
-//! good or bad, is read again by the general reader, which knows what is wrong.
+//! The fast way through a payload that holds nothing unusual: one line, objects of scalars, no
+//! escapes, no exponents, no number of more than 15 digits, no repeated member. It decides nothing
+//! else: whatever it does not take, good or bad, is read again by the general reader, which knows
+//! what is wrong.
 
-use super::{ELEMENT, Elements, Found, MAX_DEPTH, ROOT, Slot, Text, UNREAD};
+use super::{Found, MAX_DEPTH, Order, ROOT, Slot, Text, UNREAD};
 
 /// So many digits lie under 2^53, and so do these powers: a quotient of both is the nearest `f64`.
 const MAX_DIGITS: usize = 15;
@@ -11,29 +12,39 @@ const POWERS_OF_TEN: [f64; MAX_DIGITS + 1] =
 
 /// Fills the slots of `found` from a payload with an object on top; `None` where the payload is not
 /// plain, and then what was filled means nothing.
+///
+/// `order` is kept up to date: most payloads have the order of the one before, and comparing a name
+/// costs less than looking it up.
 pub(super) fn read<'p>(
     text: &'p str,
     slots: &[Slot],
+    order: &mut [Order],
     found: &mut [Found<'p>],
-    elements: &mut Vec<Found<'p>>,
 ) -> Option<()> {
-    let kept = elements.len();
-    let mut scanner = Scanner { text, at: 0, slots, found, elements };
-    let is_object = scanner.token() == Some(b'{') && scanner.object(ROOT, 0).is_some();
-    if is_object && scanner.token().is_none() {
-        found[ROOT] = Found::Object;
-        return Some(());
+    // Without an early end, so that many bytes are looked at together.
+    let unusual = text.bytes().fold(false, |any, byte| any | (byte < b' ') | (byte == b'\\'));
+    if unusual {
+        return None;
     }
-    elements.truncate(kept);
-    None
+    let mut scanner = Scanner { text, at: 0, slots, order, found };
+    if scanner.token()? != b'{' {
+        return None;
+    }
+    scanner.object(ROOT, 0)?;
+    if scanner.token().is_some() {
+        return None;
+    }
+    found[ROOT] = Found::Object;
+    Some(())
 }
 
 struct Scanner<'x, 'p> {
+    /// Without control characters and backslashes: a text of it ends at the next quote.
     text: &'p str,
     at: usize,
     slots: &'x [Slot],
+    order: &'x mut [Order],
     found: &'x mut [Found<'p>],
-    elements: &'x mut Vec<Found<'p>>,
 }
 
 impl<'p> Scanner<'_, 'p> {
@@ -42,18 +53,73 @@ impl<'p> Scanner<'_, 'p> {
     }
 
     /// The next byte that is no space, passed by; `None` at the end.
-    #[inline]
     fn token(&mut self) -> Option<u8> {
         loop {
             let byte = self.peek()?;
             self.at += 1;
-            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+            if byte != b' ' {
                 return Some(byte);
             }
         }
     }
 
-    #[inline]
+    /// The members of an object, from behind its opening brace to behind its closing one.
+    fn object(&mut self, slot: usize, depth: usize) -> Option<()> {
+        if depth == MAX_DEPTH {
+            return None;
+        }
+        let mut before = None;
+        let mut token = self.token()?;
+        if token == b'}' {
+            return Some(());
+        }
+        loop {
+            if token != b'"' {
+                return None;
+            }
+            let member = self.name(slot, before)?;
+            let value = self.value(member, depth + 1)?;
+            if member != UNREAD {
+                if !matches!(self.found[member], Found::Absent) {
+                    return None;
+                }
+                self.found[member] = value;
+                before = Some(member);
+            }
+            token = self.token()?;
+            if token == b'}' {
+                return Some(());
+            }
+            if token != b',' {
+                return None;
+            }
+            token = self.token()?;
+        }
+    }
+
+    /// The slot that a member's name leads to, from behind its opening quote to behind its colon.
+    fn name(&mut self, object: usize, before: Option<usize>) -> Option<usize> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let guess = before.map_or(self.order[object].first, |before| self.order[before].next);
+        let expected = &self.slots[guess].quoted;
+        if guess != UNREAD && rest.starts_with(expected) {
+            self.at += expected.len();
+            return Some(guess);
+        }
+        let start = self.at;
+        let end = self.string_end()?;
+        if self.token()? != b':' {
+            return None;
+        }
+        let members = &self.slots[object].members;
+        let Some(member) = members.get(self.text.get(start..end)?) else { return Some(UNREAD) };
+        match before {
+            None => self.order[object].first = member,
+            Some(before) => self.order[before].next = member,
+        }
+        Some(member)
+    }
+
     fn value(&mut self, slot: usize, depth: usize) -> Option<Found<'p>> {
         match self.token()? {
             b'"' => {
@@ -62,23 +128,11 @@ impl<'p> Scanner<'_, 'p> {
                 Some(Found::Text(Text::Borrowed(self.text.get(start..end)?)))
             }
             first @ (b'-' | b'0'..=b'9') => self.number(first),
-            open @ (b'{' | b'[') => self.nested(open, slot, depth),
+            b'{' => self.object(slot, depth).map(|()| Found::Object),
             b't' => self.word(b"rue", Found::Boolean(true)),
             b'f' => self.word(b"alse", Found::Boolean(false)),
             b'n' => self.word(b"ull", Found::Null),
             _ => None,
-        }
-    }
-
-    /// Apart from `value`, so that scalars are read in place.
-    #[inline(never)]
-    fn nested(&mut self, open: u8, slot: usize, depth: usize) -> Option<Found<'p>> {
-        if depth == MAX_DEPTH {
-            None
-        } else if open == b'{' {
-            self.object(slot, depth)
-        } else {
-            self.list(slot, depth)
         }
     }
 
@@ -88,80 +142,22 @@ impl<'p> Scanner<'_, 'p> {
         is_it.then_some(found)
     }
 
-    fn object(&mut self, slot: usize, depth: usize) -> Option<Found<'p>> {
-        let slots = self.slots;
-        let members = &slots[slot].members;
-        let mut token = self.token()?;
-        if token == b'}' {
-            return Some(Found::Object);
-        }
-        loop {
-            if token != b'"' {
-                return None;
-            }
-            let start = self.at;
-            let end = self.string_end()?;
-            if self.token()? != b':' {
-                return None;
-            }
-            let name = &self.text.as_bytes()[start..];
-            let slot = members.get_at(name, end - start).unwrap_or(UNREAD);
-            if !matches!(self.found[slot], Found::Absent) {
-                return None;
-            }
-            let value = self.value(slot, depth + 1)?;
-            if slot != UNREAD {
-                self.found[slot] = value;
-            }
-            match self.token()? {
-                b',' => token = self.token()?,
-                b'}' => return Some(Found::Object),
-                _ => return None,
-            }
-        }
-    }
-
-    fn list(&mut self, slot: usize, depth: usize) -> Option<Found<'p>> {
-        let keeps = self.slots[slot].keeps_elements;
-        let start = self.elements.len();
-        let first = self.at;
-        if self.token()? == b']' {
-            return Some(Found::List(Elements { start, len: 0 }));
-        }
-        self.at = first;
-        loop {
-            let element = self.value(if keeps { ELEMENT } else { UNREAD }, depth + 1)?;
-            if keeps {
-                self.elements.push(element);
-            }
-            match self.token()? {
-                b',' => {}
-                b']' => break,
-                _ => return None,
-            }
-        }
-        let len = (self.elements.len() - start) as u32;
-        Some(Found::List(Elements { start, len }))
-    }
-
-    /// The end of a text without escapes, from behind its opening quote; goes on behind the closing
-    /// one.
+    /// The end of a text, from behind its opening quote; goes on behind the closing one.
     fn string_end(&mut self) -> Option<usize> {
         let bytes = self.text.as_bytes();
         let mut at = self.at;
         let end = loop {
             let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
-                let ends = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
-                break at + bytes.get(at..)?.iter().position(ends)?;
+                break at + bytes.get(at..)?.iter().position(|byte| *byte == b'"')?;
             };
-            let ends = string_ends(u64::from_le_bytes(*eight));
-            if ends != 0 {
-                break at + ends.trailing_zeros() as usize / 8;
+            let quotes = quotes(u64::from_le_bytes(*eight));
+            if quotes != 0 {
+                break at + quotes.trailing_zeros() as usize / 8;
             }
             at += 8;
         };
         self.at = end + 1;
-        (bytes[end] == b'"').then_some(end)
+        Some(end)
     }
 
     fn number(&mut self, first: u8) -> Option<Found<'p>> {
@@ -210,11 +206,9 @@ impl<'p> Scanner<'_, 'p> {
     }
 }
 
-/// The lowest high bit that is set marks the first of eight bytes that ends a run of plain text: a
-/// quote, a backslash or a control character (Mycroft's test for bytes under a limit).
-fn string_ends(eight: u64) -> u64 {
+/// The lowest high bit that is set marks the first quote among eight bytes (Mycroft's test).
+fn quotes(eight: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
-    let under = |bytes: u64, limit: u64| bytes.wrapping_sub(ONES * limit) & !bytes;
-    let equal = |byte: u8| under(eight ^ (ONES * u64::from(byte)), 1);
-    (under(eight, 0x20) | equal(b'"') | equal(b'\\')) & (ONES << 7)
+    let zero_where_quote = eight ^ (ONES * b'"' as u64);
+    zero_where_quote.wrapping_sub(ONES) & !zero_where_quote & (ONES << 7)
 }

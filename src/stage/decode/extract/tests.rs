@@ -1,5 +1,8 @@
 //! What is read of a payload, and what is refused whoever reads it.
 
+use proptest::prelude::*;
+
+use super::super::tests::payloads::{PATHS, broken, payload};
 use super::*;
 
 /// Reads the members `a`, `b` and `o.a`, and the list of texts `l`.
@@ -111,4 +114,78 @@ fn every_name_is_found_and_no_other() {
     }
     assert_eq!((names.get("a60b60c60d"), names.get("")), (None, None));
     assert_eq!(Names::default().get("a"), None);
+}
+
+/// Reads all paths of the random payloads; `lll` as a list of texts.
+fn of_random_payloads() -> Extractor {
+    let mut extractor = Extractor::new();
+    for path in PATHS {
+        extractor.follow(path.split('.'), path == "lll");
+    }
+    extractor
+}
+
+#[test]
+fn what_is_plain_is_read_the_fast_way() {
+    for plain in [
+        r#"{"aaa":"x","bbb":-7,"ooo":{"aaa":12.35,"ppp":{}},"tts":"2008-11-11T07:20:30.000Z"}"#,
+        r#" { "yyy" : true , "lll": false, "aaa": null } "#,
+        r#"{"aaa":999999999999999,"bbb":0.00000000000001,"xxx":"süß","xxx":0}"#,
+        "{}",
+    ] {
+        let Extractor { slots, mut order } = of_random_payloads();
+        let mut found = vec![Found::Absent; slots.len()];
+        let read = plain::read(plain, &slots, &mut order, &mut found);
+        assert!(read.is_some(), "{plain}");
+    }
+}
+
+/// `aaa` under `ooo` is another member than `aaa`, whichever came after what before.
+#[test]
+fn the_order_of_earlier_payloads_misleads_nobody() {
+    let mut extractor = of_random_payloads();
+    let a = extractor.member("aaa");
+    let o_a = *extractor.follow(["ooo", "aaa"], false).last().unwrap();
+    for (payload, expected) in [
+        (r#"{"ooo":{"aaa":1},"aaa":2}"#, (Found::Integer(2), Found::Integer(1))),
+        (r#"{"ooo":{"aaa":3},"aaa":4}"#, (Found::Integer(4), Found::Integer(3))),
+        (r#"{"ooo":7,"aaa":5}"#, (Found::Integer(5), Found::Absent)),
+        (r#"{"aaa":6,"ooo":{"aaa":8}}"#, (Found::Integer(6), Found::Integer(8))),
+        (r#"{"xxx":{"aaa":1},"ooo":{"xxx":{"aaa":2}}}"#, (Found::Absent, Found::Absent)),
+    ] {
+        let (mut found, mut store) = (Vec::new(), Store::default());
+        extractor.extract(payload.as_bytes(), &mut found, &mut store).unwrap();
+        assert_eq!((found[a], found[o_a]), expected, "{payload}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// Fast way or not, and whatever was read before: the outcome is the general reader's.
+    #[test]
+    fn both_readers_agree(payloads in prop::collection::vec(
+        (payload(), prop::option::weighted(0.3, (0_u8..4, any::<usize>(), any::<u8>()))),
+        1..12,
+    )) {
+        let mut extractor = of_random_payloads();
+        for (payload, breakage) in payloads {
+            // Without spaces after the names too, as most senders write.
+            let compact = payload.text().replace(": ", ":").replace('\n', "").into_bytes();
+            let bytes = breakage.map_or(compact.clone(), |breakage| broken(compact, breakage));
+            let (mut found, mut store) = (Vec::new(), Store::default());
+            let outcome = extractor.extract(&bytes, &mut found, &mut store);
+            let Ok(text) = std::str::from_utf8(&bytes) else { continue };
+            if text.trim_ascii().is_empty() {
+                continue;
+            }
+            let mut general = vec![Found::Absent; found.len()];
+            let mut general_store = Store::default();
+            let expected = extractor.read_any(text, &mut general, &mut general_store);
+            prop_assert_eq!(&outcome, &expected, "{}", text);
+            if outcome.is_ok() {
+                prop_assert_eq!(found, general, "{}", text);
+            }
+        }
+    }
 }
