@@ -22,8 +22,8 @@ pub(super) fn read<'p>(
     found: &mut [Found<'p>],
 ) -> Option<()> {
     // Without an early end, so that many bytes are looked at together.
-    let unusual = text.bytes().fold(false, |any, byte| any | (byte < b' ') | (byte == b'\\'));
-    if unusual {
+    let is_unusual = |byte| u8::from(byte < b' ') | u8::from(byte == b'\\');
+    if text.bytes().fold(0, |any, byte| any | is_unusual(byte)) != 0 {
         return None;
     }
     let mut scanner = Scanner { text, at: 0, slots, order, found };
@@ -209,6 +209,6 @@ impl<'p> Scanner<'_, 'p> {
 /// The lowest high bit that is set marks the first quote among eight bytes (Mycroft's test).
 fn quotes(eight: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
-    let zero_where_quote = eight ^ (ONES * b'"' as u64);
+    let zero_where_quote = eight ^ (ONES * u64::from(b'"'));
     zero_where_quote.wrapping_sub(ONES) & !zero_where_quote & (ONES << 7)
 }

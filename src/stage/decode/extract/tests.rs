@@ -6,7 +6,7 @@ use super::super::tests::payloads::{PATHS, broken, payload};
 use super::*;
 
 /// Reads the members `a`, `b` and `o.a`, and the list of texts `l`.
-fn extract<'p>(payload: &'p [u8]) -> Result<(Vec<Found<'p>>, Store<'p>), Refused> {
+fn extract(payload: &[u8]) -> Result<(Vec<Found<'_>>, Store<'_>), Refused> {
     let mut extractor = Extractor::new();
     for (path, keeps_elements) in [("a", false), ("b", false), ("o.a", false), ("l", true)] {
         extractor.follow(path.split('.'), keeps_elements);
@@ -160,7 +160,7 @@ fn the_order_of_earlier_payloads_misleads_nobody() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     /// Fast way or not, and whatever was read before: the outcome is the general reader's.
     #[test]

@@ -1,6 +1,7 @@
 //! Random payloads, good, odd and broken.
 
 use std::collections::HashSet;
+use std::fmt::Write;
 
 use proptest::prelude::*;
 
@@ -32,7 +33,7 @@ impl Json {
                     out.push('"');
                     match name.split_at_checked(1).filter(|_| *escaped) {
                         Some((first, rest)) => {
-                            out.push_str(&format!("\\u{:04x}{rest}", first.as_bytes()[0]));
+                            write!(out, "\\u{:04x}{rest}", first.as_bytes()[0]).unwrap();
                         }
                         None => out.push_str(name),
                     }
@@ -60,7 +61,9 @@ impl Json {
         match self {
             Self::Raw(_) => {}
             Self::List(elements) => {
-                elements.iter_mut().for_each(|e| e.tell_apart_unread(None, read, next));
+                for element in elements {
+                    element.tell_apart_unread(None, read, next);
+                }
             }
             Self::Object(members) => {
                 let mut names = HashSet::new();
@@ -169,12 +172,24 @@ pub fn payload() -> impl Strategy<Value = Json> {
         ]
     });
     prop_oneof![
-        12 => (members(value.clone(), 0..7), any::<bool>()).prop_map(|(mut payload, version)| {
-            if let (Json::Object(members), true) = (&mut payload, version) {
-                let time = r#""2008-11-11T07:20:30.000Z""#;
-                for (name, value) in [("vvv", "1"), ("tts", time), ("kkk", r#""loop""#)] {
+        12 => (members(value.clone(), 0..6), 0..5).prop_map(|(mut payload, fits)| {
+            let time = r#""2008-11-11T07:20:30.000Z""#;
+            let usual = [("vvv", "1"), ("tts", time), ("kkk", r#""loop""#)];
+            let closure = [("aaa", r#""active""#), ("bbb", r#""road_closed""#),
+                ("lll", r#"["a104"]"#), ("xxx", r#""e1""#)];
+            let wanted: &[&[(&str, &str)]] = match fits {
+                0 => &[],
+                1 => &[&usual, &closure],
+                2 => &[&usual, &[("tts", r#""2008-11-11T07:25:31.001Z""#)]],
+                _ => &[&usual],
+            };
+            if let Json::Object(members) = &mut payload {
+                for (name, value) in wanted.iter().copied().flatten() {
+                    if fits < 3 {
+                        members.retain(|(known, ..)| known != name);
+                    }
                     if members.iter().all(|(known, ..)| known != name) {
-                        members.push((name.to_owned(), false, Json::Raw(value.to_owned())));
+                        members.push(((*name).to_owned(), false, Json::Raw((*value).to_owned())));
                     }
                 }
             }
