@@ -128,6 +128,17 @@ impl<'p> Store<'p> {
         }
     }
 
+    /// How much is stored now, for `truncate`.
+    pub fn mark(&self) -> (usize, usize) {
+        (self.unescaped.len(), self.elements.len())
+    }
+
+    /// Forgets what was stored since that mark.
+    pub fn truncate(&mut self, (unescaped, elements): (usize, usize)) {
+        self.unescaped.truncate(unescaped);
+        self.elements.truncate(elements);
+    }
+
     pub fn elements(&self, list: Elements) -> &[Found<'p>] {
         &self.elements[list.start..list.start + list.len as usize]
     }

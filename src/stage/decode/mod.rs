@@ -127,7 +127,8 @@ impl Decoder {
     /// Decodes messages in order. `out` is reused from call to call.
     ///
     /// Until a source has claimed a message, its refusal names the source only where the topic
-    /// leaves no other one.
+    /// leaves no other one. A member that a source of the topic reads, or one of a topic that
+    /// overlaps with it, must not stand twice; among the others a repeat is harmless.
     ///
     /// # Panics
     /// Over more than `MAX_MESSAGES` messages.
@@ -141,7 +142,12 @@ impl Decoder {
         };
         out.fates.clear();
         out.fates.extend(messages.iter().zip(0..).map(|(message, index)| {
-            self.fate(message, index, &mut call).unwrap_or_else(Fate::Dead)
+            let stored = call.store.mark();
+            let fate = self.fate(message, index, &mut call).unwrap_or_else(Fate::Dead);
+            if !matches!(fate, Fate::Row { .. }) {
+                call.store.truncate(stored);
+            }
+            fate
         }));
         let Call { store, rows, .. } = call;
         out.rows = rows

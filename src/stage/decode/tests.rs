@@ -346,6 +346,13 @@ fn columns_convert_as_the_mapping_says() {
     }
 }
 
+#[test]
+fn sources_with_topics_in_common_share_an_extractor() {
+    let filters = ["a/b", "c/d", "+/b", "e/f", "c/d/#", "#", "$SYS/x"].map(TopicFilter::new);
+    assert_eq!(shared(&filters[..5]), [0, 1, 0, 3, 1]);
+    assert_eq!(shared(&filters), [0, 0, 0, 0, 0, 0, 6]);
+}
+
 fn closure() -> Value {
     json!({"v": 1, "event_id": "incident-1", "state": "active", "kind": "road_closed",
            "ts": "2008-11-11T07:20:00.000Z", "edges": ["b3[1]"], "lanes_closed": 3,
