@@ -86,6 +86,11 @@ impl<'p> Scanner<'_, 'p> {
                 self.found[member] = value;
                 before = Some(member);
             }
+            // Mostly the next member follows without a space.
+            if self.text.as_bytes()[self.at..].starts_with(b",\"") {
+                self.at += 2;
+                continue;
+            }
             token = self.token()?;
             if token == b'}' {
                 return Some(());
