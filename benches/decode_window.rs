@@ -12,14 +12,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use wayside::batch::{batch_of, schema_of};
+use wayside::batch::{Step, schema_of};
 use wayside::domain::network::Network;
 use wayside::domain::time::Timestamp;
 use wayside::io::clock::SystemClock;
-use wayside::plan::{Column, ColumnKind, EventTime, Mapping, Produces, Source};
+use wayside::plan::{Column, ColumnKind, EventTime, Mapping, Produces, Shape, Source, Window};
 use wayside::ports::{Clock, Message};
 use wayside::query;
-use wayside::stage::decode::{Decoded, Decoder};
+use wayside::stage::decode::{DecodedBatch, Decoder};
+use wayside::stage::window::{Admission, Arrival, Windower};
 
 const SQL: &str = "SELECT edge_id AS segment, SUM(count) AS vehicles, \
     SUM(count * speed_kmh) / NULLIF(SUM(count), 0) AS speed_kmh, \
@@ -27,6 +28,7 @@ const SQL: &str = "SELECT edge_id AS segment, SUM(count) AS vehicles, \
 
 const SENSORS: usize = 200;
 const ROUNDS: i64 = 50;
+const BATCH: usize = 256;
 
 fn mapping() -> Mapping {
     let column = |name: &str, kind, nullable| Column {
@@ -114,6 +116,10 @@ struct Plain<'p> {
     occupancy_pct: Option<f64>,
 }
 
+fn is_accepted(admission: &Admission) -> bool {
+    matches!(admission, Admission::Accepted { .. })
+}
+
 const ROUNDS_MEASURED: usize = 15;
 
 /// Runs `work` on fresh input from `make`, prints its row of the table.
@@ -144,7 +150,7 @@ fn main() {
         std::env::var_os("WAYSIDE_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
     let dir = data.join("bologna");
     let network = match Network::load(&dir) {
-        Ok(network) => Arc::new(network),
+        Ok(network) => network,
         Err(error) => {
             eprintln!("SKIPPED decode_window: no network at {}: {error}", dir.display());
             return;
@@ -152,15 +158,25 @@ fn main() {
     };
     let messages = messages(&network);
     let sources = [source()];
-    let decoder = Decoder::new(&sources, network);
-    let readings: Vec<_> = messages
-        .iter()
-        .filter_map(|message| match decoder.decode(message) {
-            Decoded::Reading(reading) => Some((reading, message)),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(readings.len(), messages.len(), "a message did not decode");
+    let minute = Duration::from_mins(1);
+    let windows = [Window {
+        name: "segment_minute".to_owned(),
+        sources: vec![0],
+        shape: Shape::Slots { size: minute, every: minute, zone: None },
+        accept_for: Duration::ZERO,
+        tables: Vec::new(),
+        sql: SQL.to_owned(),
+    }];
+    let mut decoder = Decoder::new(&sources, &network);
+    let mut out = DecodedBatch::default();
+    let mut calls = Vec::new();
+    for call in messages.chunks(BATCH) {
+        decoder.decode_batch(call, &mut out);
+        calls.push((call, out.rows.clone()));
+    }
+    let rows: usize =
+        calls.iter().flat_map(|(_, rows)| rows).flatten().map(|r| r.batch.num_rows()).sum();
+    assert_eq!(rows, messages.len(), "a message became no row");
 
     println!("| what | rows | median | fastest | slowest | rows/s |");
     println!("|---|---|---|---|---|---|");
@@ -175,19 +191,36 @@ fn main() {
         },
     );
     measure(
-        "decode",
+        &format!("decode (batches of {BATCH})"),
         messages.len(),
         || (),
         |()| {
-            for message in &messages {
-                black_box(decoder.decode(message));
+            for call in messages.chunks(BATCH) {
+                decoder.decode_batch(call, &mut out);
+                black_box(&out);
             }
         },
     );
-    let rows: Vec<&wayside::batch::Row> =
-        readings.iter().map(|(reading, _)| &reading.row).collect();
-    let schema = schema_of(&sources[0].mapping);
-    let batch = batch_of(&sources[0].mapping, &schema, &rows[..2 * SENSORS]).unwrap();
+    let window = || {
+        let mut windower = Windower::new(&sources, &windows);
+        for (messages, rows) in &calls {
+            let arrivals = messages.iter().zip(0..).map(|(message, row)| Arrival {
+                source: 0,
+                row,
+                received_at: message.received_at,
+            });
+            windower.push(rows, arrivals, |_, admission| assert!(is_accepted(&admission)));
+        }
+        windower.finish();
+        windower.take_steps()
+    };
+    measure("window", messages.len(), || (), |()| window());
+
+    let fold = window().into_iter().find_map(|step| match step {
+        Step::Fold { rows, .. } => Some(rows),
+        _ => None,
+    });
+    let batch = fold.unwrap();
     let mut query = query::check(SQL, "loops", &schema_of(&sources[0].mapping)).unwrap();
     measure("query of one minute", batch.num_rows(), || (), |()| query.run(&batch).unwrap());
 }

@@ -41,10 +41,48 @@ impl Timestamp {
 
     /// Reads an RFC 3339 time; what is finer than a millisecond is cut off.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
-        DateTime::parse_from_rfc3339(text)
-            .ok()
-            .and_then(|time| Self::from_millis(time.timestamp_millis()))
+        Self::parse_wire(text.as_bytes())
+            .or_else(|| Self::parse_any(text))
             .ok_or_else(|| TimeError { text: text.chars().take(64).collect() })
+    }
+
+    fn parse_any(text: &str) -> Option<Self> {
+        let time = DateTime::parse_from_rfc3339(text).ok()?;
+        Self::from_millis(time.timestamp_millis())
+    }
+
+    /// The forms that nearly all payloads have, read some ten times as fast: whole milliseconds,
+    /// with `Z` or an offset. Whatever is not plainly right is left to `parse_any`.
+    fn parse_wire(text: &[u8]) -> Option<Self> {
+        let (time, zone) = text.split_first_chunk::<23>()?;
+        let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', rest @ ..] = *time else {
+            return None;
+        };
+        let [h0, h1, b':', i0, i1, b':', s0, s1, b'.', f0, f1, f2] = rest else { return None };
+        let year = number([y0, y1, y2, y3])?;
+        let (month, day) = (number([m0, m1])?, number([d0, d1])?);
+        let (hour, minute, second) = (number([h0, h1])?, number([i0, i1])?, number([s0, s1])?);
+        let milli = number([f0, f1, f2])?;
+        if year < 1 || day < 1 || day > days_in(year, month)? {
+            return None;
+        }
+        if hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let offset_min = match *zone {
+            [b'Z'] => 0,
+            [sign @ (b'+' | b'-'), h0, h1, b':', m0, m1] => {
+                let (hours, minutes) = (number([h0, h1])?, number([m0, m1])?);
+                if hours > 23 || minutes > 59 {
+                    return None;
+                }
+                let offset_min = hours * 60 + minutes;
+                if sign == b'+' { offset_min } else { -offset_min }
+            }
+            _ => return None,
+        };
+        let minutes = (days_before(year, month, day) * 24 + hour) * 60 + minute - offset_min;
+        Self::from_millis((minutes * 60 + second) * 1_000 + milli)
     }
 
     /// The start of the epoch-aligned interval of `size` that holds this moment. Times before 1970
@@ -59,6 +97,35 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+}
+
+/// What decimal digits say; `None` where one is none.
+fn number<const N: usize>(digits: [u8; N]) -> Option<i64> {
+    digits.into_iter().try_fold(0, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then_some(number * 10 + i64::from(digit))
+    })
+}
+
+/// Days in a month of the Gregorian calendar; `None` where there is no such month.
+fn days_in(year: i64, month: i64) -> Option<i64> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 => Some(28 + i64::from(leap)),
+        4 | 6 | 9 | 11 => Some(30),
+        1..=12 => Some(31),
+        _ => None,
+    }
+}
+
+/// Days from 1970-01-01 to a day, by years that begin in March: the leap day is then the last.
+fn days_before(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let months_since_march = (month + 9) % 12;
+    let day_of_year = (153 * months_since_march + 2) / 5 + day - 1;
+    let leap_days = year / 4 - year / 100 + year / 400;
+    // 719,468 days lie between 0000-03-01 and 1970-01-01.
+    year * 365 + leap_days + day_of_year - 719_468
 }
 
 /// A duration in whole milliseconds, at most `i64::MAX`.
@@ -113,6 +180,77 @@ mod tests {
         let time = Timestamp::parse("2008-11-11T08:20:30.1239+01:00").unwrap();
         assert_eq!(time.to_string(), "2008-11-11T07:20:30.123Z");
         assert_eq!(Timestamp::parse(&time.to_string()), Ok(time));
+    }
+
+    proptest::proptest! {
+        /// With fields in and out of their ranges, the fast way agrees with the slow one.
+        #[test]
+        fn the_fast_way_reads_what_the_slow_one_does(
+            year in 0..=9999, month in 0..14, day in 0..33, hour in 0..26, minute in 0..62,
+            second in 0..62, milli in 0..1000, zone in 0_i32..1600, sign in 0..4,
+        ) {
+            let zone = match sign {
+                0 => format!("+{:02}:{:02}", zone / 62, zone % 62),
+                1 => format!("-{:02}:{:02}", zone / 62, zone % 62),
+                _ => "Z".to_owned(),
+            };
+            let text = format!(
+                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}{zone}"
+            );
+            let fast = Timestamp::parse_wire(text.as_bytes());
+            proptest::prop_assert!(fast.is_none() || fast == Timestamp::parse_any(&text), "{}", text);
+            proptest::prop_assert_eq!(Timestamp::parse(&text).ok(), Timestamp::parse_any(&text));
+        }
+
+        /// So it does with one byte of a good time changed, or several.
+        #[test]
+        fn the_fast_way_takes_nothing_that_the_slow_one_refuses(
+            millis in Timestamp::MIN_MILLIS..=Timestamp::MAX_MILLIS,
+            changes in proptest::collection::vec((0_usize..29, b' '..=b'~'), 0..3),
+            local in proptest::prelude::any::<bool>(),
+        ) {
+            let mut text = Timestamp(millis).to_string();
+            if local {
+                text.replace_range(23.., "-03:30");
+            }
+            for (at, with) in changes {
+                if at < text.len() {
+                    text.replace_range(at..=at, &char::from(with).to_string());
+                }
+            }
+            proptest::prop_assert_eq!(Timestamp::parse(&text).ok(), Timestamp::parse_any(&text));
+        }
+
+        #[test]
+        fn every_moment_on_the_wire_is_read_the_fast_way(
+            millis in Timestamp::MIN_MILLIS..=Timestamp::MAX_MILLIS,
+        ) {
+            let time = Timestamp(millis);
+            proptest::prop_assert_eq!(Timestamp::parse_wire(time.to_string().as_bytes()), Some(time));
+        }
+    }
+
+    #[test]
+    fn the_edges_of_the_calendar_are_read_the_fast_way() {
+        for text in [
+            "0001-01-01T00:00:00.000Z",
+            "9999-12-31T23:59:59.999Z",
+            "1969-12-31T23:59:59.999Z",
+            "2000-02-29T00:00:00.000Z",
+            "2008-02-29T12:00:00.000+23:59",
+            "1900-03-01T00:00:00.000-00:00",
+        ] {
+            let fast = Timestamp::parse_wire(text.as_bytes());
+            assert!(fast.is_some() && fast == Timestamp::parse_any(text), "{text}");
+        }
+        for text in [
+            "1900-02-29T00:00:00.000Z",
+            "0001-01-01T00:00:00.000+00:01",
+            "2008-11-11T24:00:00.000Z",
+            "9999-12-31T23:59:59.999-00:01",
+        ] {
+            assert!(Timestamp::parse(text).is_err(), "{text}");
+        }
     }
 
     #[test]

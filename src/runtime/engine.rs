@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use super::build::{ModelState, Writers};
 use super::counts::{Counts, Summary, Tally, WindowSummary, bump};
-use super::decoded::{Batch, Fate};
 use super::payload::{self, Origin, Words};
 use super::replay::Seconds;
 use super::speak::{Deadline, FontError, Speaker, SpeakerState};
@@ -28,7 +27,7 @@ use crate::ports::{Message, Publication};
 use crate::query::QueryError;
 use crate::stage::aggregate::{Aggregate, AggregateError, AggregateState};
 use crate::stage::congestion::{Congestion, CongestionState};
-use crate::stage::decode::{Decoder, TopicFilter};
+use crate::stage::decode::{DecodedBatch, Decoder, Fate, TopicFilter};
 use crate::stage::route::{Route, RouteState};
 use crate::stage::window::{Admission, Arrival, Windower, WindowerState};
 
@@ -68,6 +67,8 @@ pub enum RunError {
 pub struct Engine {
     plan: Arc<Plan>,
     decoder: Decoder,
+    /// Used again from call to call.
+    decoded: DecodedBatch,
     subscriptions: Vec<TopicFilter>,
     windower: Windower,
     aggregate: Aggregate,
@@ -108,7 +109,8 @@ impl Engine {
         let aggregate = Aggregate::new(&plan.sources, &plan.windows)?;
         Ok(Self {
             subscriptions: plan.sources.iter().map(|s| TopicFilter::new(&s.topic)).collect(),
-            decoder: Decoder::new(&plan.sources, Arc::clone(&network)),
+            decoder: Decoder::new(&plan.sources, &network),
+            decoded: DecodedBatch::default(),
             windower: Windower::new(&plan.sources, &plan.windows),
             aggregate,
             congestion: plan
@@ -191,18 +193,29 @@ impl Engine {
     /// before the next one.
     pub fn messages(&mut self, messages: &[Message]) -> Result<Vec<Event>, RunError> {
         self.counts.all.received += messages.len() as u64;
-        let decoded = self.decode(messages);
+        let mut decoded = std::mem::take(&mut self.decoded);
+        self.decoder.decode_batch(messages, &mut decoded);
+        let events = self.fates(messages, &decoded);
+        self.decoded = decoded;
+        events
+    }
+
+    fn fates(
+        &mut self,
+        messages: &[Message],
+        decoded: &DecodedBatch,
+    ) -> Result<Vec<Event>, RunError> {
         let mut events = Vec::new();
         let mut from = 0;
         for (at, fate) in decoded.fates.iter().enumerate() {
             if let Fate::Closure { source, closure } = fate {
                 // What it finds depends on the windows that earlier messages have closed.
-                self.readings(messages, &decoded, from..at, &mut events)?;
+                self.readings(messages, decoded, from..at, &mut events)?;
                 from = at + 1;
                 self.closure(&messages[at], *source, closure, &mut events);
             }
         }
-        self.readings(messages, &decoded, from..messages.len(), &mut events)?;
+        self.readings(messages, decoded, from..messages.len(), &mut events)?;
         Ok(events)
     }
 
@@ -210,7 +223,7 @@ impl Engine {
     fn readings(
         &mut self,
         messages: &[Message],
-        decoded: &Batch,
+        decoded: &DecodedBatch,
         range: Range<usize>,
         events: &mut Vec<Event>,
     ) -> Result<(), RunError> {
@@ -326,10 +339,6 @@ impl Engine {
         self.steps(&mut events)?;
         events.extend(self.speak(now));
         Ok(events)
-    }
-
-    fn decode(&mut self, messages: &[Message]) -> Batch {
-        super::decoded::decode(&self.decoder, &self.plan.sources, messages)
     }
 
     pub fn summary(&self) -> Summary {

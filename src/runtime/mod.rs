@@ -5,7 +5,6 @@
 
 mod build;
 mod counts;
-mod decoded;
 mod engine;
 mod live;
 mod payload;

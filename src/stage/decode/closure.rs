@@ -1,8 +1,7 @@
 //! A closure from a row whose columns bear the names of its fields.
 
-use super::column::Refused;
-use super::json::shorten;
-use crate::batch::{Row, Value};
+use super::column::Cell;
+use super::extract::{Refused, Store, shorten};
 use crate::domain::closure::{Closure, ClosureKind, ClosureState};
 use crate::domain::refusal::DeadReason;
 use crate::domain::time::Timestamp;
@@ -10,8 +9,12 @@ use crate::plan::Mapping;
 
 /// Needed: `event_id`, `state`, `kind`, `edges`, `ts`; where known: `lanes_closed`, `start`,
 /// `planned_end`. An active closure of no edge is refused: it would close nothing, in silence.
-pub(super) fn of_row(mapping: &Mapping, row: &Row) -> Result<Closure, Refused> {
-    let fields = Fields { mapping, row };
+pub(super) fn of_cells(
+    mapping: &Mapping,
+    cells: &[Cell<'_>],
+    store: &Store<'_>,
+) -> Result<Closure, Refused> {
+    let fields = Fields { mapping, cells, store };
     let state = match fields.text("state")? {
         "active" => ClosureState::Active,
         "cleared" => ClosureState::Cleared,
@@ -22,16 +25,13 @@ pub(super) fn of_row(mapping: &Mapping, row: &Row) -> Result<Closure, Refused> {
         "lanes_closed" => ClosureKind::LanesClosed,
         other => return Err(unknown("kind", other, "`road_closed` or `lanes_closed`")),
     };
-    let edges = match fields.get("edges") {
-        Value::Texts([]) if state == ClosureState::Active => {
-            return Err((DeadReason::MissingField, "`edges` names no segment".to_owned()));
-        }
-        Value::Texts(edges) => edges.to_vec(),
-        other => return Err(not_a("edges", "a list of texts", other)),
-    };
+    let edges = fields.texts("edges")?;
+    if edges.is_empty() && state == ClosureState::Active {
+        return Err((DeadReason::MissingField, "`edges` names no segment".to_owned()));
+    }
     let lanes_closed = match fields.get("lanes_closed") {
-        Value::Null => None,
-        Value::Integer(lanes) => Some(u32::try_from(lanes).map_err(|_| {
+        Cell::Null => None,
+        Cell::Integer(lanes) => Some(u32::try_from(lanes).map_err(|_| {
             (DeadReason::OutOfRange, format!("`lanes_closed`: {lanes} is no number of lanes"))
         })?),
         other => return Err(not_a("lanes_closed", "a whole number", other)),
@@ -50,36 +50,44 @@ pub(super) fn of_row(mapping: &Mapping, row: &Row) -> Result<Closure, Refused> {
     })
 }
 
-struct Fields<'r> {
+struct Fields<'r, 'p> {
     mapping: &'r Mapping,
-    row: &'r Row,
+    cells: &'r [Cell<'p>],
+    store: &'r Store<'p>,
 }
 
-impl<'r> Fields<'r> {
+impl<'r, 'p> Fields<'r, 'p> {
     /// The cell of a column; null where the mapping has no such column.
-    fn get(&self, name: &str) -> Value<'r> {
+    fn get(&self, name: &str) -> Cell<'p> {
         let index = self.mapping.columns.iter().position(|column| column.name == name);
-        index.map_or(Value::Null, |index| self.row.get(index))
+        index.and_then(|index| self.cells.get(index)).copied().unwrap_or(Cell::Null)
     }
 
     fn text(&self, name: &str) -> Result<&'r str, Refused> {
         match self.get(name) {
-            Value::Text(text) => Ok(text),
+            Cell::Text(text) => Ok(self.store.text(text)),
             other => Err(not_a(name, "a text", other)),
+        }
+    }
+
+    fn texts(&self, name: &str) -> Result<Vec<String>, Refused> {
+        match self.get(name) {
+            Cell::Texts(list) => Ok(self.store.texts(list).map(str::to_owned).collect()),
+            other => Err(not_a(name, "a list of texts", other)),
         }
     }
 
     fn time(&self, name: &str) -> Result<Option<Timestamp>, Refused> {
         match self.get(name) {
-            Value::Null => Ok(None),
-            Value::Time(time) => Ok(Some(time)),
+            Cell::Null => Ok(None),
+            Cell::Time(time) => Ok(Some(time)),
             other => Err(not_a(name, "a time", other)),
         }
     }
 }
 
-fn not_a(name: &str, expected: &str, found: Value<'_>) -> Refused {
-    if found == Value::Null {
+fn not_a(name: &str, expected: &str, found: Cell<'_>) -> Refused {
+    if found == Cell::Null {
         return (DeadReason::MissingField, format!("`{name}` is missing"));
     }
     (DeadReason::WrongType, format!("`{name}`: the mapping gives no {expected}"))
