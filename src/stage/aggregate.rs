@@ -137,6 +137,7 @@ mod tests {
                 backend: Backend::Cpu,
             },
             outputs: Vec::new(),
+            journal: None,
             status_topic: String::new(),
         }
     }
