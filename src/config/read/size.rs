@@ -44,8 +44,11 @@ impl Size {
             "ti" | "tib" => 1_099_511_627_776.0,
             _ => return None,
         };
-        let kilobytes = (number * bytes / 1e3).ceil();
-        (kilobytes < 1e15).then(|| Self(kilobytes as u64 * 1_000).to_string())
+        // Rounded up to something that reads well: 2 GiB are 2148 MB.
+        let bytes = number * bytes;
+        let unit = if bytes < 1e9 { 1e3 } else { 1e6 };
+        let units = (bytes / unit).ceil();
+        (units < 1e12).then(|| Self(units as u64 * unit as u64).to_string())
     }
 }
 
@@ -119,6 +122,7 @@ mod tests {
             ("2G", Some("2GB")),
             ("1.5GB", Some("1500MB")),
             ("1MiB", Some("1049kB")),
+            ("2 GiB", Some("2148MB")),
             ("2000000", Some("2MB")),
             ("much", None),
         ] {

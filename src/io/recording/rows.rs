@@ -73,8 +73,11 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn open(file: File) -> Result<Self, String> {
-        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())
-            .map_err(|error| error.to_string())?;
+        // The Arrow schema in the footer says nothing that Parquet's own does not, and a damaged
+        // one would have bytes taken for text without a look.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata =
+            ArrowReaderMetadata::load(&file, options).map_err(|error| error.to_string())?;
         for name in [TS, TOPIC, PAYLOAD] {
             if metadata.schema().field_with_name(name).is_err() {
                 return Err(format!("the column `{name}` is missing"));
