@@ -124,7 +124,8 @@ fn recordings_are_read_by_duckdb_polars_and_pandas() {
                 .unwrap_or(message.received_at);
             let received = message.received_at.to_string();
             let hour: u32 = received[11..13].parse().unwrap();
-            let hex: String = message.payload.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits = |hex: String, byte: &u8| hex + &format!("{byte:02x}");
+            let hex = message.payload.iter().fold(String::new(), digits);
             let (pub_ms, ts_ms) = (message.received_at.millis(), ts.millis());
             json!([pub_ms, ts_ms, message.topic, hex, received[..10], hour])
         })

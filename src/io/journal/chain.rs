@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use super::segment::{HEADER_BYTES, Header, Hole, Item, Scanner};
@@ -108,7 +108,7 @@ impl Chain {
                 let scanner = Scanner::new(input, header, bytes);
                 self.current = Some(Current { path: file.path, scanner });
             }
-            None => self.unreadable(file, bytes),
+            None => self.unreadable(&file, input, bytes)?,
         }
         Ok(true)
     }
@@ -135,13 +135,14 @@ impl Chain {
         self.expected = Some(next.max(header.first));
     }
 
-    fn unreadable(&mut self, file: SegmentFile, bytes: u64) {
+    fn unreadable(&mut self, file: &SegmentFile, input: File, bytes: u64) -> io::Result<()> {
         let next = self.files.front().map(|next| next.position);
-        if next.is_none() && bytes <= HEADER_BYTES as u64 {
-            // Begun, and then the power went.
+        // Begun, and then the power went: too short, or long and never filled.
+        let begun = bytes <= HEADER_BYTES as u64 || only_zeros(input)?;
+        if next.is_none() && begun {
             self.ready.extend(self.torn.take());
             self.torn = Some(Cut { bytes, ..missing(&file.path, CutReason::Torn) });
-            return;
+            return Ok(());
         }
         self.join(
             Header { salt: 0, first: file.position, follows: file.position.saturating_sub(1) },
@@ -150,7 +151,18 @@ impl Chain {
         let lost = next.map(|next| (Position(file.position), Position(next.saturating_sub(1))));
         self.ready.push_back(Cut { bytes, lost, ..missing(&file.path, CutReason::Unreadable) });
         self.expected = next.or(self.expected);
+        Ok(())
     }
+}
+
+fn only_zeros(mut file: File) -> io::Result<bool> {
+    file.rewind()?;
+    for byte in BufReader::new(file).bytes() {
+        if byte? != 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn missing(path: &Path, reason: CutReason) -> Cut {

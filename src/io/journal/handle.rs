@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use super::keep::Keeper;
 use super::open::{lock, recover};
+use super::queue::{Batch, Shared};
 use super::record::{self, Writing};
-use super::writer::{Batch, Shared, Writer};
+use super::writer::Writer;
 use super::{
     Entry, JournalError, JournalOptions, JournalStats, Position, Progress, Recovered, Snapshot,
     State,
@@ -61,10 +62,11 @@ impl Journal {
         }
         let salt = start.salt.unwrap_or_else(random);
         let last = start.last;
-        let failed = |doing| JournalError::io(&options.dir, doing);
+        let dir = options.dir.clone();
+        let failed = |doing| JournalError::io(&dir, doing);
         let keeper = Keeper::new(options.clone(), Arc::clone(&clock), Arc::clone(&shared));
         keeper.count().map_err(failed("read"))?;
-        let writer = Writer::new(options.clone(), clock, Arc::clone(&shared), start, salt)
+        let writer = Writer::new(options, clock, Arc::clone(&shared), start, salt)
             .map_err(failed("opened"))?;
         let thread = |name: &str| thread::Builder::new().name(name.to_owned());
         let writer = thread("journal").spawn(|| writer.run()).map_err(failed("written"))?;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::queue::Shared;
 use super::shelf::{self, SegmentFile};
-use super::writer::Shared;
 use super::{JournalOptions, Medium, compact};
 use crate::ports::SharedClock;
 

@@ -21,6 +21,7 @@ mod handle;
 mod keep;
 mod medium;
 mod open;
+mod queue;
 mod record;
 mod segment;
 mod shelf;

@@ -175,7 +175,10 @@ fn recover_files(options: &JournalOptions) -> io::Result<(Recovered, writer::Sta
         salt: chain.salt(),
         kept,
         last,
-        snapshot_wanted: broken || cuts.iter().any(|cut| cut.reason == CutReason::Snapshot),
+        // The last: a later recovery would find a gap before the first entry of this run.
+        snapshot_wanted: broken
+            || cuts.iter().any(|cut| cut.reason == CutReason::Snapshot)
+            || last > in_files.max(after),
     };
     Ok((Recovered { snapshot, tail, cut: cuts, last: Position(last), broken }, start))
 }

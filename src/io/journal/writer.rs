@@ -1,15 +1,14 @@
 //! The thread that writes: one write and one sync for everything that has queued up.
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
+use super::queue::{Batch, Shared};
 use super::segment::{HEADER_BYTES, Header};
 use super::shelf::{self, PART, SEGMENT, SNAPSHOT, SegmentFile};
-use super::{JournalOptions, JournalStats, MediumFile, Position, Progress, Snapshot, State};
+use super::{JournalOptions, MediumFile, Position, Snapshot, State};
 use super::{keep, snapshot};
 use crate::ports::SharedClock;
 
@@ -30,144 +29,6 @@ pub(super) struct Start {
     /// The last position in use.
     pub last: u64,
     pub snapshot_wanted: bool,
-}
-
-/// Entries on their way to the disk.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub bytes: Vec<u8>,
-    pub first: u64,
-    pub last: u64,
-}
-
-impl Batch {
-    fn entries(&self) -> u64 {
-        if self.bytes.is_empty() { 0 } else { self.last - self.first + 1 }
-    }
-
-    /// Moves everything from `other`, which is left empty.
-    fn join(&mut self, other: &mut Self) {
-        if self.bytes.is_empty() {
-            std::mem::swap(self, other);
-        } else {
-            self.bytes.extend_from_slice(&other.bytes);
-            self.last = other.last;
-        }
-        other.bytes.clear();
-    }
-}
-
-/// What the threads share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    queue: Mutex<Queue>,
-    arrival: Condvar,
-    stats: Mutex<JournalStats>,
-    pub progress: watch::Sender<Progress>,
-    pub tidy: keep::Bell,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    batch: Batch,
-    snapshot: Option<Snapshot>,
-    closing: bool,
-    /// The writer has ended: nothing is kept any more.
-    dead: bool,
-}
-
-impl Shared {
-    pub fn new(start: &Start) -> Self {
-        let (progress, _) = watch::channel(Progress {
-            through: Position(start.last),
-            state: State::Running,
-            snapshot_wanted: start.snapshot_wanted,
-        });
-        Self {
-            queue: Mutex::default(),
-            arrival: Condvar::new(),
-            stats: Mutex::new(JournalStats { durable: start.kept, ..JournalStats::default() }),
-            progress,
-            tidy: keep::Bell::default(),
-        }
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn stats(&self) -> MutexGuard<'_, JournalStats> {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Hands entries to the writer.
-    pub fn hand_over(&self, batch: &mut Batch) {
-        if batch.bytes.is_empty() {
-            return;
-        }
-        let mut queue = self.queue();
-        if queue.dead {
-            self.stats().unjournaled += batch.entries();
-            batch.bytes.clear();
-            return;
-        }
-        queue.batch.join(batch);
-        self.arrival.notify_one();
-    }
-
-    /// Hands a snapshot to the writer; one that still waits is overtaken.
-    pub fn hand_over_snapshot(&self, snapshot: Snapshot) {
-        let mut queue = self.queue();
-        let skipped = queue.dead || queue.snapshot.is_some();
-        if !queue.dead {
-            queue.snapshot = Some(snapshot);
-        }
-        if skipped {
-            self.stats().snapshots_skipped += 1;
-        }
-        self.arrival.notify_one();
-    }
-
-    /// The writer ends once nothing waits any more.
-    pub fn close(&self) {
-        self.queue().closing = true;
-        self.arrival.notify_one();
-    }
-
-    /// Bytes that wait for the writer.
-    pub fn waiting(&self) -> usize {
-        self.queue().batch.bytes.len()
-    }
-
-    /// Waits for something to do; false at the end.
-    fn take(&self, batch: &mut Batch, snapshot: &mut Option<Snapshot>) -> bool {
-        let mut queue = self.queue();
-        loop {
-            if !queue.batch.bytes.is_empty() || queue.snapshot.is_some() {
-                batch.join(&mut queue.batch);
-                *snapshot = queue.snapshot.take();
-                return true;
-            }
-            if queue.closing {
-                return false;
-            }
-            queue = self.arrival.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Nothing is kept from here on.
-    fn end(&self, reason: Option<Arc<str>>) {
-        let mut queue = self.queue();
-        queue.dead = true;
-        let left = queue.batch.entries();
-        queue.batch = Batch::default();
-        queue.snapshot = None;
-        drop(queue);
-        self.stats().unjournaled += left;
-        if let Some(reason) = reason {
-            self.progress.send_modify(|progress| progress.state = State::Failed(reason));
-        }
-    }
 }
 
 /// Why something was not written.
@@ -273,12 +134,13 @@ impl Writer {
             None => false,
             Some(tried) => {
                 let now = self.clock.elapsed();
-                if now.saturating_sub(tried) < self.options.retry_every {
-                    return Ok(self.pass(batch));
+                let due = now.saturating_sub(tried) >= self.options.retry_every;
+                if due {
+                    self.suspended = Some(now);
                 }
-                self.suspended = Some(now);
-                if !self.has_room()? {
-                    return Ok(self.pass(batch));
+                if !due || !self.has_room()? {
+                    self.pass(batch);
+                    return Ok(());
                 }
                 true
             }
@@ -290,7 +152,8 @@ impl Writer {
                 Err(Trouble::Full) => {
                     if !self.shed() {
                         self.suspend()?;
-                        return Ok(self.pass(batch));
+                        self.pass(batch);
+                        return Ok(());
                     }
                 }
             }
@@ -406,7 +269,7 @@ impl Writer {
     }
 
     /// Takes a file away that could not be completed.
-    fn discard(&self, path: &std::path::Path) -> Result<(), Trouble> {
+    fn discard(&self, path: &Path) -> Result<(), Trouble> {
         self.options
             .medium
             .remove(path)
@@ -496,13 +359,13 @@ impl Writer {
     }
 }
 
-fn trouble(path: &std::path::Path, error: &io::Error) -> Trouble {
+fn trouble(path: &Path, error: &io::Error) -> Trouble {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
         _ => Trouble::Failed(format!("{} cannot be written: {error}", path.display()).into()),
     }
 }
 
-fn failed(path: &std::path::Path, doing: &str) -> impl FnOnce(io::Error) -> Arc<str> {
+fn failed(path: &Path, doing: &str) -> impl FnOnce(io::Error) -> Arc<str> {
     move |error| format!("{} cannot be {doing}: {error}", path.display()).into()
 }

@@ -66,10 +66,8 @@ impl Record {
     /// A message as it was received. `ts` is the payload's member `ts`, where that is a time, else
     /// the receive time.
     pub fn received(message: &Message) -> Self {
-        let ts = payload::as_object(&message.payload)
-            .and_then(|(_, value)| Timestamp::parse(value.get("ts")?.as_str()?).ok());
         Self {
-            ts: ts.unwrap_or(message.received_at),
+            ts: payload::time(&message.payload).unwrap_or(message.received_at),
             published: Some(message.received_at),
             topic: message.topic.clone(),
             payload: message.payload.clone(),

@@ -5,7 +5,7 @@ use crate::io::recording::{self, Reader, Record};
 
 /// Message `n`, received ten minutes after the one before.
 fn message(n: u64) -> Message {
-    let received_at = at(1_226_386_800_000 + n as i64 * 600_000);
+    let received_at = at(1_226_386_800_000 + n.cast_signed() * 600_000);
     Message {
         topic: format!("wayside/v1/x/sensor/s_{}/reading", n % 3),
         payload: if n.is_multiple_of(7) {

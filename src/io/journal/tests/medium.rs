@@ -13,6 +13,7 @@ pub struct Trial {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 struct Faults {
     /// All files together may take so many bytes.
     quota: Option<u64>,

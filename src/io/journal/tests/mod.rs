@@ -26,12 +26,12 @@ fn at(millis: i64) -> Timestamp {
 /// The entry that stands at position `n` in these tests.
 fn entry(n: u64) -> Entry {
     match n % 5 {
-        0 => Entry::Tick(at(n as i64 * 1_000)),
+        0 => Entry::Tick(at(n.cast_signed() * 1_000)),
         1 => Entry::Note { kind: n as u8, bytes: n.to_string().into_bytes() },
         _ => Entry::Message(Message {
             topic: format!("wayside/v1/x/sensor/s_{}/reading", n % 7),
             payload: format!("{{\"v\":1,\"n\":{n}}}").into_bytes(),
-            received_at: at(n as i64 * 1_000),
+            received_at: at(n.cast_signed() * 1_000),
             receipt: 0,
         }),
     }
