@@ -6,12 +6,16 @@
 //! folder leaves out files whose segment is still there.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::shelf::{self, PART, SegmentFile};
 use super::{Chain, CutReason, Entry, JournalOptions, Medium, MediumFile, Piece, open};
 use super::{Cut, Position};
+use crate::domain::time::Timestamp;
 use crate::io::recording::{Record, RowWriter};
 use crate::ports::Message;
+
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Makes recordings of the segment and removes it; what of it could not be read. A segment with
 /// damage is set aside instead.
@@ -45,14 +49,14 @@ fn make_recordings(
         match piece {
             Piece::Entry(position, _) if position.0 >= next.position => break,
             Piece::Entry(position, Entry::Message(message)) => {
-                let folder = shelf::partition(&options.dir, message.received_at);
-                if open.as_ref().is_none_or(|hour| hour.folder != folder)
-                    && let Some(hour) = open.replace(Hour::begin(options, folder, position)?)
+                let of = message.received_at.floor_to(HOUR);
+                if open.as_ref().is_none_or(|hour| hour.of != of)
+                    && let Some(hour) = open.replace(Hour::begin(options, of, position)?)
                 {
                     hour.finish()?;
                 }
                 if let Some(hour) = &mut open {
-                    hour.push(position, &message)?;
+                    hour.push(position, message)?;
                 }
             }
             Piece::Entry(..) => {}
@@ -77,6 +81,7 @@ fn make_recordings(
 /// A recording of messages that were received in one hour, one after the other.
 struct Hour<'a> {
     medium: &'a dyn Medium,
+    of: Timestamp,
     folder: PathBuf,
     part: PathBuf,
     rows: RowWriter<Box<dyn MediumFile>>,
@@ -85,20 +90,17 @@ struct Hour<'a> {
 }
 
 impl<'a> Hour<'a> {
-    fn begin(
-        options: &'a JournalOptions,
-        folder: PathBuf,
-        first: Position,
-    ) -> Result<Self, String> {
+    fn begin(options: &'a JournalOptions, of: Timestamp, first: Position) -> Result<Self, String> {
         let medium = options.medium.as_ref();
+        let folder = shelf::partition(&options.dir, of);
         make(medium, &options.dir, &folder)?;
         let part = folder.join(format!("{first}.parquet.{PART}"));
         let file = medium.create(&part).map_err(|error| said(&part, &error))?;
         let rows = RowWriter::new(file).map_err(|error| said(&part, &error))?;
-        Ok(Self { medium, folder, part, rows, first, last: first })
+        Ok(Self { medium, of, folder, part, rows, first, last: first })
     }
 
-    fn push(&mut self, position: Position, message: &Message) -> Result<(), String> {
+    fn push(&mut self, position: Position, message: Message) -> Result<(), String> {
         self.last = position;
         self.rows.push(&Record::received(message)).map_err(|error| said(&self.part, &error))
     }

@@ -144,7 +144,7 @@ impl Journal {
         JournalStats { state, appended: self.appended, ..self.shared.stats().clone() }
     }
 
-    /// Commits, and waits until it is on the disk.
+    /// Commits, and waits until it is on the disk, or has passed by while the disk is full.
     pub fn close(mut self) -> Result<(), JournalError> {
         self.commit();
         self.stop();

@@ -27,6 +27,8 @@ pub(super) struct Folder {
     rows: Option<(PathBuf, Rows)>,
     /// Up to this position everything was given.
     given: u64,
+    /// A write that is not complete, at the end.
+    torn: Option<Cut>,
 }
 
 impl Folder {
@@ -64,7 +66,15 @@ impl Folder {
     }
 
     fn new(chain: Chain) -> Self {
-        Self { journal: None, files: VecDeque::new(), chain, ahead: None, rows: None, given: 0 }
+        Self {
+            journal: None,
+            files: VecDeque::new(),
+            chain,
+            ahead: None,
+            rows: None,
+            given: 0,
+            torn: None,
+        }
     }
 
     pub fn next(&mut self) -> io::Result<Option<Entry>> {
@@ -101,7 +111,7 @@ impl Folder {
                 Some(Piece::Entry(position, entry)) => {
                     self.given = position.0;
                     if let Kept::Message(message) = entry {
-                        return Ok(Some(Entry::Record(Record::received(&message))));
+                        return Ok(Some(Entry::Record(Record::received(message))));
                     }
                 }
                 Some(Piece::Cut(cut)) => {
@@ -111,6 +121,11 @@ impl Folder {
                 }
             }
         }
+    }
+
+    /// What a complete journal would not have at its end.
+    pub fn torn(&self) -> Option<&Cut> {
+        self.torn.as_ref()
     }
 
     fn recording_is_next(&self) -> bool {
@@ -158,8 +173,9 @@ impl Folder {
 
     /// What is said of a place that cannot be read.
     fn cut(&mut self, cut: Cut) -> Option<Entry> {
-        // The end of a segment that is being written.
+        // The end of a segment that is being written, or was when the power went.
         if cut.reason == CutReason::Torn && cut.lost.is_none() {
+            self.torn = Some(cut);
             return None;
         }
         // What is missing among the segments was given by recordings.

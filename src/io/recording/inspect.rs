@@ -96,12 +96,16 @@ pub fn info(path: &Path, gap: Duration) -> Result<Info, RecordingError> {
 /// that are not.
 pub fn verify(path: &Path) -> Result<(u64, Vec<Place>), RecordingError> {
     let (mut messages, mut places) = (0, Vec::new());
-    for entry in Reader::open(path)? {
+    let mut reader = Reader::open(path)?;
+    for entry in reader.by_ref() {
         match entry {
             Ok(Entry::Record(_)) => messages += 1,
             Ok(Entry::Corrupt { number, reason, .. }) => places.push(Place { number, reason }),
             Err(error) => places.push(Place { number: 0, reason: error.to_string() }),
         }
+    }
+    if let Some(cut) = reader.torn() {
+        places.push(Place { number: 0, reason: cut.to_string() });
     }
     let open = |source| RecordingError::Open { path: path.to_owned(), source };
     if path.is_dir() {

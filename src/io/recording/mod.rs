@@ -65,12 +65,12 @@ pub struct Record {
 impl Record {
     /// A message as it was received. `ts` is the payload's member `ts`, where that is a time, else
     /// the receive time.
-    pub fn received(message: &Message) -> Self {
+    pub fn received(message: Message) -> Self {
         Self {
             ts: payload::time(&message.payload).unwrap_or(message.received_at),
             published: Some(message.received_at),
-            topic: message.topic.clone(),
-            payload: message.payload.clone(),
+            topic: message.topic,
+            payload: message.payload,
         }
     }
 }

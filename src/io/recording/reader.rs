@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::super::journal::SEGMENT;
+use super::super::journal::{Cut, SEGMENT};
 use super::folder::Folder;
 use super::rows::Rows;
 use super::{Form, MAX_LINE_BYTES, Record, RecordingError, line};
@@ -76,6 +76,15 @@ impl Reader {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// At the end of a journal: a write that is not complete. A reader passes over it in silence,
+    /// since the unit that writes may still be at it.
+    pub(super) fn torn(&self) -> Option<&Cut> {
+        match &self.body {
+            Body::Folder(folder) => folder.torn(),
+            Body::Lines { .. } | Body::Rows(_) => None,
+        }
     }
 
     fn entry(&mut self) -> Result<Option<Entry>, RecordingError> {

@@ -246,8 +246,12 @@ impl<W: Write + Send> RowWriter<W> {
         ]));
         let times = || TimestampMillisecondBuilder::new().with_data_type(columnar::utc_millis());
         Ok(Self {
-            out: ArrowWriter::try_new(out, Arc::clone(&schema), Some(columnar::properties()))
-                .map_err(|error| error.to_string())?,
+            out: ArrowWriter::try_new(
+                out,
+                Arc::clone(&schema),
+                Some(columnar::properties_with_payloads(PAYLOAD)),
+            )
+            .map_err(|error| error.to_string())?,
             schema,
             ts: times(),
             published: times(),

@@ -65,7 +65,7 @@ impl RecordingWriter {
 
     /// Adds a message as it was received.
     pub fn write(&mut self, message: &Message) -> Result<(), RecordingError> {
-        self.push(&Record::received(message))
+        self.push(&Record::received(message.clone()))
     }
 
     /// Adds a record.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::io::recording;
 
 /// A closed journal with segments of about ten entries.
 fn written(entries: u64) -> (TempDir, Vec<PathBuf>) {
@@ -42,6 +43,21 @@ fn a_torn_tail_is_cut_and_it_goes_on() {
     let recovered = open(&small(&dir)).1;
     assert!(recovered.cut.is_empty());
     assert_eq!(positions(recovered.tail), (1..=26).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_torn_tail_is_passed_over_by_who_reads_and_found_by_who_verifies() {
+    let (dir, files) = written(25);
+    let last = files.last().unwrap();
+    let whole = recording::verify(dir.path()).unwrap();
+    assert_eq!(whole.1, []);
+    fs::OpenOptions::new().write(true).open(last).unwrap().set_len(length(last) - 5).unwrap();
+    let info = recording::info(dir.path(), Duration::MAX).unwrap();
+    assert_eq!(info.damage, []);
+    let (messages, places) = recording::verify(dir.path()).unwrap();
+    // Entry 25 is a second, and no message.
+    assert_eq!((messages, places.len()), (whole.0, 1));
+    assert!(places[0].reason.contains("not complete"), "{places:?}");
 }
 
 #[test]
@@ -280,5 +296,30 @@ proptest! {
         let recovered = open(&options).1;
         prop_assert!(!recovered.broken);
         prop_assert_eq!(positions(recovered.tail), [next + 3, next + 4, next + 5]);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(
+        files in proptest::collection::vec(
+            (0..6_u64, any::<bool>(), proptest::collection::vec(any::<u8>(), 0..400), any::<bool>()),
+            0..5,
+        ),
+    ) {
+        let dir = TempDir::new().unwrap();
+        for (position, is_segment, mut bytes, with_header) in files {
+            if with_header {
+                let header = segment::Header { salt: 0, first: position + 1, follows: position };
+                bytes.splice(0..0, header.to_bytes());
+            }
+            let extension = if is_segment { "wsj" } else { "wss" };
+            fs::write(dir.path().join(format!("{position:012}.{extension}")), bytes).unwrap();
+        }
+        let read = recording::verify(dir.path());
+        prop_assert!(read.is_err() || read.is_ok_and(|(messages, _)| messages == 0));
+        let options = JournalOptions { medium: Arc::new(Trial::new()), ..small(&dir) };
+        let (mut journal, recovered) = open(&options);
+        prop_assert_eq!(recovered.tail.count(), 0);
+        journal.append(&entry(1));
+        journal.close().unwrap();
     }
 }

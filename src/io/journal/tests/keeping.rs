@@ -32,7 +32,7 @@ fn write(journal: &mut Journal, messages: std::ops::RangeInclusive<u64>) {
 }
 
 fn records(messages: std::ops::RangeInclusive<u64>) -> Vec<Record> {
-    messages.map(|n| Record::received(&message(n))).collect()
+    messages.map(|n| Record::received(message(n))).collect()
 }
 
 #[track_caller]
@@ -273,7 +273,7 @@ fn a_message_received_after_the_clock_went_back_keeps_its_place() {
             ..message(n)
         };
         journal.append_message(&message);
-        sent.push(Record::received(&message));
+        sent.push(Record::received(message));
     }
     let end = journal.last().0;
     write(&mut journal, 6..=40);
