@@ -231,6 +231,9 @@ fn info_verify_and_repair_by_the_command_line() {
     let (code, _, errors) = wayside(&repair);
     assert!(code == 4 && errors.contains("is there already"), "{errors}");
     assert_eq!(wayside(&["recording", "verify", path(&saved)]).0, 0);
+    let inside = unit.join("recordings/x.parquet");
+    let (code, _, errors) = wayside(&["recording", "repair", path(&unit), "--out", path(&inside)]);
+    assert!(code == 4 && errors.contains("lies inside"), "{errors}");
     assert_eq!(wayside(&["recording", "info", path(&dir.path().join("no.ndjson"))]).0, 4);
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Writer {
     kept: u64,
     /// When a full disk was last tried.
     suspended: Option<Duration>,
+    /// A snapshot from here on reaches over every gap.
+    gap_end: u64,
 }
 
 struct Active {
@@ -84,7 +86,8 @@ impl Writer {
                 Some(Active { path, file, bytes, new: false })
             }
         };
-        Ok(Self { options, clock, shared, salt, active, kept: start.kept, suspended: None })
+        let (kept, gap_end) = (start.kept, start.last);
+        Ok(Self { options, clock, shared, salt, active, kept, suspended: None, gap_end })
     }
 
     /// Until the journal is closed, or the disk fails.
@@ -117,9 +120,11 @@ impl Writer {
             if written {
                 stats.snapshots_written += 1;
                 drop(stats);
-                self.shared.progress.send_if_modified(|progress| {
-                    std::mem::replace(&mut progress.snapshot_wanted, false)
-                });
+                if snapshot.position.0 >= self.gap_end {
+                    self.shared.progress.send_if_modified(|progress| {
+                        std::mem::replace(&mut progress.snapshot_wanted, false)
+                    });
+                }
                 self.shared.tidy.ring();
             } else {
                 stats.snapshots_skipped += 1;
@@ -160,6 +165,7 @@ impl Writer {
         }
         if resumed {
             self.suspended = None;
+            self.gap_end = batch.first - 1;
             tracing::warn!("the journal has room again; what passed by meanwhile is not in it");
         }
         self.kept = batch.last;

@@ -134,6 +134,10 @@ pub struct Repaired {
 /// Writes the messages of a recording that can be read to a new one. The old one stays as it is.
 pub fn repair(path: &Path, out: &Path) -> Result<Repaired, RecordingError> {
     let reader = Reader::open(path)?;
+    if is_inside(out, path) {
+        let reason = "it lies inside what is to be repaired, which stays as it is".to_owned();
+        return Err(RecordingError::Write { path: out.to_owned(), reason });
+    }
     let mut writer = RecordingWriter::create(out)?;
     let mut lost = Vec::new();
     for entry in reader {
@@ -144,6 +148,12 @@ pub fn repair(path: &Path, out: &Path) -> Result<Repaired, RecordingError> {
         }
     }
     Ok(Repaired { messages: writer.finish()?, lost })
+}
+
+fn is_inside(out: &Path, path: &Path) -> bool {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    path.is_dir() && real(folder.unwrap_or(Path::new("."))).starts_with(real(path))
 }
 
 fn form(path: &Path) -> Result<&'static str, RecordingError> {
