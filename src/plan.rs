@@ -31,6 +31,8 @@ pub struct Plan {
     pub directions: Option<Directions>,
     pub writer: Writer,
     pub outputs: Vec<Output>,
+    /// `None`: nothing outlives a crash.
+    pub journal: Option<Journal>,
     /// Where birth, health and last will go: `wayside/v1/{site}/status` unless said otherwise.
     pub status_topic: String,
 }
@@ -288,4 +290,17 @@ pub enum OutputKind {
     Vehicles { topic: String, qos: u8, retain: bool, max_chars: u16 },
     /// Windows and directions in files of this folder.
     Archive { dir: PathBuf },
+}
+
+/// Where everything received is kept until it has become directions, and longer as recordings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    pub dir: PathBuf,
+    /// Over segments, snapshots and recordings; what a recovery needs is kept all the same.
+    pub max_bytes: u64,
+    /// Of recordings.
+    pub max_age: Duration,
+    pub snapshot_every: Duration,
+    /// Older segments become recordings; else they are dropped.
+    pub record: bool,
 }

@@ -8,6 +8,7 @@ mod draw;
 mod logs;
 mod model;
 mod record;
+mod recording;
 mod replay;
 mod run;
 mod schema;
@@ -39,6 +40,9 @@ enum Command {
     Replay(replay::Args),
     /// Record what a pipeline's sources hear from a broker.
     Record(record::Args),
+    /// Look into recordings and a unit's journal, check them, save what can be saved.
+    #[command(subcommand)]
+    Recording(recording::Command),
     /// Check pipeline files and say everything that is wrong with them.
     Check(check::Args),
     /// Print the JSON Schema of pipeline or mapping files, for editors.
@@ -114,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Record(args) => record::run(&args),
+        Command::Recording(command) => recording::run(&command),
         Command::Check(args) => check::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Model(command) => model::run(&command),

@@ -19,8 +19,9 @@ use crate::runtime::{BATCH, Engine, Summary, replay, writers};
 pub(super) struct Args {
     /// The pipeline file.
     pipeline: PathBuf,
-    /// The recording: .ndjson, .ndjson.gz or .parquet.
-    #[arg(long, value_name = "FILE")]
+    /// The recording: .ndjson, .ndjson.gz or .parquet; or a folder: a unit's journal, or Parquet
+    /// files.
+    #[arg(long, value_name = "PATH")]
     recording: PathBuf,
     /// Folder for windows.parquet, directions.ndjson, dead.ndjson, late.ndjson and summary.json.
     #[arg(long, value_name = "DIR")]

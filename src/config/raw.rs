@@ -12,7 +12,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 pub(super) use broker::{Broker, MqttVersion, SecretRef, Tls};
 
 use super::read::{
-    At, Interval, List, Literal, Named, Needed, OneOrMany, PathText, Read, Tried, group, words,
+    At, Interval, List, Literal, Named, Needed, OneOrMany, PathText, Read, Size, Tried, group,
+    words,
 };
 use super::report::Findings;
 use super::tree::{Content, Node};
@@ -38,13 +39,18 @@ pub(super) mod default {
     pub const PORT_TLS: u32 = 8883;
     pub const RETAIN: bool = true;
     pub const MAX_CHARS: u32 = 160;
+    pub const MAX_SIZE: &str = "2GB";
+    pub const MAX_AGE: &str = "7d";
+    pub const SNAPSHOT_EVERY: &str = "30s";
+    pub const RECORD: bool = true;
     pub const STATUS_TOPIC: &str = "wayside/v1/{site}/status";
 }
 
 group! {
     /// A Wayside pipeline: which sensor messages come in, what is computed from them, and where
     /// the directions go. Paths are relative to the pipeline file; `${VARIABLES}` are replaced in
-    /// paths and in the broker's address, nowhere else. Durations are written `250ms`, `10s`, `5m`, `1h`.
+    /// paths and in the broker's address, nowhere else. Durations are written `250ms`, `10s`, `5m`, `1h`, `7d`;
+    /// sizes `500MB`, `2GB`.
     Pipeline {
         /// The format of this file: 1.
         version: Needed<FormatVersion>,
@@ -70,6 +76,8 @@ group! {
         writer: Option<At<Writer>>,
         /// Where directions and windows go.
         outputs: Option<At<Outputs>>,
+        /// What outlives a crash. Without it a restart begins anew, and nothing is recorded.
+        journal: Option<At<Journal>>,
         /// Topic for birth, health and last will; `{site}` may stand in it.
         #[schemars(extend("default" = default::STATUS_TOPIC))]
         status_topic: Option<At<String>>,
@@ -406,5 +414,25 @@ group! {
     ParquetDir {
         /// The folder; made when it is not there.
         dir: Needed<PathText>,
+    }
+}
+
+group! {
+    /// Every message is kept on the disk before it is acknowledged, and longer as a recording.
+    Journal {
+        /// The folder; made when it is not there. Only one unit may use it.
+        dir: Needed<PathText>,
+        /// What it may take in all. What a restart needs is kept even so.
+        #[schemars(extend("default" = default::MAX_SIZE))]
+        max_size: Option<At<Size>>,
+        /// Recordings older than this are dropped.
+        #[schemars(extend("default" = default::MAX_AGE))]
+        max_age: Option<At<Interval>>,
+        /// How often the state is kept: a restart reads no more than was received since.
+        #[schemars(extend("default" = default::SNAPSHOT_EVERY))]
+        snapshot_every: Option<At<Interval>>,
+        /// Keep what is no longer needed for a restart as recordings (Parquet files by day and hour).
+        #[schemars(extend("default" = default::RECORD))]
+        record: Option<At<bool>>,
     }
 }

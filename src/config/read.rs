@@ -6,6 +6,7 @@
 
 mod collections;
 mod near;
+mod size;
 mod values;
 
 use std::borrow::Cow;
@@ -16,6 +17,7 @@ use serde_saphyr::granit_parser::ScalarStyle;
 
 pub(super) use collections::{List, Named, OneOrMany};
 pub(super) use near::{listed, nearest};
+pub(super) use size::Size;
 pub(super) use values::{Address, Interval, Literal, PathText};
 
 use super::places;

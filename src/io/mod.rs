@@ -6,6 +6,7 @@ pub mod archive;
 pub mod broker;
 pub mod clock;
 mod columnar;
+pub mod journal;
 pub mod memory;
 pub mod mqtt;
 mod part;

@@ -3,7 +3,10 @@
 //! A payload is written as `"payload"`, a string, when it is UTF-8, else as `"payload_hex"`, two
 //! lower-case digits a byte. Recordings also let a JSON object stand as it is.
 
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
+
+use crate::domain::time::Timestamp;
 
 /// The name of the member that holds bytes that are no UTF-8 text.
 pub(super) const HEX: &str = "payload_hex";
@@ -29,6 +32,63 @@ pub(super) fn as_object(payload: &[u8]) -> Option<(&str, Value)> {
     // A whole parse: a recording must be readable by every JSON reader, also inside its payloads.
     let value = serde_json::from_str::<Value>(text).ok()?;
     Some((text, value))
+}
+
+/// The time in the member `ts` of a JSON object on one line, without making the rest of it.
+pub(super) fn time(payload: &[u8]) -> Option<Timestamp> {
+    let is_object = payload.starts_with(b"{") && payload.ends_with(b"}");
+    if !is_object || payload.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        return None;
+    }
+    let Stamp(text) = serde_json::from_slice(payload).ok()?;
+    Timestamp::parse(&text?).ok()
+}
+
+/// The text of the last member `ts`.
+struct Stamp(Option<String>);
+
+impl<'de> Deserialize<'de> for Stamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Stamp;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Stamp, A::Error> {
+                let mut found = None;
+                while let Some(IsTs(is_ts)) = members.next_key()? {
+                    if is_ts {
+                        let value: Value = members.next_value()?;
+                        found = value.as_str().map(str::to_owned);
+                    } else {
+                        members.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Stamp(found))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A member's name, compared and not kept.
+struct IsTs(bool);
+
+impl<'de> Deserialize<'de> for IsTs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = IsTs;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a name")
+            }
+            fn visit_str<E>(self, name: &str) -> Result<IsTs, E> {
+                Ok(IsTs(name == "ts"))
+            }
+        }
+        deserializer.deserialize_str(Name)
+    }
 }
 
 fn to_hex(bytes: &[u8]) -> String {
@@ -78,6 +138,24 @@ mod tests {
         assert!(as_object(b"{\"a\":\n1}").is_none());
         assert!(as_object(br#"{"a":"\ud800"}"#).is_none());
         assert!(as_object(br#" {"a":1}"#).is_none());
+    }
+
+    #[test]
+    fn the_time_is_the_last_member_of_that_name() {
+        let noon = Timestamp::parse("2008-11-11T12:00:00Z").unwrap();
+        for (payload, found) in [
+            (r#"{"v":1,"ts":"2008-11-11T12:00:00Z","a":{"ts":"x"}}"#, Some(noon)),
+            (r#"{"ts":"x","\u0074s":"2008-11-11T12:00:00Z"}"#, Some(noon)),
+            (r#"{"ts":"2008-11-11T12:00:00Z","ts":1}"#, None),
+            (r#"{"ts":1226404800}"#, None),
+            (r#"{"ts":"2008-11-11T12:00:00Z""#, None),
+            (r#"[{"ts":"2008-11-11T12:00:00Z"}]"#, None),
+            ("{\"ts\":\n\"2008-11-11T12:00:00Z\"}", None),
+            ("{}", None),
+            ("", None),
+        ] {
+            assert_eq!(time(payload.as_bytes()), found, "{payload}");
+        }
     }
 
     proptest! {

@@ -35,7 +35,9 @@ const RECORDING: &str = "pipelines/demo/recording.ndjson.gz";
 fn help_names_every_command_and_exit_code() {
     let output = wayside(&["--help"]);
     let text = String::from_utf8(output.stdout).unwrap();
-    for word in ["demo", "run", "replay", "record", "check", "schema", "model", "Exit codes:"] {
+    for word in
+        ["demo", "run", "replay", "record", "recording", "check", "schema", "model", "Exit codes:"]
+    {
         assert!(text.contains(word), "`{word}` is not in:\n{text}");
     }
     ends(&wayside(&["no-such-command"]), 2, &["no-such-command"]);

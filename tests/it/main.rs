@@ -7,6 +7,7 @@ mod broken;
 mod cli;
 mod golden;
 mod guard;
+mod journal;
 mod live;
 mod mosquitto;
 mod mqtt;

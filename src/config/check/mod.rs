@@ -3,6 +3,7 @@
 //! What cannot be read is left out and the rest is still checked, so that one run shows all.
 
 mod broker;
+mod journal;
 mod outputs;
 mod shapes;
 mod sources;
@@ -93,6 +94,7 @@ impl Checker<'_> {
             .and_then(|directions| self.directions(directions, network.as_deref()));
         let writer = self.writer(raw.writer.as_ref());
         let outputs = self.outputs(raw.outputs.as_ref());
+        let journal = raw.journal.as_ref().and_then(|journal| self.journal(journal));
         let status_topic = self.status_topic(raw.status_topic.as_ref());
         self.check_whole(&raw, &sources);
 
@@ -110,6 +112,7 @@ impl Checker<'_> {
             directions,
             writer,
             outputs,
+            journal,
             status_topic,
         })
     }

@@ -170,12 +170,12 @@ impl JsonSchema for Literal {
     }
 }
 
-/// A span of time: a whole number and its unit, `250ms`, `10s`, `5m`, `1h`.
+/// A span of time: a whole number and its unit, `250ms`, `10s`, `5m`, `1h`, `7d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) struct Interval(pub Duration);
 
 impl Interval {
-    const HELP: &str = "a whole number and a unit (ms, s, m, h): `250ms`, `10s`, `5m`, `1h`";
+    const HELP: &str = "a whole number and a unit (ms, s, m, h, d): `250ms`, `10s`, `5m`, `1h`";
 
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -186,6 +186,7 @@ impl Interval {
             "s" => number.checked_mul(1_000),
             "m" => number.checked_mul(60_000),
             "h" => number.checked_mul(3_600_000),
+            "d" => number.checked_mul(86_400_000),
             _ => None,
         };
         millis.map(|millis| Self(Duration::from_millis(millis)))
@@ -213,6 +214,7 @@ impl std::fmt::Display for Interval {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0.as_millis() {
             0 => f.write_str("0s"),
+            ms if ms % 86_400_000 == 0 => write!(f, "{}d", ms / 86_400_000),
             ms if ms % 3_600_000 == 0 => write!(f, "{}h", ms / 3_600_000),
             ms if ms % 60_000 == 0 => write!(f, "{}m", ms / 60_000),
             ms if ms % 1_000 == 0 => write!(f, "{}s", ms / 1_000),
@@ -253,9 +255,9 @@ impl JsonSchema for Interval {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A span of time: a whole number and its unit, 250ms, 10s, 5m, 1h.",
+            "description": "A span of time: a whole number and its unit, 250ms, 10s, 5m, 1h, 7d.",
             "type": "string",
-            "pattern": "^[0-9]+(ms|s|m|h)$"
+            "pattern": "^[0-9]+(ms|s|m|h|d)$"
         })
     }
 }
@@ -266,7 +268,13 @@ mod tests {
 
     #[test]
     fn intervals() {
-        for (text, ms) in [("250ms", 250), ("10s", 10_000), ("5m", 300_000), ("1h", 3_600_000)] {
+        for (text, ms) in [
+            ("250ms", 250),
+            ("10s", 10_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("7d", 604_800_000),
+        ] {
             let interval = Interval::parse(text).unwrap();
             assert_eq!(interval.0, Duration::from_millis(ms));
             assert_eq!(interval.to_string(), text);
@@ -278,7 +286,7 @@ mod tests {
             "-1s",
             "1.5s",
             "10 s",
-            "1d",
+            "1w",
             "99999999999999999999s",
             "5000000000000000h",
         ] {
@@ -294,7 +302,7 @@ mod tests {
             ("10sec", Some("10s")),
             ("5 minutes", Some("5m")),
             ("1.5s", Some("1500ms")),
-            ("1D", Some("24h")),
+            ("1D", Some("1d")),
             ("90sec", Some("90s")),
             ("soon", None),
             ("1.2.3", None),

@@ -45,6 +45,7 @@ fn the_pipeline_schema_has_the_keys_that_are_read() {
         ("VehiclesTopic", raw::VehiclesTopic::KEYS),
         ("ArchiveOutput", raw::ArchiveOutput::KEYS),
         ("ParquetDir", raw::ParquetDir::KEYS),
+        ("Journal", raw::Journal::KEYS),
     ]);
     assert_eq!(groups(&json_schema()), read);
 }

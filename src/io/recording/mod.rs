@@ -1,5 +1,6 @@
 //! Recordings of messages, read and written: NDJSON, NDJSON.gz and Parquet, told apart by the
-//! file's extension.
+//! file's extension; and read alone: a unit's journal folder, one of its segments (`.wsj`), or a
+//! folder of Parquet files.
 //!
 //! **NDJSON** is one line a message in publish order:
 //! `{"ts":"..","pub":"..","topic":"..","payload":..}`. `ts` is event time; `pub`, where it stands,
@@ -8,7 +9,12 @@
 //! bytes. Bytes that are no UTF-8 stand as `payload_hex`; a string with lone low surrogates
 //! (`\udc80` to `\udcff`, as other tools write such bytes) is understood as well.
 //!
-//! **Parquet** has the columns `ts`, `pub` (nullable), `topic` and `payload` (binary), zstd.
+//! **Parquet** has the columns `ts`, `pub` (nullable), `topic` and `payload` (binary), zstd. The
+//! footer holds a checksum over all rows as `wayside.crc32`.
+//!
+//! **A journal folder** gives the messages of its recordings and then of its segments, each once and
+//! in the order of their positions, also while a unit writes there. Other folders give the messages
+//! of the Parquet files in them, in the order of their paths (`date=2008-11-11/hour=07/…`).
 //!
 //! A line or row that is no record does not stop a replay: it is handed on as a message on the topic
 //! `$recording/line/<number>` with its bytes as payload. No topic filter of a pipeline matches a
@@ -17,6 +23,8 @@
 //!
 //! Knows nothing of what payloads mean.
 
+mod folder;
+mod inspect;
 mod line;
 mod reader;
 mod rows;
@@ -26,12 +34,15 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use inspect::{Info, Place, Repaired, Silence, info, repair, verify};
 pub use reader::{Entry, Reader};
+pub(in crate::io) use rows::RowWriter;
 pub use source::{Paced, RecordingSource};
 pub use writer::{Converted, RecordingWriter, convert};
 
+use super::payload;
 use crate::domain::time::Timestamp;
-use crate::ports::PortError;
+use crate::ports::{Message, PortError};
 
 /// Longest line, and longest payload of a row, that is taken. A payload of 1.5 MB, the most that
 /// the MQTT side lets in, fits as hex.
@@ -49,6 +60,19 @@ pub struct Record {
     pub published: Option<Timestamp>,
     pub topic: String,
     pub payload: Vec<u8>,
+}
+
+impl Record {
+    /// A message as it was received. `ts` is the payload's member `ts`, where that is a time, else
+    /// the receive time.
+    pub fn received(message: Message) -> Self {
+        Self {
+            ts: payload::time(&message.payload).unwrap_or(message.received_at),
+            published: Some(message.received_at),
+            topic: message.topic,
+            payload: message.payload,
+        }
+    }
 }
 
 /// How a recording is stored.

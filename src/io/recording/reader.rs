@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use super::super::journal::{Cut, SEGMENT};
+use super::folder::Folder;
 use super::rows::Rows;
 use super::{Form, MAX_LINE_BYTES, Record, RecordingError, line};
 
@@ -25,7 +27,7 @@ pub enum Entry {
     },
 }
 
-/// The entries of a recording file. After an error it ends.
+/// The entries of a recording: a file or a folder. After an error it ends.
 pub struct Reader {
     path: PathBuf,
     body: Body,
@@ -36,6 +38,7 @@ pub struct Reader {
 enum Body {
     Lines { input: Box<dyn BufRead + Send>, number: u64 },
     Rows(Box<Rows>),
+    Folder(Box<Folder>),
 }
 
 impl std::fmt::Debug for Reader {
@@ -49,12 +52,15 @@ impl std::fmt::Debug for Reader {
 
 impl Reader {
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
-        let form = Form::of(path)?;
         let open = |source| RecordingError::Open { path: path.to_owned(), source };
-        let file = File::open(path).map_err(open)?;
-        if file.metadata().map_err(open)?.is_dir() {
-            return Err(open(io::Error::from(io::ErrorKind::IsADirectory)));
+        let is_segment = path.extension().is_some_and(|extension| extension == SEGMENT);
+        if is_segment || path.is_dir() {
+            let folder = if is_segment { Folder::of_segment(path) } else { Folder::open(path) };
+            let body = Body::Folder(Box::new(folder.map_err(open)?));
+            return Ok(Self { path: path.to_owned(), body, records: 0, ended: false });
         }
+        let form = Form::of(path)?;
+        let file = File::open(path).map_err(open)?;
         let lines = |input: Box<dyn BufRead + Send>| Body::Lines { input, number: 0 };
         let body = match form {
             Form::Ndjson => lines(Box::new(BufReader::new(file))),
@@ -72,11 +78,24 @@ impl Reader {
         &self.path
     }
 
+    /// At the end of a journal: a write that is not complete. A reader passes over it in silence,
+    /// since the unit that writes may still be at it.
+    pub(super) fn torn(&self) -> Option<&Cut> {
+        match &self.body {
+            Body::Folder(folder) => folder.torn(),
+            Body::Lines { .. } | Body::Rows(_) => None,
+        }
+    }
+
     fn entry(&mut self) -> Result<Option<Entry>, RecordingError> {
+        let broken_off = |source| RecordingError::BrokenOff {
+            path: self.path.clone(),
+            records: self.records,
+            source,
+        };
         match &mut self.body {
-            Body::Lines { input, number } => next_line(input, number).map_err(|source| {
-                RecordingError::BrokenOff { path: self.path.clone(), records: self.records, source }
-            }),
+            Body::Lines { input, number } => next_line(input, number).map_err(broken_off),
+            Body::Folder(folder) => folder.next().map_err(broken_off),
             Body::Rows(rows) => rows.next().map_err(|reason| RecordingError::Parquet {
                 path: self.path.clone(),
                 records: self.records,

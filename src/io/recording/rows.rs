@@ -11,7 +11,11 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMi
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
+use parquet::file::metadata::KeyValue;
 
 use super::super::columnar;
 use super::reader::Entry;
@@ -26,29 +30,73 @@ const PAYLOAD: &str = "payload";
 /// Rows taken at once: a few hundred messages bound the memory, whatever the file's row groups are.
 const BATCH_ROWS: usize = 256;
 
-/// The rows of a Parquet recording.
+/// Key in the footer: CRC-32 over all records, as [`Checksum`] takes them.
+const CHECKSUM: &str = "wayside.crc32";
+
+/// Over the records of a file: Parquet's own pages carry none.
+#[derive(Clone, Default)]
+struct Checksum(crc32fast::Hasher);
+
+impl Checksum {
+    fn add(&mut self, record: &Record) {
+        let published = record.published.map_or(i64::MIN, Timestamp::millis);
+        for part in [
+            &record.ts.millis().to_le_bytes()[..],
+            &published.to_le_bytes(),
+            &(record.topic.len() as u64).to_le_bytes(),
+            record.topic.as_bytes(),
+            &(record.payload.len() as u64).to_le_bytes(),
+            &record.payload,
+        ] {
+            self.0.update(part);
+        }
+    }
+
+    fn finalize(&self) -> String {
+        format!("{:08x}", self.0.clone().finalize())
+    }
+}
+
+/// The rows of a Parquet recording. A row group that cannot be read costs its rows, not the others.
 pub(super) struct Rows {
-    batches: ParquetRecordBatchReader,
+    file: File,
+    metadata: ArrowReaderMetadata,
+    next_group: usize,
+    batches: Option<ParquetRecordBatchReader>,
     ready: VecDeque<Entry>,
     number: u64,
+    /// Rows up to the end of this row group.
+    group_end: u64,
+    sum: Checksum,
+    written_sum: Option<String>,
 }
 
 impl Rows {
     pub(super) fn open(file: File) -> Result<Self, String> {
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
+        // The Arrow schema in the footer says nothing that Parquet's own does not, and a damaged
+        // one would have bytes taken for text without a look.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata =
+            ArrowReaderMetadata::load(&file, options).map_err(|error| error.to_string())?;
         for name in [TS, TOPIC, PAYLOAD] {
-            if builder.schema().field_with_name(name).is_err() {
+            if metadata.schema().field_with_name(name).is_err() {
                 return Err(format!("the column `{name}` is missing"));
             }
         }
-        let wanted = ProjectionMask::columns(builder.parquet_schema(), [TS, PUB, TOPIC, PAYLOAD]);
-        let batches = builder
-            .with_projection(wanted)
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(|error| error.to_string())?;
-        Ok(Self { batches, ready: VecDeque::new(), number: 0 })
+        let pairs = metadata.metadata().file_metadata().key_value_metadata();
+        let written = pairs.into_iter().flatten().find(|pair| pair.key == CHECKSUM);
+        let written_sum = written.and_then(|pair| pair.value.clone());
+        Ok(Self {
+            file,
+            metadata,
+            next_group: 0,
+            batches: None,
+            ready: VecDeque::new(),
+            number: 0,
+            group_end: 0,
+            sum: Checksum::default(),
+            written_sum,
+        })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Entry>, String> {
@@ -56,11 +104,61 @@ impl Rows {
             if let Some(entry) = self.ready.pop_front() {
                 return Ok(Some(entry));
             }
-            match self.batches.next() {
-                Some(batch) => self.take(&batch.map_err(|error| error.to_string())?)?,
-                None => return Ok(None),
+            let Some(batches) = &mut self.batches else {
+                if self.next_group < self.metadata.metadata().num_row_groups() {
+                    if let Err(reason) = self.open_group() {
+                        return Ok(Some(self.skip_group(&reason)));
+                    }
+                    continue;
+                }
+                return Ok(self.compare_sums());
+            };
+            match batches.next() {
+                Some(Ok(batch)) => self.take(&batch)?,
+                Some(Err(error)) => return Ok(Some(self.skip_group(&error.to_string()))),
+                None => self.batches = None,
             }
         }
+    }
+
+    fn open_group(&mut self) -> Result<(), String> {
+        let group = self.next_group;
+        self.next_group += 1;
+        let rows = self.metadata.metadata().row_group(group).num_rows();
+        self.group_end += u64::try_from(rows).unwrap_or(0);
+        let file = self.file.try_clone().map_err(|error| error.to_string())?;
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let wanted = ProjectionMask::columns(builder.parquet_schema(), [TS, PUB, TOPIC, PAYLOAD]);
+        let batches = builder
+            .with_projection(wanted)
+            .with_row_groups(vec![group])
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(|error| error.to_string())?;
+        self.batches = Some(batches);
+        Ok(())
+    }
+
+    /// Goes on behind a row group; says what is lost of it.
+    fn skip_group(&mut self, reason: &str) -> Entry {
+        self.batches = None;
+        self.written_sum = None;
+        let first = self.number + 1;
+        self.number = self.group_end.max(first);
+        let reason = format!("rows {first} to {} cannot be read: {reason}", self.number);
+        Entry::Corrupt { number: first, reason, bytes: Vec::new() }
+    }
+
+    /// At the end: what was read has to be what was written.
+    fn compare_sums(&mut self) -> Option<Entry> {
+        let written = self.written_sum.take()?;
+        (written != self.sum.finalize()).then(|| Entry::Corrupt {
+            number: self.number + 1,
+            reason: "the rows do not give the checksum in the footer: one of them is damaged"
+                .to_owned(),
+            bytes: Vec::new(),
+        })
     }
 
     fn take(&mut self, batch: &RecordBatch) -> Result<(), String> {
@@ -115,7 +213,9 @@ impl Rows {
                 (_, _, _, None) => corrupt("`payload` is null", Vec::new()),
                 (Some(ts), published, Some(topic), Some(payload)) => {
                     let published = published.flatten();
-                    Entry::Record(Record { ts, published, topic, payload })
+                    let record = Record { ts, published, topic, payload };
+                    self.sum.add(&record);
+                    Entry::Record(record)
                 }
             };
             self.ready.push_back(entry);
@@ -125,7 +225,7 @@ impl Rows {
 }
 
 /// Writes records as Parquet.
-pub(super) struct RowWriter<W: Write + Send> {
+pub(in crate::io) struct RowWriter<W: Write + Send> {
     out: ArrowWriter<W>,
     schema: SchemaRef,
     ts: TimestampMillisecondBuilder,
@@ -133,10 +233,11 @@ pub(super) struct RowWriter<W: Write + Send> {
     topic: StringBuilder,
     payload: BinaryBuilder,
     rows: usize,
+    sum: Checksum,
 }
 
 impl<W: Write + Send> RowWriter<W> {
-    pub(super) fn new(out: W) -> Result<Self, String> {
+    pub(in crate::io) fn new(out: W) -> Result<Self, String> {
         let schema = Arc::new(Schema::new(vec![
             Field::new(TS, columnar::utc_millis(), false),
             Field::new(PUB, columnar::utc_millis(), true),
@@ -145,22 +246,28 @@ impl<W: Write + Send> RowWriter<W> {
         ]));
         let times = || TimestampMillisecondBuilder::new().with_data_type(columnar::utc_millis());
         Ok(Self {
-            out: ArrowWriter::try_new(out, Arc::clone(&schema), Some(columnar::properties()))
-                .map_err(|error| error.to_string())?,
+            out: ArrowWriter::try_new(
+                out,
+                Arc::clone(&schema),
+                Some(columnar::properties_with_payloads(PAYLOAD)),
+            )
+            .map_err(|error| error.to_string())?,
             schema,
             ts: times(),
             published: times(),
             topic: StringBuilder::new(),
             payload: BinaryBuilder::new(),
             rows: 0,
+            sum: Checksum::default(),
         })
     }
 
-    pub(super) fn push(&mut self, record: &Record) -> Result<(), String> {
+    pub(in crate::io) fn push(&mut self, record: &Record) -> Result<(), String> {
         self.ts.append_value(record.ts.millis());
         self.published.append_option(record.published.map(Timestamp::millis));
         self.topic.append_value(&record.topic);
         self.payload.append_value(&record.payload);
+        self.sum.add(record);
         self.rows += 1;
         if self.rows >= BATCH_ROWS { self.write_batch() } else { Ok(()) }
     }
@@ -180,8 +287,10 @@ impl<W: Write + Send> RowWriter<W> {
         self.out.write(&batch).map_err(|error| error.to_string())
     }
 
-    pub(super) fn finish(mut self) -> Result<(), String> {
+    /// Completes the file; what it was written to is not synced yet.
+    pub(in crate::io) fn finish(mut self) -> Result<W, String> {
         self.write_batch()?;
-        self.out.close().map(|_| ()).map_err(|error| error.to_string())
+        self.out.append_key_value_metadata(KeyValue::new(CHECKSUM.to_owned(), self.sum.finalize()));
+        self.out.into_inner().map_err(|error| error.to_string())
     }
 }

@@ -13,7 +13,7 @@ use crate::ports::{Message, PortError, SharedClock, Source};
 /// If none of so many first lines is a record, the file is none.
 const LINES_TO_BELIEVE: usize = 64;
 
-/// The messages of a recording, in the file's order. The receive time is `pub`, else `ts`, and
+/// The messages of a recording, a file or a folder, in its order. The receive time is `pub`, else `ts`, and
 /// never runs back: a message that stands behind a newer one is received with it.
 ///
 /// Reading blocks for as long as the disk takes.

@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::super::{part, payload};
+use super::super::part;
 use super::rows::RowWriter;
 use super::{Entry, Form, Reader, Record, RecordingError, line};
-use crate::domain::time::Timestamp;
 use crate::ports::Message;
 
 /// A gzip stream is brought to a readable point after so many messages.
@@ -64,17 +63,9 @@ impl RecordingWriter {
         Ok(Self { target: target.to_owned(), form, growing, out, records: 0 })
     }
 
-    /// Adds a message as it was received. Its `ts` is the payload's member `ts`, where that is a
-    /// time, else the receive time.
+    /// Adds a message as it was received.
     pub fn write(&mut self, message: &Message) -> Result<(), RecordingError> {
-        let ts = payload::as_object(&message.payload)
-            .and_then(|(_, value)| Timestamp::parse(value.get("ts")?.as_str()?).ok());
-        self.push(&Record {
-            ts: ts.unwrap_or(message.received_at),
-            published: Some(message.received_at),
-            topic: message.topic.clone(),
-            payload: message.payload.clone(),
-        })
+        self.push(&Record::received(message.clone()))
     }
 
     /// Adds a record.
@@ -169,7 +160,7 @@ fn to_parquet(
 ) -> Result<u64, RecordingError> {
     let failed = |reason: String| write_error(target, &reason);
     let file = File::create(target).map_err(|error| failed(error.to_string()))?;
-    let mut writer = RowWriter::new(BufWriter::new(file)).map_err(failed)?;
+    let mut writer = RowWriter::new(file).map_err(failed)?;
     let mut records = 0;
     for entry in reader {
         match entry? {

@@ -1,0 +1,221 @@
+//! What stays and what goes: the thread that makes recordings of closed segments and keeps the
+//! limits, and what is shed when the disk is full.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::queue::Shared;
+use super::shelf::{self, SegmentFile};
+use super::{JournalOptions, Medium, compact};
+use crate::ports::SharedClock;
+
+/// Age is looked at so often, also when nothing else happens.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+/// Wakes the thread.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    state: Mutex<Rung>,
+    rung: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Rung {
+    rung: bool,
+    closing: bool,
+}
+
+impl Bell {
+    /// There is something to tidy.
+    pub fn ring(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).rung = true;
+        self.rung.notify_one();
+    }
+
+    pub fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closing = true;
+        self.rung.notify_one();
+    }
+
+    fn closing(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closing
+    }
+
+    /// Until the bell is rung or it is time to look; false at the end.
+    fn wait(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) = self
+            .rung
+            .wait_timeout_while(state, LOOK_EVERY, |state| !state.rung && !state.closing)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.rung = false;
+        !state.closing
+    }
+}
+
+/// The last position that no recovery needs: that of the older of two snapshots.
+fn boundary(dir: &Path) -> io::Result<u64> {
+    let snapshots = shelf::snapshots(dir)?;
+    Ok(snapshots.iter().rev().nth(1).map_or(0, |older| older.position))
+}
+
+/// The closed segments that no recovery needs, each with the one behind it.
+pub(super) fn spare_segments(dir: &Path) -> io::Result<Vec<(SegmentFile, SegmentFile)>> {
+    let boundary = boundary(dir)?;
+    let segments = shelf::segments(dir)?;
+    let pairs = segments.iter().zip(segments.iter().skip(1));
+    Ok(pairs
+        .filter(|(_, next)| next.position <= boundary + 1)
+        .map(|(segment, next)| (segment.clone(), next.clone()))
+        .collect())
+}
+
+/// Drops what can be missed most: the oldest recording, then what was set aside, then the oldest
+/// segment that no recovery needs. `None` when all that is left is needed.
+pub(super) fn shed_one(options: &JournalOptions) -> io::Result<Option<PathBuf>> {
+    let dir = &options.dir;
+    let mut candidate = shelf::recordings(dir)?.into_iter().next().map(|file| file.path);
+    if candidate.is_none() {
+        candidate = shelf::damaged(dir)?.into_iter().next().map(|(path, _)| path);
+    }
+    if candidate.is_none() {
+        candidate = spare_segments(dir)?.into_iter().next().map(|(file, _)| file.path);
+    }
+    if let Some(path) = &candidate {
+        remove(options.medium.as_ref(), path)?;
+    }
+    Ok(candidate)
+}
+
+/// Removes a file, and the folders of its hour and day when nothing is left in them.
+fn remove(medium: &dyn Medium, path: &Path) -> io::Result<()> {
+    match medium.remove(path) {
+        // The other thread was faster.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed?,
+    }
+    let mut folder = path.parent();
+    while let Some(dir) = folder
+        && dir.file_name().is_some_and(|name| name.to_string_lossy().contains('='))
+        && fs::remove_dir(dir).is_ok()
+    {
+        folder = dir.parent();
+    }
+    Ok(())
+}
+
+/// Keeps the two newest snapshots.
+pub(super) fn drop_old_snapshots(options: &JournalOptions) -> io::Result<()> {
+    for old in shelf::snapshots(&options.dir)?.iter().rev().skip(2) {
+        options.medium.remove(&old.path)?;
+    }
+    Ok(())
+}
+
+/// Makes recordings and keeps the limits, beside the writer.
+pub(super) struct Keeper {
+    options: JournalOptions,
+    clock: SharedClock,
+    shared: Arc<Shared>,
+}
+
+impl Keeper {
+    pub fn new(options: JournalOptions, clock: SharedClock, shared: Arc<Shared>) -> Self {
+        Self { options, clock, shared }
+    }
+
+    /// Until the journal is closed.
+    pub fn run(self) {
+        loop {
+            if let Err(error) = self.tidy() {
+                tracing::warn!("{}: cannot be tidied: {error}", self.options.dir.display());
+            }
+            if !self.shared.tidy.wait() {
+                return;
+            }
+        }
+    }
+
+    fn tidy(&self) -> io::Result<()> {
+        for (segment, next) in spare_segments(&self.options.dir)? {
+            if self.shared.tidy.closing() {
+                return Ok(());
+            }
+            if let Err(error) = self.compact(&segment, &next) {
+                // Tried again next time; the limits hold all the same.
+                tracing::warn!("{}: no recording can be made: {error}", segment.path.display());
+                self.shared.stats().compaction_failures += 1;
+                break;
+            }
+        }
+        self.keep_limits()?;
+        self.count()
+    }
+
+    fn compact(&self, segment: &SegmentFile, next: &SegmentFile) -> Result<(), String> {
+        if !self.options.record {
+            remove(self.options.medium.as_ref(), &segment.path).map_err(|e| e.to_string())?;
+            self.shared.stats().compacted += 1;
+            return Ok(());
+        }
+        let cuts = compact::segment(&self.options, segment, next)?;
+        let mut stats = self.shared.stats();
+        stats.compacted += 1;
+        for cut in &cuts {
+            tracing::warn!("left out of the recording: {cut}");
+            stats.count_cut(cut);
+        }
+        Ok(())
+    }
+
+    fn keep_limits(&self) -> io::Result<()> {
+        let (dir, medium) = (&self.options.dir, self.options.medium.as_ref());
+        let oldest = self.clock.now() - self.options.max_age;
+        let mut recordings = shelf::recordings(dir)?;
+        let mut expired = 0;
+        let mut kept = Vec::new();
+        for file in recordings.drain(..) {
+            if file.until().is_some_and(|until| until < oldest) {
+                remove(medium, &file.path)?;
+                expired += 1;
+            } else {
+                kept.push(file);
+            }
+        }
+        let damaged = shelf::damaged(dir)?;
+        let needed = shelf::segments(dir)?.into_iter().chain(shelf::snapshots(dir)?);
+        let mut bytes: u64 = needed.map(|file| file.bytes).sum();
+        bytes += kept.iter().map(|file| file.bytes).sum::<u64>();
+        bytes += damaged.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        let spare = kept.into_iter().map(|file| (file.path, file.bytes)).chain(damaged);
+        for (path, length) in spare {
+            if bytes <= self.options.max_bytes {
+                break;
+            }
+            remove(medium, &path)?;
+            bytes -= length;
+            expired += 1;
+        }
+        self.shared.stats().expired += expired;
+        Ok(())
+    }
+
+    /// Counts anew what there is.
+    pub fn count(&self) -> io::Result<()> {
+        let dir = &self.options.dir;
+        let (segments, snapshots) = (shelf::segments(dir)?, shelf::snapshots(dir)?);
+        let recordings = shelf::recordings(dir)?;
+        let damaged = shelf::damaged(dir)?;
+        let mut stats = self.shared.stats();
+        stats.segments = segments.len() as u64;
+        stats.snapshots = snapshots.len() as u64;
+        stats.recordings = recordings.len() as u64;
+        stats.bytes = segments.iter().chain(&snapshots).map(|file| file.bytes).sum::<u64>()
+            + recordings.iter().map(|file| file.bytes).sum::<u64>()
+            + damaged.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        Ok(())
+    }
+}
