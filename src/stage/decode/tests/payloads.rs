@@ -28,7 +28,7 @@ impl Json {
             Self::Object(members) => {
                 out.push('{');
                 for (index, (name, escaped, value)) in members.iter().enumerate() {
-                    out.push_str(if index > 0 { ",\n" } else { "" });
+                    out.push_str(if index > 0 { ", " } else { "" });
                     out.push('"');
                     match name.split_at_checked(1).filter(|_| *escaped) {
                         Some((first, rest)) => {
