@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::time::Timestamp;
 use crate::domain::wording::{Draft, WordingRequest};
 
 /// One message as it came in.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     pub topic: String,
+    #[serde(with = "serde_bytes")]
     pub payload: Vec<u8>,
     /// The receive time: the clock's in a live run, `pub` (else `ts`) in a replay.
     pub received_at: Timestamp,
@@ -48,7 +50,7 @@ pub trait Source: Send {
 }
 
 /// One message to send out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Publication {
     pub ts: Timestamp,
     pub topic: String,

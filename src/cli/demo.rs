@@ -127,6 +127,7 @@ async fn demo(args: &Args, plan: Arc<Plan>, recording: &std::path::Path) -> Resu
             source: &mut source,
             sink: &mut sink,
             archive: None,
+            journal: None,
             link: &|| serde_json::json!(unit.stats()),
             observe: &mut |_| {},
         },

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::replay::print_summary;
 use super::{Exit, Exits, Failure, Output, plan, runtime};
-use crate::io::archive::Archive;
+use crate::io::archive::GrowingArchive;
 use crate::io::clock::SystemClock;
+use crate::io::journal::{Journal, JournalOptions};
 use crate::io::mqtt::{LastWill, MqttSession, SessionOptions};
 use crate::plan::{Broker, MqttVersion, OutputKind, Plan};
-use crate::ports::{Clock, SharedClock};
-use crate::runtime::{Engine, LiveOptions, Pace, run as run_live, writers};
+use crate::ports::SharedClock;
+use crate::runtime::{Engine, Journaling, LiveOptions, ModelState, Pace, run as run_live, writers};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -76,12 +77,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let plan = Arc::new(plan(&args.pipeline)?);
     let broker = args.broker.broker(&plan)?;
     let clock: SharedClock = Arc::new(SystemClock::new());
-    let mut archive = archive(&plan, &*clock)?;
-    let summary =
-        runtime()?.block_on(live(args, Arc::clone(&plan), &broker, clock, archive.as_mut()))?;
-    if let Some(archive) = archive {
-        archive.finish()?;
-    }
+    let archive = archive(&plan)?;
+    let summary = runtime()?.block_on(live(args, Arc::clone(&plan), &broker, clock, archive))?;
     print_summary(&summary, args.output)?;
     Ok(Exit::Done)
 }
@@ -91,7 +88,7 @@ async fn live(
     plan: Arc<Plan>,
     broker: &Broker,
     clock: SharedClock,
-    archive: Option<&mut Archive>,
+    archive: Option<GrowingArchive>,
 ) -> Result<crate::runtime::Summary, Failure> {
     let mut filters = plan.subscriptions();
     let pace = match args.clock {
@@ -119,6 +116,7 @@ async fn live(
         "wayside: {} on {}:{}, words by {}",
         plan.name, broker.host, broker.port, writers.state
     );
+    let journal = journaling(&plan, &writers.state, &clock)?;
     // A driven run is a bench's: like a replay, it must not depend on the speed of the machine.
     let mut engine = match args.clock {
         ClockChoice::Wall => Engine::for_live(plan, writers, Arc::clone(&clock))?,
@@ -132,6 +130,7 @@ async fn live(
             source: &mut source,
             sink: &mut sink,
             archive,
+            journal,
             link: &|| serde_json::json!(session.stats()),
             observe: &mut |_| {},
         },
@@ -142,15 +141,28 @@ async fn live(
     Ok(engine.summary())
 }
 
-/// The plan's archive, in a folder of its own for each run.
-fn archive(plan: &Plan, clock: &dyn Clock) -> Result<Option<Archive>, Failure> {
+/// The plan's archive, which goes on from run to run.
+fn archive(plan: &Plan) -> Result<Option<GrowingArchive>, Failure> {
     let dir = plan.outputs.iter().find_map(|output| match &output.kind {
         OutputKind::Archive { dir } => Some(dir),
         _ => None,
     });
-    let Some(dir) = dir else { return Ok(None) };
-    let name = clock.now().to_string().replace([':', '.'], "-");
-    Ok(Some(Archive::create(&dir.join(name)).exits(Exit::Input)?))
+    dir.map(|dir| GrowingArchive::open(dir).exits(Exit::Input)).transpose()
+}
+
+/// The plan's journal, with what an earlier run left in it.
+fn journaling(
+    plan: &Plan,
+    model: &ModelState,
+    clock: &SharedClock,
+) -> Result<Option<Journaling>, Failure> {
+    let Some(journal) = &plan.journal else { return Ok(None) };
+    let options = JournalOptions::from(journal);
+    let (opened, recovered) = Journal::open(options, Arc::clone(clock)).exits(Exit::Input)?;
+    // What words directions is a part of what they become.
+    let identity = format!("{} {} {model}", plan.hash, plan.network.hash);
+    let every = journal.snapshot_every;
+    Ok(Some(Journaling { journal: opened, recovered, every, identity }))
 }
 
 /// Ready at Ctrl-C or SIGTERM.

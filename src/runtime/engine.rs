@@ -15,7 +15,7 @@ use super::build::{ModelState, Writers};
 use super::counts::{Counts, Summary, Tally, WindowSummary, bump};
 use super::payload::{self, Origin, Words};
 use super::replay::Seconds;
-use super::speak::{Deadline, FontError, Speaker, SpeakerState};
+use super::speak::{Deadline, FontError, Speaker, SpeakerState, Worded};
 use crate::batch::{Step, WindowBatch};
 use crate::domain::closure::{ClosedSegments, Closure};
 use crate::domain::direction::{Audience, Direction, DirectionState};
@@ -59,6 +59,16 @@ pub enum RunError {
     NoBeat { waiting: usize },
     #[error(transparent)]
     Port(#[from] crate::ports::PortError),
+    #[error(transparent)]
+    Journal(#[from] crate::io::journal::JournalError),
+    #[error("the journal's disk has failed: {0}; nothing more is taken in that could be lost")]
+    Disk(String),
+    #[error("the state of the run cannot be kept: {0}")]
+    Keep(String),
+    #[error(
+        "the journal's snapshot does not fit this pipeline; move the journal's folder away to begin anew"
+    )]
+    Restore,
     #[error("the archive cannot be written: {0}")]
     Archive(#[from] crate::io::archive::ArchiveError),
 }
@@ -160,6 +170,16 @@ impl Engine {
         self.seconds = state.seconds;
         self.counts = state.counts;
         congestion && route && self.windower.restore(state.windower)
+    }
+
+    /// The words written since the last call.
+    pub(super) fn take_words(&mut self) -> Vec<Worded> {
+        self.speaker.take_words()
+    }
+
+    /// Words that an earlier run gave to directions that this one will come to once more.
+    pub(super) fn expect_words(&mut self, words: Vec<Worded>) {
+        self.speaker.expect_words(words);
     }
 
     pub fn plan(&self) -> &Plan {

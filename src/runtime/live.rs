@@ -1,21 +1,27 @@
 //! A live run: messages from a broker through the engine and back to it, until told to stop.
 //!
 //! Time is the clock's, or that of a driven clock (wire.md, `clock`): then nothing moves between
-//! its beats, and each beat is acknowledged once all that follows from it has been sent.
+//! its beats, and each beat is answered once all that follows from it has been sent.
+//!
+//! With a journal nothing is acknowledged and nothing goes out before the disk has it; without one
+//! a message is acknowledged when it has been taken.
 
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use tokio::sync::watch;
 
 use super::engine::{Engine, Event, RunError};
-use super::replay::{BATCH, SECOND, keep};
+use super::keeping::{Journaling, Keeping, Released, file};
+use super::replay::BATCH;
 use super::status;
+use super::unit::{Did, Pace, Unit};
 use crate::domain::time::Timestamp;
-use crate::io::archive::Archive;
-use crate::ports::{Message, Publication, SharedClock, Sink, Source};
+use crate::io::archive::GrowingArchive;
+use crate::io::journal::Progress;
+use crate::ports::{Message, SharedClock, Sink, Source};
 
 /// How often the clock is looked at. Well under the second that the engine counts in, and under a
 /// second of event time still when a demo runs the clock ten times as fast.
@@ -24,18 +30,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How often health goes out, by the run's own clock.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 
-/// Messages that may wait for one beat: hours of a city's sensors. More means that no beat comes.
-const MOST_WAITING: usize = 1_000_000;
-
-/// What moves time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pace {
-    Clock,
-    /// Beats on this topic move time; each is answered on `{topic}/ack`.
-    Driven {
-        topic: String,
-    },
-}
+/// How often the archive is brought to the disk where no snapshot does it.
+const ARCHIVE_EVERY: Duration = Duration::from_mins(1);
 
 /// Where a live run reads and writes.
 pub struct LiveOptions<'a> {
@@ -43,7 +39,9 @@ pub struct LiveOptions<'a> {
     pub clock: SharedClock,
     pub source: &'a mut dyn Source,
     pub sink: &'a mut dyn Sink,
-    pub archive: Option<&'a mut Archive>,
+    pub archive: Option<GrowingArchive>,
+    /// `None`: a crash loses what was not sent yet.
+    pub journal: Option<Journaling>,
     /// What the connection counts about itself, for the status message.
     pub link: &'a (dyn Fn() -> Value + Sync),
     /// Hears of everything that happens.
@@ -63,43 +61,52 @@ pub async fn run(
     options: LiveOptions<'_>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
-    let mut live = Live { engine, options, status: Status::default() };
-    let mut stop = pin!(stop);
-    let mut look = tokio::time::interval(LOOK);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut waiting = Vec::new();
-    live.say("online").await?;
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut stop => break,
-            messages = live.options.source.next_batch(BATCH) => {
-                let Some(messages) = messages else { break };
-                let over = match &live.options.pace {
-                    Pace::Clock => live.by_the_clock(messages?).await?,
-                    Pace::Driven { .. } => live.driven(messages?, &mut waiting).await?,
-                };
-                if over == Beats::Over {
-                    break;
-                }
-            }
-            _ = look.tick() => {
-                if live.options.pace == Pace::Clock {
-                    let now = live.options.clock.now();
-                    live.seconds(now).await?;
-                }
-                live.health().await?;
-            }
+    let LiveOptions { pace, clock, source, sink, mut archive, journal, link, observe } = options;
+    let mut unit = Unit::new(engine, pace);
+    let keeping = match journal {
+        None => None,
+        Some(journal) => {
+            let now = clock.elapsed();
+            let resumed = tokio::task::block_in_place(|| {
+                Keeping::resume(journal, &mut unit, &mut archive, now)
+            });
+            Some(resumed?)
         }
-    }
+    };
+    let archived = clock.elapsed();
+    let mut live = Live {
+        unit,
+        clock,
+        source,
+        sink,
+        archive,
+        archived,
+        keeping,
+        link,
+        observe,
+        status: Status::default(),
+    };
+    live.begin().await?;
+    live.say("online").await?;
+    live.send_again().await?;
+    live.until(stop).await?;
+    live.settle().await?;
     live.say("stopped").await?;
-    live.options.sink.flush().await?;
-    Ok(())
+    live.sink.flush().await?;
+    live.end()
 }
 
 struct Live<'e, 'o> {
-    engine: &'e mut Engine,
-    options: LiveOptions<'o>,
+    unit: Unit<'e>,
+    clock: SharedClock,
+    source: &'o mut dyn Source,
+    sink: &'o mut dyn Sink,
+    archive: Option<GrowingArchive>,
+    /// When the archive was last brought to the disk.
+    archived: Duration,
+    keeping: Option<Keeping>,
+    link: &'o (dyn Fn() -> Value + Sync),
+    observe: &'o mut (dyn FnMut(&[Event]) + Send),
     status: Status,
 }
 
@@ -115,138 +122,213 @@ enum Beats {
     Over,
 }
 
-/// wire.md, `clock`.
-#[derive(Deserialize)]
-struct Beat {
-    v: i64,
-    seq: i64,
-    ts: Timestamp,
-    #[serde(default)]
-    r#final: bool,
-}
-
 impl Live<'_, '_> {
-    /// Takes messages as they were received, with the seconds between them.
-    async fn by_the_clock(&mut self, messages: Vec<Message>) -> Result<Beats, RunError> {
-        let Some(receipt) = messages.last().map(|message| message.receipt) else {
-            return Ok(Beats::More);
-        };
-        let same_second = |a: &Message, b: &Message| {
-            a.received_at.floor_to(SECOND) == b.received_at.floor_to(SECOND)
-        };
-        for messages in messages.chunk_by(same_second) {
-            self.seconds(messages[0].received_at).await?;
-            self.messages(messages).await?;
+    /// Waits for the first snapshot: entries without one before them could not be taken up again.
+    async fn begin(&mut self) -> Result<(), RunError> {
+        let Some(keeping) = &self.keeping else { return Ok(()) };
+        while !keeping.has_begun()? {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        self.options.source.acknowledge(receipt).await?;
-        Ok(Beats::More)
+        Ok(())
     }
 
-    /// Holds messages back until the beat that they belong to.
-    async fn driven(
-        &mut self,
-        messages: Vec<Message>,
-        waiting: &mut Vec<Message>,
-    ) -> Result<Beats, RunError> {
-        let Pace::Driven { topic } = self.options.pace.clone() else { return Ok(Beats::More) };
-        for message in messages {
-            if message.topic == topic {
-                if self.beat(&message, waiting).await? == Beats::Over {
-                    return Ok(Beats::Over);
+    async fn until(&mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+        let mut stop = pin!(stop);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut progress = self.keeping.as_ref().map(Keeping::progress);
+        loop {
+            let full = self.keeping.as_ref().is_some_and(Keeping::is_full);
+            tokio::select! {
+                biased;
+                () = &mut stop => return Ok(()),
+                () = changed(&mut progress) => self.release().await?,
+                messages = self.source.next_batch(BATCH), if !full => {
+                    let Some(messages) = messages else { return Ok(()) };
+                    if self.take(messages?).await? == Beats::Over {
+                        return Ok(());
+                    }
                 }
-            } else if waiting.len() >= MOST_WAITING {
-                return Err(RunError::NoBeat { waiting: waiting.len() });
-            } else {
-                // A broker that waits for acknowledgements would hold the beat back, too.
-                self.options.source.acknowledge(message.receipt).await?;
-                waiting.push(message);
+                _ = look.tick() => self.look().await?,
             }
         }
-        Ok(Beats::More)
     }
 
-    /// Moves the engine on to `now`.
-    async fn seconds(&mut self, now: Timestamp) -> Result<(), RunError> {
-        for tick in self.engine.seconds.until(now) {
-            let events = tokio::task::block_in_place(|| self.engine.tick(tick))?;
-            self.hand_out(&events).await?;
+    /// Takes messages in.
+    async fn take(&mut self, messages: Vec<Message>) -> Result<Beats, RunError> {
+        let receipt = messages.last().map(|message| message.receipt);
+        if let Some(keeping) = &mut self.keeping {
+            keeping.received(&messages);
         }
-        Ok(())
-    }
-
-    /// Messages of one second.
-    async fn messages(&mut self, messages: &[Message]) -> Result<(), RunError> {
-        let events = tokio::task::block_in_place(|| self.engine.messages(messages))?;
-        self.hand_out(&events).await
-    }
-
-    async fn hand_out(&mut self, events: &[Event]) -> Result<(), RunError> {
-        (self.options.observe)(events);
-        if let Some(archive) = self.options.archive.as_deref_mut() {
-            keep(archive, events)?;
+        // A broker that waits for acknowledgements would hold a beat back: without a journal what
+        // waits for one is acknowledged at once.
+        let held = matches!(self.unit.pace(), Pace::Driven { .. }) && self.keeping.is_none();
+        if let (true, Some(receipt)) = (held, receipt) {
+            self.source.acknowledge(receipt).await?;
         }
-        for event in events {
-            if let Event::Publish(publication) = event {
-                self.options.sink.send(publication).await?;
+        let mut did = Vec::new();
+        tokio::task::block_in_place(|| self.unit.messages(messages, &mut did))?;
+        let beats = self.hand_out(did).await?;
+        if let (false, None, Some(receipt)) = (held, &self.keeping, receipt) {
+            self.source.acknowledge(receipt).await?;
+        }
+        self.snapshot()?;
+        Ok(beats)
+    }
+
+    /// Looks at the clock.
+    async fn look(&mut self) -> Result<(), RunError> {
+        let now = self.clock.now();
+        if self.unit.ticks_at(now) {
+            if let Some(keeping) = &mut self.keeping {
+                keeping.ticked(now);
             }
+            let mut did = Vec::new();
+            tokio::task::block_in_place(|| self.unit.seconds(now, &mut did))?;
+            self.hand_out(did).await?;
         }
-        Ok(())
-    }
-
-    /// All that was received before a beat counts as received at its moment.
-    async fn beat(
-        &mut self,
-        message: &Message,
-        waiting: &mut Vec<Message>,
-    ) -> Result<Beats, RunError> {
-        let beat = match serde_json::from_slice::<Beat>(&message.payload) {
-            Ok(beat) if beat.v == 1 => beat,
-            other => {
-                let what = other.err().map_or_else(|| "`v` is not 1".to_owned(), |e| e.to_string());
-                tracing::error!(what, "a beat of the driven clock cannot be read");
-                self.options.source.acknowledge(message.receipt).await?;
-                return Ok(Beats::More);
-            }
-        };
-        self.seconds(beat.ts - Duration::from_millis(1)).await?;
-        for held in waiting.iter_mut() {
-            held.received_at = beat.ts;
-        }
-        for messages in waiting.chunks(BATCH) {
-            self.messages(messages).await?;
-        }
-        waiting.clear();
-        self.seconds(beat.ts).await?;
-        self.options.sink.flush().await?;
-        let ack = Publication {
-            ts: beat.ts,
-            topic: format!("{}/ack", message.topic),
-            payload: json!({"v": 1, "seq": beat.seq}),
-            qos: 1,
-            retain: false,
-            expiry: None,
-        };
-        self.options.sink.send(&ack).await?;
-        self.options.source.acknowledge(message.receipt).await?;
-        Ok(if beat.r#final { Beats::Over } else { Beats::More })
-    }
-
-    async fn health(&mut self) -> Result<(), RunError> {
-        let now = self.options.clock.now();
         if self.status.last.is_none_or(|last| now.since(last) >= STATUS_EVERY) {
             self.say("online").await?;
+        }
+        self.snapshot()
+    }
+
+    async fn hand_out(&mut self, did: Vec<Did>) -> Result<Beats, RunError> {
+        let mut beats = Beats::More;
+        let mut words = self.unit.engine.take_words();
+        for did in did {
+            match did {
+                Did::Events(events) => {
+                    (self.observe)(&events);
+                    if let Some(archive) = &mut self.archive {
+                        tokio::task::block_in_place(|| file(archive, &events))?;
+                    }
+                    match &mut self.keeping {
+                        Some(keeping) => keeping.follows(&events, &std::mem::take(&mut words))?,
+                        None => {
+                            for event in &events {
+                                if let Event::Publish(publication) = event {
+                                    self.sink.send(publication).await?;
+                                }
+                            }
+                        }
+                    }
+                }
+                Did::Beat { answer, last } => {
+                    self.settle().await?;
+                    self.sink.flush().await?;
+                    self.sink.send(&answer).await?;
+                    if last {
+                        beats = Beats::Over;
+                    }
+                }
+            }
+        }
+        if let Some(keeping) = &mut self.keeping {
+            keeping.commit();
+        }
+        Ok(beats)
+    }
+
+    /// Sends and acknowledges what the disk has.
+    async fn release(&mut self) -> Result<(), RunError> {
+        let Some(keeping) = &mut self.keeping else { return Ok(()) };
+        let Released { receipt, publications } = keeping.released()?;
+        for publication in &publications {
+            self.sink.send(publication).await?;
+        }
+        if let Some(receipt) = receipt {
+            self.source.acknowledge(receipt).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing waits for the disk.
+    async fn settle(&mut self) -> Result<(), RunError> {
+        let Some(keeping) = &mut self.keeping else { return Ok(()) };
+        keeping.commit();
+        let mut progress = keeping.progress();
+        loop {
+            self.release().await?;
+            if self.keeping.as_ref().is_none_or(Keeping::is_settled) {
+                return Ok(());
+            }
+            if progress.changed().await.is_err() {
+                return Err(RunError::Disk("the journal has ended".to_owned()));
+            }
+        }
+    }
+
+    /// After a crash nobody knows what had reached the broker: what should be seen now goes out once
+    /// more, under the ids that it had.
+    async fn send_again(&mut self) -> Result<(), RunError> {
+        let now = match self.unit.pace() {
+            Pace::Clock => Some(self.clock.now()),
+            Pace::Driven { .. } => self.unit.now(),
+        };
+        let Some(keeping) = &mut self.keeping else { return Ok(()) };
+        for publication in keeping.unsent(now) {
+            self.sink.send(&publication).await?;
+        }
+        Ok(())
+    }
+
+    fn snapshot(&mut self) -> Result<(), RunError> {
+        let now = self.clock.elapsed();
+        match &mut self.keeping {
+            Some(keeping) if keeping.is_due(now) => tokio::task::block_in_place(|| {
+                keeping.snapshot(&self.unit, self.archive.as_mut(), now)
+            }),
+            Some(_) => Ok(()),
+            None => self.archive(now, ARCHIVE_EVERY),
+        }
+    }
+
+    fn archive(&mut self, now: Duration, every: Duration) -> Result<(), RunError> {
+        if let Some(archive) = &mut self.archive
+            && now.saturating_sub(self.archived) >= every
+        {
+            self.archived = now;
+            tokio::task::block_in_place(|| archive.mark())?;
         }
         Ok(())
     }
 
     async fn say(&mut self, state: &str) -> Result<(), RunError> {
-        let now = self.options.clock.now();
+        let now = self.clock.now();
         self.status.seq += 1;
         self.status.last = Some(now);
-        let link = (self.options.link)();
-        let plan = self.engine.plan();
-        let publication =
-            status::publication(plan, self.engine, state, self.status.seq, now, &link);
-        Ok(self.options.sink.send(&publication).await?)
+        let link = (self.link)();
+        let journal = self.keeping.as_ref().map(Keeping::stats);
+        let publication = status::publication(
+            self.unit.engine,
+            state,
+            self.status.seq,
+            now,
+            &link,
+            journal.as_ref(),
+        );
+        Ok(self.sink.send(&publication).await?)
     }
+
+    /// The archive and the journal are complete.
+    fn end(mut self) -> Result<(), RunError> {
+        let now = self.clock.elapsed();
+        if let Some(mut keeping) = self.keeping.take() {
+            keeping.snapshot(&self.unit, self.archive.as_mut(), now)?;
+            return keeping.close();
+        }
+        self.archive(now, Duration::ZERO)
+    }
+}
+
+/// Ready when the disk is further; never without a journal.
+async fn changed(progress: &mut Option<watch::Receiver<Progress>>) {
+    if let Some(progress) = progress
+        && progress.changed().await.is_ok()
+    {
+        return;
+    }
+    // A journal that has ended says why when it is asked next.
+    std::future::pending::<()>().await;
 }

@@ -6,15 +6,19 @@
 mod build;
 mod counts;
 mod engine;
+mod keeping;
 mod live;
 mod payload;
 mod replay;
 mod speak;
 mod status;
+mod unit;
 
 pub use build::{ModelState, Writers, writers};
 pub use counts::{Counts, Summary, Tally};
 pub use engine::{Engine, EngineState, Event, RunError};
-pub use live::{LiveOptions, Pace, run};
+pub use keeping::Journaling;
+pub use live::{LiveOptions, run};
 pub use replay::{BATCH, replay};
 pub use status::last_will;
+pub use unit::Pace;

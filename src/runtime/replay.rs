@@ -23,6 +23,11 @@ pub(super) struct Seconds {
 }
 
 impl Seconds {
+    /// The last second that was ticked.
+    pub fn last(&self) -> Option<Timestamp> {
+        self.last
+    }
+
     /// The seconds to tick before whatever happens at `now`, the one of `now` included.
     pub fn until(&mut self, now: Timestamp) -> impl Iterator<Item = Timestamp> + use<> {
         let floor = now.floor_to(SECOND);

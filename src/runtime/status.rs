@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::engine::Engine;
 use super::payload::short;
 use crate::domain::time::Timestamp;
-use crate::plan::Plan;
 use crate::ports::Publication;
 
 /// What the broker publishes for us when we are gone without a word.
@@ -14,15 +13,16 @@ pub fn last_will() -> Value {
 }
 
 /// Status number `seq`: `state` is `online` or, at an orderly end, `stopped`. `link` is what the
-/// connection counts about itself.
+/// connection counts about itself, `journal` what the journal does.
 pub(super) fn publication(
-    plan: &Plan,
     engine: &Engine,
     state: &str,
     seq: u64,
     now: Timestamp,
     link: &Value,
+    journal: Option<&Value>,
 ) -> Publication {
+    let plan = engine.plan();
     let counts = engine.counts();
     let watermarks: serde_json::Map<String, Value> = engine
         .watermarks()
@@ -49,6 +49,7 @@ pub(super) fn publication(
             "directions": counts.directions(),
             "watermarks": watermarks,
             "link": link,
+            "journal": journal,
         }),
         qos: 1,
         retain: true,

@@ -6,7 +6,7 @@
 //! | `directions/2008-11-11.ndjson`, `dead/…`, `late/…` | the lines of a replay's files, by the day (UTC) of their first moment |
 //!
 //! A part appears under its name when it is complete. What was written since the last [`mark`] is
-//! taken back when the archive is opened at that mark, so that a run which goes on from there writes
+//! taken back when the archive is told to, so that a run which goes on from there writes
 //! each thing once.
 //!
 //! [`mark`]: GrowingArchive::mark
@@ -56,33 +56,32 @@ pub struct GrowingArchive {
 }
 
 impl GrowingArchive {
-    /// Opens an archive, and takes back what it has beyond `mark`. Without a mark it goes on after
-    /// whatever is there.
-    pub fn open(folder: &Path, mark: Option<&ArchiveMark>) -> Result<Self, ArchiveError> {
+    /// Opens an archive; it goes on after whatever is there.
+    pub fn open(folder: &Path) -> Result<Self, ArchiveError> {
         fs::create_dir_all(folder).map_err(|error| ArchiveError::new(folder, &error))?;
-        let mut last = 0;
-        for (number, path) in parts(folder)? {
-            if mark.is_some_and(|mark| number >= mark.next_part) {
-                fs::remove_file(&path).map_err(|error| ArchiveError::new(&path, &error))?;
-            } else {
-                last = last.max(number);
-            }
-        }
-        let log = |kind: usize| -> Result<Log, ArchiveError> {
-            let mut log = Log { folder: folder.join(LOGS[kind]), open: None };
-            if let Some(mark) = mark {
-                log.take_back(mark.logs[kind].as_ref())?;
-            }
-            Ok(log)
-        };
+        let last = parts(folder)?.last().map_or(0, |(number, _)| *number);
         Ok(Self {
             schema: form::schema(),
-            next_part: mark.map_or(last + 1, |mark| mark.next_part.max(1)),
+            next_part: last + 1,
             held: BTreeMap::new(),
             held_rows: 0,
-            logs: [log(DIRECTIONS)?, log(DEAD)?, log(LATE)?],
+            logs: LOGS.map(|kind| Log { folder: folder.join(kind), open: None }),
             folder: folder.to_owned(),
         })
+    }
+
+    /// Takes back everything beyond the mark.
+    pub fn take_back(&mut self, mark: &ArchiveMark) -> Result<(), ArchiveError> {
+        for (_, path) in parts(&self.folder)?.into_iter().filter(|(n, _)| *n >= mark.next_part) {
+            fs::remove_file(&path).map_err(|error| ArchiveError::new(&path, &error))?;
+        }
+        self.next_part = mark.next_part.max(1);
+        self.held.clear();
+        self.held_rows = 0;
+        for (log, mark) in self.logs.iter_mut().zip(&mark.logs) {
+            log.take_back(mark.as_ref())?;
+        }
+        Ok(())
     }
 
     /// Adds a closed window's result under the window's name in the pipeline.
@@ -304,7 +303,7 @@ mod tests {
             archive.publication(&direction("2008-11-11T23:59:59Z")).unwrap();
             archive.publication(&direction("2008-11-12T00:00:01Z")).unwrap();
         };
-        let mut archive = GrowingArchive::open(folder.path(), None).unwrap();
+        let mut archive = GrowingArchive::open(folder.path()).unwrap();
         first(&mut archive);
         let mark = archive.mark().unwrap();
         second(&mut archive);
@@ -323,23 +322,24 @@ mod tests {
             ]
         );
 
-        let mut archive = GrowingArchive::open(folder.path(), Some(&mark)).unwrap();
+        let mut archive = GrowingArchive::open(folder.path()).unwrap();
+        archive.take_back(&mark).unwrap();
         assert_eq!(files(folder.path()).len(), 2);
         second(&mut archive);
         archive.mark().unwrap();
         drop(archive);
         assert_eq!(files(folder.path()), whole);
 
-        let archive = GrowingArchive::open(folder.path(), Some(&ArchiveMark::default())).unwrap();
+        let mut archive = GrowingArchive::open(folder.path()).unwrap();
+        archive.take_back(&ArchiveMark::default()).unwrap();
         assert_eq!(files(folder.path()), []);
-        drop(archive);
     }
 
     #[test]
     fn without_a_mark_it_goes_on_after_what_is_there() {
         let folder = TempDir::new().unwrap();
         for _ in 0..2 {
-            let mut archive = GrowingArchive::open(folder.path(), None).unwrap();
+            let mut archive = GrowingArchive::open(folder.path()).unwrap();
             archive.window(&window("2008-11-11T07:00:00Z"), "m").unwrap();
             archive.publication(&direction("2008-11-11T07:00:00Z")).unwrap();
             archive.mark().unwrap();

@@ -1,0 +1,383 @@
+//! What makes a live run durable: the journal, the snapshots, what may go out and when.
+//!
+//! Every message is journaled before it is taken. Acknowledgements and publications wait until the
+//! journal has reached the disk with the messages that they follow from. After a crash the newest
+//! snapshot and the entries behind it give the same state, the same files and the same messages,
+//! each under the id that it had; what every audience should see now goes out once more.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::engine::{EngineState, Event, RunError};
+use super::speak::Worded;
+use super::unit::{Did, Unit};
+use crate::domain::time::Timestamp;
+use crate::io::archive::{ArchiveMark, GrowingArchive};
+use crate::io::journal::{Entry, Journal, Position, Recovered, Snapshot, State};
+use crate::ports::{Message, Publication};
+
+/// The form of `Kept`; a snapshot of another form is not read.
+const FORM: u32 = 1;
+
+/// The kind of the journal's notes that hold words: what a writer with a deadline gave once, it
+/// must not give anew.
+const WORDS: u8 = 1;
+
+/// A snapshot is due as well when the journal has grown by so many entries: they are read again
+/// after a crash, and recovery must not take long.
+const ENTRIES_A_SNAPSHOT: u64 = 200_000;
+
+/// How long a snapshot that is wanted may be on its way before another is taken.
+const SNAPSHOT_AGAIN: Duration = Duration::from_secs(2);
+
+/// Bytes that may wait for the disk; then nothing more is taken from the broker.
+const MOST_BACKLOG: usize = 32 << 20;
+
+/// An open journal, and what it found.
+#[derive(Debug)]
+pub struct Journaling {
+    pub journal: Journal,
+    pub recovered: Recovered,
+    /// How often a snapshot is taken.
+    pub every: Duration,
+    /// Whose state it is: of another pipeline, network or model nothing is taken up.
+    pub identity: String,
+}
+
+/// The state of a unit as it lies in a snapshot.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    form: u32,
+    engine: EngineState,
+    waiting: Vec<Message>,
+    archive: Option<ArchiveMark>,
+    outbox: BTreeMap<String, Publication>,
+}
+
+/// What was found at the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Resumed {
+    /// Entries that were taken again.
+    pub entries: u64,
+    /// Places in the journal that could not be read.
+    pub cut: usize,
+    /// Publications that had run out while the unit was down.
+    pub expired: u64,
+}
+
+pub(super) struct Keeping {
+    journal: Journal,
+    identity: String,
+    every: Duration,
+    /// Waits for the disk: receipts to acknowledge, publications to send.
+    acknowledgements: VecDeque<(Position, u64)>,
+    publications: VecDeque<(Position, Publication)>,
+    /// The newest publication of every topic that has not run out: what should be seen now.
+    outbox: BTreeMap<String, Publication>,
+    last_snapshot: (Position, Duration),
+    suspended: bool,
+    pub resumed: Resumed,
+}
+
+/// What the disk has released.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    /// All receipts up to this one.
+    pub receipt: Option<u64>,
+    pub publications: Vec<Publication>,
+}
+
+impl Keeping {
+    /// Brings the unit and its archive to where the journal ends. `open` opens the archive at a mark.
+    pub fn resume(
+        journaling: Journaling,
+        unit: &mut Unit<'_>,
+        archive: &mut Option<GrowingArchive>,
+        now: Duration,
+    ) -> Result<Self, RunError> {
+        let Journaling { journal, recovered, every, identity } = journaling;
+        for cut in &recovered.cut {
+            tracing::error!(%cut, "the journal is damaged");
+        }
+        let mut keeping = Self {
+            last_snapshot: (journal.last(), now),
+            journal,
+            identity,
+            every,
+            acknowledgements: VecDeque::new(),
+            publications: VecDeque::new(),
+            outbox: BTreeMap::new(),
+            suspended: false,
+            resumed: Resumed { cut: recovered.cut.len(), ..Resumed::default() },
+        };
+        let kept = recovered.snapshot.as_ref().and_then(|snapshot| keeping.read(snapshot));
+        if let Some(kept) = kept {
+            if !unit.engine.restore(kept.engine) {
+                return Err(RunError::Restore);
+            }
+            unit.waiting = kept.waiting;
+            keeping.outbox = kept.outbox;
+            if let (Some(archive), Some(mark)) = (&mut *archive, &kept.archive) {
+                archive.take_back(mark)?;
+            }
+            keeping.again(unit, recovered, archive)?;
+        }
+        keeping.snapshot(unit, archive.as_mut(), now)?;
+        Ok(keeping)
+    }
+
+    /// `None`, said loudly, where the state is of another pipeline or form.
+    fn read(&self, snapshot: &Snapshot) -> Option<Kept> {
+        if snapshot.identity != self.identity {
+            tracing::warn!(
+                "the journal is of another pipeline, network or model: the unit begins anew"
+            );
+            return None;
+        }
+        match rmp_serde::from_slice::<Kept>(&snapshot.bytes) {
+            Ok(kept) if kept.form == FORM => Some(kept),
+            Ok(_) => {
+                tracing::warn!(
+                    "the journal's snapshot is of another version: the unit begins anew"
+                );
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "the journal's snapshot cannot be read: the unit begins anew");
+                None
+            }
+        }
+    }
+
+    /// Takes the entries behind the snapshot once more.
+    fn again(
+        &mut self,
+        unit: &mut Unit<'_>,
+        recovered: Recovered,
+        archive: &mut Option<GrowingArchive>,
+    ) -> Result<(), RunError> {
+        let mut entries = Vec::new();
+        for entry in recovered.tail {
+            let (_, entry) = entry?;
+            match entry {
+                Entry::Note { kind: WORDS, bytes } => match rmp_serde::from_slice(&bytes) {
+                    Ok(words) => unit.engine.expect_words(words),
+                    Err(error) => tracing::error!(%error, "words in the journal cannot be read"),
+                },
+                entry => entries.push(entry),
+            }
+        }
+        self.resumed.entries = entries.len() as u64;
+        let mut did = Vec::new();
+        let mut messages = Vec::new();
+        for entry in entries {
+            match entry {
+                Entry::Message(message) => {
+                    messages.push(message);
+                    continue;
+                }
+                Entry::Tick(now) => {
+                    unit.messages(std::mem::take(&mut messages), &mut did)?;
+                    unit.seconds(now, &mut did)?;
+                }
+                Entry::Note { .. } => {}
+            }
+            self.file(&mut did, archive)?;
+        }
+        unit.messages(messages, &mut did)?;
+        self.file(&mut did, archive)?;
+        // They are in the journal already.
+        unit.engine.take_words();
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        did: &mut Vec<Did>,
+        archive: &mut Option<GrowingArchive>,
+    ) -> Result<(), RunError> {
+        for did in did.drain(..) {
+            if let Did::Events(events) = did {
+                if let Some(archive) = archive {
+                    file(archive, &events)?;
+                }
+                self.note(&events);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps in mind what should be seen now.
+    fn note(&mut self, events: &[Event]) {
+        for event in events {
+            if let Event::Publish(publication) = event {
+                self.outbox.insert(publication.topic.clone(), publication.clone());
+            }
+        }
+    }
+
+    /// What every audience should see at `now`, with what is left of its time; the rest has run out.
+    pub fn unsent(&mut self, now: Option<Timestamp>) -> Vec<Publication> {
+        self.prune(now);
+        let mut unsent: Vec<Publication> = self.outbox.values().cloned().collect();
+        unsent.sort_by_key(|publication| publication.ts);
+        for publication in &mut unsent {
+            if let (Some(now), Some(expiry)) = (now, &mut publication.expiry) {
+                *expiry = expiry.saturating_sub(now.since(publication.ts));
+            }
+        }
+        unsent
+    }
+
+    fn prune(&mut self, now: Option<Timestamp>) {
+        let Some(now) = now else { return };
+        let before = self.outbox.len();
+        self.outbox.retain(|_, p| p.expiry.is_none_or(|expiry| p.ts + expiry > now));
+        self.resumed.expired += (before - self.outbox.len()) as u64;
+    }
+
+    /// Journals messages before they are taken.
+    pub fn received(&mut self, messages: &[Message]) {
+        for message in messages {
+            self.journal.append_message(message);
+        }
+        if let Some(last) = messages.last() {
+            self.acknowledgements.push_back((self.journal.last(), last.receipt));
+        }
+    }
+
+    pub fn ticked(&mut self, now: Timestamp) {
+        self.journal.append(&Entry::Tick(now));
+    }
+
+    /// Holds publications back until the disk has what they follow from, and commits.
+    pub fn follows(&mut self, events: &[Event], words: &[Worded]) -> Result<(), RunError> {
+        if !words.is_empty() {
+            let bytes =
+                rmp_serde::to_vec(words).map_err(|error| RunError::Keep(error.to_string()))?;
+            self.journal.append(&Entry::Note { kind: WORDS, bytes });
+        }
+        self.note(events);
+        for event in events {
+            if let Event::Publish(publication) = event {
+                self.publications.push_back((self.journal.last(), publication.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn commit(&mut self) {
+        self.journal.commit();
+    }
+
+    /// How far the disk is: changes are announced.
+    pub fn progress(&self) -> tokio::sync::watch::Receiver<crate::io::journal::Progress> {
+        self.journal.progress()
+    }
+
+    /// What may go now.
+    pub fn released(&mut self) -> Result<Released, RunError> {
+        let progress = self.journal.progress().borrow().clone();
+        match &progress.state {
+            State::Failed(reason) => return Err(RunError::Disk(reason.to_string())),
+            State::Suspended if !self.suspended => {
+                tracing::error!("the disk is full: the unit goes on without its journal");
+                self.suspended = true;
+            }
+            State::Running if self.suspended => {
+                tracing::warn!("there is room on the disk again: the journal goes on");
+                self.suspended = false;
+            }
+            _ => {}
+        }
+        let mut released = Released::default();
+        while let Some((position, receipt)) = self.acknowledgements.front() {
+            if *position > progress.through {
+                break;
+            }
+            released.receipt = Some(*receipt);
+            self.acknowledgements.pop_front();
+        }
+        while self.publications.front().is_some_and(|(at, _)| *at <= progress.through) {
+            released.publications.extend(self.publications.pop_front().map(|(_, p)| p));
+        }
+        Ok(released)
+    }
+
+    /// Whether a snapshot lies on the disk, or the disk is full.
+    pub fn has_begun(&self) -> Result<bool, RunError> {
+        let progress = self.journal.progress().borrow().clone();
+        match progress.state {
+            State::Failed(reason) => Err(RunError::Disk(reason.to_string())),
+            State::Suspended => Ok(true),
+            State::Running => Ok(self.journal.stats().snapshots_written > 0),
+        }
+    }
+
+    /// Nothing waits for the disk.
+    pub fn is_settled(&self) -> bool {
+        self.acknowledgements.is_empty() && self.publications.is_empty()
+    }
+
+    /// So much waits for the disk that nothing more should be taken from the broker.
+    pub fn is_full(&self) -> bool {
+        self.journal.backlog() > MOST_BACKLOG
+    }
+
+    /// Whether a snapshot should be taken at `now`, by a clock that only goes forward.
+    pub fn is_due(&self, now: Duration) -> bool {
+        let (position, then) = self.last_snapshot;
+        let grown = self.journal.last().0.saturating_sub(position.0);
+        let since = now.saturating_sub(then);
+        let wanted = || self.journal.progress().borrow().snapshot_wanted;
+        grown > ENTRIES_A_SNAPSHOT
+            || (grown > 0 && since >= self.every)
+            || (since >= SNAPSHOT_AGAIN && wanted())
+    }
+
+    pub fn snapshot(
+        &mut self,
+        unit: &Unit<'_>,
+        archive: Option<&mut GrowingArchive>,
+        now: Duration,
+    ) -> Result<(), RunError> {
+        self.prune(unit.now());
+        let kept = Kept {
+            form: FORM,
+            engine: unit.engine.state(),
+            waiting: unit.waiting.clone(),
+            archive: archive.map(GrowingArchive::mark).transpose()?,
+            outbox: self.outbox.clone(),
+        };
+        let bytes = rmp_serde::to_vec(&kept).map_err(|error| RunError::Keep(error.to_string()))?;
+        let (position, identity) = (self.journal.last(), self.identity.clone());
+        self.journal.snapshot(Snapshot { position, identity, bytes });
+        self.last_snapshot = (position, now);
+        Ok(())
+    }
+
+    pub fn stats(&self) -> serde_json::Value {
+        let mut stats = serde_json::json!(self.journal.stats());
+        stats["resumed"] = serde_json::json!(self.resumed);
+        stats
+    }
+
+    pub fn close(self) -> Result<(), RunError> {
+        Ok(self.journal.close()?)
+    }
+}
+
+/// Writes what happened where it belongs.
+pub(super) fn file(archive: &mut GrowingArchive, events: &[Event]) -> Result<(), RunError> {
+    for event in events {
+        match event {
+            Event::Window { name, result } => archive.window(result, name)?,
+            Event::Publish(publication) => archive.publication(publication)?,
+            Event::Dead(letter) => archive.dead(letter)?,
+            Event::Late(late) => archive.late(late)?,
+        }
+    }
+    Ok(())
+}
