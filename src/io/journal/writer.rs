@@ -99,7 +99,9 @@ impl Writer {
         while self.shared.take(&mut batch, &mut snapshot) {
             if let Err(failed) = self.work(&batch, snapshot.take()) {
                 tracing::error!("the journal has failed: {failed}");
-                self.shared.stats().unjournaled += batch.entries();
+                if self.kept < batch.last {
+                    self.shared.stats().unjournaled += batch.entries();
+                }
                 reason = Some(failed);
                 break;
             }

@@ -69,6 +69,7 @@ fn a_snapshot_that_cannot_be_named_fails_the_journal() {
     trial.fail_renames(true);
     journal.snapshot(snapshot(10));
     wait(&journal, |progress| matches!(progress.state, State::Failed(_)));
+    assert_eq!((journal.stats().committed, journal.stats().unjournaled), (10, 0));
     assert!(journal.close().is_err());
     let recovered = open(&small(&dir)).1;
     assert_eq!((recovered.snapshot, positions(recovered.tail).len()), (None, 10));
