@@ -117,7 +117,8 @@ impl Writer {
             self.keep(batch)?;
         }
         if let Some(snapshot) = snapshot {
-            let written = self.suspended.is_none() && self.keep_snapshot(&snapshot)?;
+            // Also while suspended: with two newer snapshots, segments may be shed.
+            let written = self.keep_snapshot(&snapshot)?;
             let mut stats = self.shared.stats();
             if written {
                 stats.snapshots_written += 1;
