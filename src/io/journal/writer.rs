@@ -99,7 +99,9 @@ impl Writer {
         while self.shared.take(&mut batch, &mut snapshot) {
             if let Err(failed) = self.work(&batch, snapshot.take()) {
                 tracing::error!("the journal has failed: {failed}");
-                self.shared.stats().unjournaled += batch.entries();
+                if self.kept < batch.last {
+                    self.shared.stats().unjournaled += batch.entries();
+                }
                 reason = Some(failed);
                 break;
             }
@@ -115,7 +117,8 @@ impl Writer {
             self.keep(batch)?;
         }
         if let Some(snapshot) = snapshot {
-            let written = self.suspended.is_none() && self.keep_snapshot(&snapshot)?;
+            // Also while suspended: with two newer snapshots, segments may be shed.
+            let written = self.keep_snapshot(&snapshot)?;
             let mut stats = self.shared.stats();
             if written {
                 stats.snapshots_written += 1;

@@ -10,7 +10,8 @@
 //! (`\udc80` to `\udcff`, as other tools write such bytes) is understood as well.
 //!
 //! **Parquet** has the columns `ts`, `pub` (nullable), `topic` and `payload` (binary), zstd. The
-//! footer holds a checksum over all rows as `wayside.crc32`.
+//! footer holds checksums: over all rows (`wayside.crc32`), and over the bytes of the row groups
+//! (`wayside.row_groups`), which are checked before they are decoded.
 //!
 //! **A journal folder** gives the messages of its recordings and then of its segments, each once and
 //! in the order of their positions, also while a unit writes there. Other folders give the messages
@@ -29,6 +30,7 @@ mod line;
 mod reader;
 mod rows;
 mod source;
+mod sums;
 mod writer;
 
 use std::io;

@@ -1,8 +1,10 @@
 //! Recordings in Parquet: rows to records and back.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BinaryBuilder, StringBuilder, TimestampMillisecondBuilder};
@@ -19,6 +21,7 @@ use parquet::file::metadata::KeyValue;
 
 use super::super::columnar;
 use super::reader::Entry;
+use super::sums::{RangeCheck, RangeSums, Summed};
 use super::{MAX_LINE_BYTES, Record};
 use crate::domain::time::Timestamp;
 
@@ -30,7 +33,8 @@ const PAYLOAD: &str = "payload";
 /// Rows taken at once: a few hundred messages bound the memory, whatever the file's row groups are.
 const BATCH_ROWS: usize = 256;
 
-/// Key in the footer: CRC-32 over all records, as [`Checksum`] takes them.
+/// Key in the footer: CRC-32 over all records, as [`Checksum`] takes them. It speaks for what the
+/// footer makes of the bytes, which have checksums of their own (`sums`).
 const CHECKSUM: &str = "wayside.crc32";
 
 /// Over the records of a file: Parquet's own pages carry none.
@@ -57,9 +61,19 @@ impl Checksum {
     }
 }
 
+/// The parquet crate does not only refuse damaged files, it panics on some. Here that is an error
+/// like any other; a build whose panics abort ends with it.
+fn caught<T, E: Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|error| error.to_string()),
+        Err(_) => Err("the file contradicts itself".to_owned()),
+    }
+}
+
 /// The rows of a Parquet recording. A row group that cannot be read costs its rows, not the others.
 pub(super) struct Rows {
     file: File,
+    ranges: RangeCheck,
     metadata: ArrowReaderMetadata,
     next_group: usize,
     batches: Option<ParquetRecordBatchReader>,
@@ -76,8 +90,7 @@ impl Rows {
         // The Arrow schema in the footer says nothing that Parquet's own does not, and a damaged
         // one would have bytes taken for text without a look.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata =
-            ArrowReaderMetadata::load(&file, options).map_err(|error| error.to_string())?;
+        let metadata = caught(|| ArrowReaderMetadata::load(&file, options))?;
         for name in [TS, TOPIC, PAYLOAD] {
             if metadata.schema().field_with_name(name).is_err() {
                 return Err(format!("the column `{name}` is missing"));
@@ -86,8 +99,10 @@ impl Rows {
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
         let written = pairs.into_iter().flatten().find(|pair| pair.key == CHECKSUM);
         let written_sum = written.and_then(|pair| pair.value.clone());
+        let ranges = RangeCheck::of(metadata.metadata());
         Ok(Self {
             file,
+            ranges,
             metadata,
             next_group: 0,
             batches: None,
@@ -113,10 +128,10 @@ impl Rows {
                 }
                 return Ok(self.compare_sums());
             };
-            match batches.next() {
-                Some(Ok(batch)) => self.take(&batch)?,
-                Some(Err(error)) => return Ok(Some(self.skip_group(&error.to_string()))),
-                None => self.batches = None,
+            match caught(|| batches.next().transpose()) {
+                Ok(Some(batch)) => self.take(&batch)?,
+                Ok(None) => self.batches = None,
+                Err(reason) => return Ok(Some(self.skip_group(&reason))),
             }
         }
     }
@@ -125,17 +140,17 @@ impl Rows {
         let group = self.next_group;
         self.next_group += 1;
         let rows = self.metadata.metadata().row_group(group).num_rows();
-        self.group_end += u64::try_from(rows).unwrap_or(0);
+        self.group_end = self.group_end.saturating_add(u64::try_from(rows).unwrap_or(0));
+        self.ranges.check(group, &self.file)?;
         let file = self.file.try_clone().map_err(|error| error.to_string())?;
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let wanted = ProjectionMask::columns(builder.parquet_schema(), [TS, PUB, TOPIC, PAYLOAD]);
-        let batches = builder
+        let builder = builder
             .with_projection(wanted)
             .with_row_groups(vec![group])
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(|error| error.to_string())?;
+            .with_batch_size(BATCH_ROWS);
+        let batches = caught(|| builder.build())?;
         self.batches = Some(batches);
         Ok(())
     }
@@ -226,7 +241,8 @@ impl Rows {
 
 /// Writes records as Parquet.
 pub(in crate::io) struct RowWriter<W: Write + Send> {
-    out: ArrowWriter<W>,
+    out: ArrowWriter<Summed<W>>,
+    sums: RangeSums,
     schema: SchemaRef,
     ts: TimestampMillisecondBuilder,
     published: TimestampMillisecondBuilder,
@@ -246,8 +262,9 @@ impl<W: Write + Send> RowWriter<W> {
         ]));
         let times = || TimestampMillisecondBuilder::new().with_data_type(columnar::utc_millis());
         Ok(Self {
+            sums: RangeSums::default(),
             out: ArrowWriter::try_new(
-                out,
+                Summed::new(out),
                 Arc::clone(&schema),
                 Some(columnar::properties_with_payloads(PAYLOAD)),
             )
@@ -284,13 +301,17 @@ impl<W: Write + Send> RowWriter<W> {
             ],
         )
         .map_err(|error| error.to_string())?;
-        self.out.write(&batch).map_err(|error| error.to_string())
+        self.out.write(&batch).map_err(|error| error.to_string())?;
+        self.sums.add(&mut self.out)
     }
 
     /// Completes the file; what it was written to is not synced yet.
     pub(in crate::io) fn finish(mut self) -> Result<W, String> {
         self.write_batch()?;
+        self.out.flush().map_err(|error| error.to_string())?;
+        self.sums.add(&mut self.out)?;
+        self.out.append_key_value_metadata(self.sums.to_pair());
         self.out.append_key_value_metadata(KeyValue::new(CHECKSUM.to_owned(), self.sum.finalize()));
-        self.out.into_inner().map_err(|error| error.to_string())
+        self.out.into_inner().map(Summed::into_inner).map_err(|error| error.to_string())
     }
 }

@@ -182,6 +182,45 @@ async fn a_broken_gzip_file_ends_the_run_after_what_could_be_read() {
 }
 
 #[test]
+fn damage_in_one_row_group_leaves_the_others() {
+    let folder = TempDir::new().unwrap();
+    let (whole, saved) = (folder.path().join("r.parquet"), folder.path().join("s.ndjson"));
+    let records: Vec<_> = (0..20_000).map(|n| record(n, format!("{n}").as_bytes())).collect();
+    write_all(&whole, &records);
+    let mut bytes = fs::read(&whole).unwrap();
+    bytes[1_000..1_200].fill(0xaa);
+    fs::write(&whole, bytes).unwrap();
+    let (messages, places) = verify(&whole).unwrap();
+    let [Place { number, reason }] = places.as_slice() else { panic!("{places:?}") };
+    assert!(reason.contains("to 16384 cannot be read"), "{reason}");
+    assert_eq!(messages, number - 1 + 20_000 - 16_384);
+    let repaired = repair(&whole, &saved).unwrap();
+    assert_eq!((repaired.messages, &repaired.lost), (messages, &places));
+    let (before, behind) = records.split_at(16_384);
+    let kept = before.iter().take(*number as usize - 1).chain(behind);
+    assert!(read_all(&saved).iter().eq(kept));
+}
+
+#[test]
+fn info_says_what_a_recording_holds() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("r.ndjson");
+    let line = |second: u32, topic: &str| {
+        format!(r#"{{"ts":"2008-11-11T07:00:{second:02}Z","topic":"{topic}","payload":{{}}}}"#)
+    };
+    fs::write(&path, [line(5, "a"), line(0, "b"), "oops".into(), line(30, "a")].join("\n"))
+        .unwrap();
+    let info = info(&path, Duration::from_secs(20)).unwrap();
+    assert_eq!((info.form, info.files, info.messages), ("NDJSON", 1, 3));
+    assert_eq!((info.topics["a"], info.topics["b"]), (2, 1));
+    assert_eq!(info.first, Some(time("2008-11-11T07:00:00Z")));
+    assert_eq!(info.last, Some(time("2008-11-11T07:00:30Z")));
+    assert_eq!(info.gaps.len(), 1);
+    assert!((info.gaps[0].seconds - 30.0).abs() < 1e-9);
+    assert_eq!((info.damage.len(), info.damage[0].number), (1, 3));
+}
+
+#[test]
 fn a_gzip_file_of_several_members_is_read_whole() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("r.ndjson.gz");

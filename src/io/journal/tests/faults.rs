@@ -69,6 +69,7 @@ fn a_snapshot_that_cannot_be_named_fails_the_journal() {
     trial.fail_renames(true);
     journal.snapshot(snapshot(10));
     wait(&journal, |progress| matches!(progress.state, State::Failed(_)));
+    assert_eq!((journal.stats().committed, journal.stats().unjournaled), (10, 0));
     assert!(journal.close().is_err());
     let recovered = open(&small(&dir)).1;
     assert_eq!((recovered.snapshot, positions(recovered.tail).len()), (None, 10));
@@ -178,6 +179,32 @@ fn with_nothing_left_to_shed_the_journal_is_suspended_and_resumes() {
     let recovered = open(&small(&dir)).1;
     assert!(!recovered.broken && recovered.cut.is_empty());
     assert_eq!(positions(recovered.tail), (26..=30).collect::<Vec<_>>());
+}
+
+#[test]
+fn snapshots_free_the_segments_that_fill_the_disk() {
+    let dir = TempDir::new().unwrap();
+    let trial = Trial::with_quota(dir.path(), u64::MAX);
+    let (mut journal, _) = open(&JournalOptions { record: false, ..options(&dir, &trial) });
+    append(&mut journal, 1, 60);
+    trial.set_quota(trial.used() + 10);
+    append(&mut journal, 61, 65);
+    assert_eq!(journal.progress().borrow().state, State::Suspended);
+    // Room for two snapshots, and for no segment.
+    trial.set_quota(trial.used() + 300);
+    std::thread::sleep(RETRY);
+    append(&mut journal, 66, 66);
+    assert_eq!(journal.progress().borrow().state, State::Suspended);
+    keep_snapshot(&mut journal);
+    append(&mut journal, 67, 67);
+    keep_snapshot(&mut journal);
+    std::thread::sleep(RETRY);
+    append(&mut journal, 68, 70);
+    assert_eq!(journal.progress().borrow().state, State::Running);
+    journal.close().unwrap();
+    let recovered = open(&small(&dir)).1;
+    assert_eq!((recovered.snapshot, recovered.broken), (Some(snapshot(67)), false));
+    assert_eq!(positions(recovered.tail), [68, 69, 70]);
 }
 
 #[test]
