@@ -18,7 +18,7 @@ use wayside::domain::time::Timestamp;
 use wayside::io::clock::SystemClock;
 use wayside::plan::{Column, ColumnKind, EventTime, Mapping, Produces, Source, Window};
 use wayside::ports::{Clock, Message};
-use wayside::query;
+use wayside::query::{self, Tables};
 use wayside::stage::decode::{Decoded, Decoder};
 use wayside::stage::window::Windower;
 
@@ -205,11 +205,15 @@ fn main() {
 
     let batches = window(readings);
     let batch = batches.first().unwrap();
-    let mut query = query::check(SQL, "loops", &schema_of(&sources[0].mapping)).unwrap();
+    let tables = Tables {
+        streams: vec![("loops".to_owned(), schema_of(&sources[0].mapping))],
+        statics: Vec::new(),
+    };
+    let mut query = query::check(SQL, &tables).unwrap();
     measure(
         "query of one minute",
         batch.rows.num_rows(),
         || (),
-        |()| query.run(&batch.rows).unwrap(),
+        |()| query.run(std::slice::from_ref(&batch.rows)).unwrap(),
     );
 }

@@ -4,7 +4,7 @@
 
 use crate::batch::{WindowBatch, schema_of};
 use crate::plan::Plan;
-use crate::query::{self, Query, QueryError, SqlFinding};
+use crate::query::{self, Query, QueryError, SqlFinding, Tables};
 
 /// A window whose query does not pass its check.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +30,11 @@ impl Aggregate {
                 .sources
                 .get(window.source)
                 .ok_or_else(|| error(format!("there is no source {}", window.source)))?;
-            query::check(&window.sql, &source.name, &schema_of(&source.mapping))
-                .map_err(|findings| error(in_one_line(&findings)))
+            let tables = Tables {
+                streams: vec![(source.name.clone(), schema_of(&source.mapping))],
+                statics: Vec::new(),
+            };
+            query::check(&window.sql, &tables).map_err(|findings| error(in_one_line(&findings)))
         });
         Ok(Self { queries: planned.collect::<Result<_, _>>()? })
     }
@@ -41,7 +44,7 @@ impl Aggregate {
         let query = self.queries.get_mut(batch.window).ok_or_else(|| {
             QueryError::Failed(format!("window {} is not in the plan", batch.window))
         })?;
-        Ok(WindowBatch { rows: query.run(&batch.rows)?, ..batch.clone() })
+        Ok(WindowBatch { rows: query.run(std::slice::from_ref(&batch.rows))?, ..batch.clone() })
     }
 }
 

@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::batch;
 use crate::plan::{Congestion, Window};
-use crate::query;
+use crate::query::{self, Tables};
 
 use super::super::mapping::check_name;
 use super::super::raw::{self, default};
@@ -122,7 +122,11 @@ impl Checker<'_> {
         let word =
             sql[first..].find(char::is_whitespace).map_or(sql.len(), |length| first + length);
         let first_word = sql.part(self.findings.text(), first..word);
-        match query::check(sql, &source.name, &schema) {
+        let tables = Tables {
+            streams: vec![(source.name.value.clone(), schema.clone())],
+            statics: Vec::new(),
+        };
+        match query::check(sql, &tables) {
             Ok(query) => Some((query.output_schema(), first_word)),
             Err(found) => {
                 for finding in found {
