@@ -45,6 +45,8 @@ pub const MAX_DEPTH: usize = 48;
 pub const MAX_EXPRESSIONS: usize = 2_000;
 /// Most tables that are read, counted in the same way: a table joined with itself is read twice.
 pub const MAX_TABLES: usize = 16;
+/// Most SELECTs, counted in the same way.
+pub const MAX_SELECTS: usize = 32;
 /// Most columns of a result, and of any part.
 pub const MAX_COLUMNS: usize = 128;
 /// How many texts of its rows a query may join into one.

@@ -3,8 +3,8 @@
 use datafusion::common::{self, DataFusionError};
 use datafusion::sql::sqlparser::ast::{Query, Spanned, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::{Location, Span};
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use super::SqlFinding;
 use super::places::Places;
@@ -12,12 +12,82 @@ use super::places::Places;
 /// Parser recursion: each level of brackets takes one or two of these.
 const PARSER_DEPTH: usize = 100;
 
+/// Deepest nesting of brackets that the parser is shown.
+const MAX_BRACKETS: usize = 24;
+
+/// Deepest nesting of `RETRIED` brackets: the parser's time doubles or triples with each.
+const MAX_RETRIES: usize = 8;
+
+/// What stands before a bracket whose inside the parser reads again, in another way, when something
+/// in it is wrong.
+const RETRIED: [&str; 16] = [
+    "CAST",
+    "CEIL",
+    "CONVERT",
+    "EXISTS",
+    "EXTRACT",
+    "FLOOR",
+    "INTERVAL",
+    "MATCH",
+    "NOT",
+    "OVERLAY",
+    "POSITION",
+    "SAFE_CAST",
+    "SUBSTR",
+    "SUBSTRING",
+    "TRIM",
+    "TRY_CAST",
+];
+
+/// The first bracket that is one too many.
+fn too_deep(tokens: &[TokenWithSpan]) -> Option<Span> {
+    // For each open bracket, whether it is one of `RETRIED`.
+    let mut open: Vec<bool> = Vec::new();
+    let mut retried = 0;
+    let mut before: Option<&Token> = None;
+    for token in tokens {
+        match &token.token {
+            Token::Whitespace(_) => continue,
+            Token::LParen | Token::LBracket | Token::LBrace => {
+                let again = matches!(before, Some(Token::Word(word))
+                    if RETRIED.iter().any(|name| word.value.eq_ignore_ascii_case(name)));
+                open.push(again);
+                retried += usize::from(again);
+                if open.len() > MAX_BRACKETS || retried > MAX_RETRIES {
+                    return Some(token.span);
+                }
+            }
+            Token::RParen | Token::RBracket | Token::RBrace => {
+                retried -= usize::from(open.pop().unwrap_or(false));
+            }
+            _ => {}
+        }
+        before = Some(&token.token);
+    }
+    None
+}
+
 /// Exactly one SELECT, or the one thing that is wrong with the text.
 pub(super) fn parse(sql: &str, places: &Places<'_>) -> Result<Query, SqlFinding> {
-    let statements = Parser::new(&GenericDialect {})
-        .with_recursion_limit(PARSER_DEPTH)
-        .try_with_sql(sql)
-        .and_then(|mut parser| parser.parse_statements())
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
+    if let Some(at) = tokens.as_deref().ok().and_then(too_deep) {
+        return Err(SqlFinding {
+            offset: places.range(at),
+            message: format!(
+                "the query is nested deeper than {MAX_BRACKETS} brackets, or {MAX_RETRIES} of CAST, \
+                 NOT and the like"
+            ),
+            help: Some("split it into named parts: WITH part AS (SELECT ...)".to_owned()),
+        });
+    }
+    let statements = tokens
+        .map_err(ParserError::from)
+        .and_then(|tokens| {
+            Parser::new(&GenericDialect {})
+                .with_recursion_limit(PARSER_DEPTH)
+                .with_tokens_with_locations(tokens)
+                .parse_statements()
+        })
         .map_err(|error| {
             let message = error.to_string();
             let (offset, keyword) = places.of_message(&message);

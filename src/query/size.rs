@@ -6,18 +6,19 @@
 use std::ops::ControlFlow;
 use std::ptr;
 
-use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Visit, Visitor};
 
 use super::places::Places;
-use super::{MAX_DEPTH, MAX_EXPRESSIONS, MAX_TABLES, SqlFinding, ast};
+use super::{MAX_DEPTH, MAX_EXPRESSIONS, MAX_SELECTS, MAX_TABLES, SqlFinding, ast};
 
 /// What is too much about a query, if anything is.
 pub(super) fn excess(query: &Query, places: &Places<'_>) -> Option<SqlFinding> {
-    let mut measure = Measure { places, queries: vec![Inside::default()], parts: Vec::new() };
-    match query.visit(&mut measure) {
-        ControlFlow::Break(finding) => Some(finding),
-        ControlFlow::Continue(()) => None,
-    }
+    let queries = vec![Inside::default()];
+    let mut measure = Measure { places, queries, parts: Vec::new(), excess: None };
+    // A break says no more than that the excess is found: what it carries lies on the stack once
+    // for each level of the tree.
+    let _: ControlFlow<()> = query.visit(&mut measure);
+    measure.excess
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +26,7 @@ struct Size {
     depth: usize,
     expressions: usize,
     tables: usize,
+    selects: usize,
 }
 
 /// A query that is being measured.
@@ -45,17 +47,19 @@ struct Measure<'a> {
     queries: Vec<Inside>,
     /// Parts that are still to be visited, by the place of their syntax tree.
     parts: Vec<(*const Query, String)>,
+    excess: Option<SqlFinding>,
 }
 
 impl Measure<'_> {
     /// Something of this size stands here.
-    fn add(&mut self, size: Size, table: Option<&ObjectName>) -> ControlFlow<SqlFinding> {
+    fn add(&mut self, size: Size, table: Option<&ObjectName>) -> ControlFlow<()> {
         let around: usize = self.queries.iter().map(|query| query.depth).sum();
         let Some(query) = self.queries.last_mut() else { return ControlFlow::Continue(()) };
         let own = &mut query.size;
         own.depth = own.depth.max(query.depth.saturating_add(size.depth));
         own.expressions = own.expressions.saturating_add(size.expressions);
         own.tables = own.tables.saturating_add(size.tables);
+        own.selects = own.selects.saturating_add(size.selects);
         let depth = around.saturating_add(size.depth).max(own.depth);
         let (message, help) = if depth > MAX_DEPTH {
             let help = "split it into named parts: WITH part AS (SELECT ...)";
@@ -66,11 +70,15 @@ impl Measure<'_> {
         } else if own.tables > MAX_TABLES {
             let help = "each part under WITH counts as often as it is used";
             (format!("the query reads more than {MAX_TABLES} tables"), help)
+        } else if own.selects > MAX_SELECTS {
+            let help = "each part under WITH counts as often as it is used";
+            (format!("the query has more than {MAX_SELECTS} SELECTs"), help)
         } else {
             return ControlFlow::Continue(());
         };
         let offset = table.and_then(|name| self.places.name(name));
-        ControlFlow::Break(SqlFinding { offset, message, help: Some(help.to_owned()) })
+        self.excess = Some(SqlFinding { offset, message, help: Some(help.to_owned()) });
+        ControlFlow::Break(())
     }
 
     fn part(&self, name: &ObjectName) -> Option<Size> {
@@ -79,14 +87,14 @@ impl Measure<'_> {
         named.into_iter().find(|(part, _)| *part == name).map(|(_, size)| *size)
     }
 
-    fn enter(&mut self, size: Size) -> ControlFlow<SqlFinding> {
+    fn enter(&mut self, size: Size) -> ControlFlow<()> {
         if let Some(query) = self.queries.last_mut() {
             query.depth += 1;
         }
         self.add(size, None)
     }
 
-    fn leave(&mut self) -> ControlFlow<SqlFinding> {
+    fn leave(&mut self) -> ControlFlow<()> {
         if let Some(query) = self.queries.last_mut() {
             query.depth -= 1;
         }
@@ -95,9 +103,9 @@ impl Measure<'_> {
 }
 
 impl Visitor for Measure<'_> {
-    type Break = SqlFinding;
+    type Break = ();
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<SqlFinding> {
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         let here = self.parts.iter().position(|(part, _)| ptr::eq(*part, query));
         let part = here.map(|at| self.parts.swap_remove(at).1);
         for named in query.with.iter().flat_map(|with| &with.cte_tables) {
@@ -107,7 +115,7 @@ impl Visitor for Measure<'_> {
         self.add(Size::default(), None)
     }
 
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<SqlFinding> {
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
         let Some(done) = self.queries.pop() else { return ControlFlow::Continue(()) };
         match (done.part, self.queries.last_mut()) {
             (Some(name), Some(around)) => around.named.push((name, done.size)),
@@ -116,16 +124,20 @@ impl Visitor for Measure<'_> {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<SqlFinding> {
+    fn pre_visit_select(&mut self, _: &Select) -> ControlFlow<()> {
+        self.add(Size { selects: 1, ..Size::default() }, None)
+    }
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
         let size = self.part(name).unwrap_or(Size { tables: 1, ..Size::default() });
         self.add(size, Some(name))
     }
 
-    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<SqlFinding> {
+    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
         self.enter(Size { expressions: 1, ..Size::default() })
     }
 
-    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<SqlFinding> {
+    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
         self.leave()
     }
 }

@@ -19,7 +19,7 @@ use super::{MAX_TIME, Phases, QueryError, SqlFinding, Tables};
 
 /// For the planner's recursion at `MAX_DEPTH`, unoptimised code included. Only what is touched
 /// takes memory.
-const STACK_BYTES: usize = 32 * 1024 * 1024;
+const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long a run that was told to stop may take for it. The plan looks up between batches.
 const GRACE: Duration = Duration::from_secs(1);

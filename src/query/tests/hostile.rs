@@ -40,7 +40,7 @@ fn hostile() -> Vec<(String, Fate)> {
     };
     let no_sql = "this is no SQL";
     let only_select = "only SELECT is allowed";
-    let deep = "nested";
+    let deep = "nested deeper";
     let mut queries = Vec::new();
     let mut add = |sql: &str, fate| queries.push((sql.to_owned(), fate));
 
@@ -79,14 +79,17 @@ fn hostile() -> Vec<(String, Fate)> {
     add("WITH x AS (DELETE FROM loops) SELECT * FROM x", RefusedWhole(""));
 
     // Depth and length of every kind.
-    add(&nest("(", ")", 7_000), RefusedWhole(deep));
-    add(&nest("NOT ", "", 4_000), RefusedWhole(deep));
-    add(&nest("- ", "", 8_000), RefusedWhole(deep));
+    add(&nest("(", ")", 7_000), Refused(deep));
+    add(&nest("NOT ", "", 4_000), RefusedWhole(no_sql));
+    add(&nest("- ", "", 8_000), RefusedWhole("recursion limit"));
     add(&nest("CASE WHEN faulty THEN ", " END", 500), RefusedWhole(deep));
-    add(&nest("(SELECT ", " FROM loops)", 700), RefusedWhole(deep));
-    add(&nest("abs(", ")", 3_000), RefusedWhole(deep));
+    add(&nest("(SELECT ", " FROM loops)", 700), Refused(deep));
+    add(&nest("abs(", ")", 3_000), Refused(deep));
     add(&nest("", "::INT", 3_000), RefusedWhole(deep));
-    add(&nest("CAST(", " AS INT)", 1_200), RefusedWhole(deep));
+    add(&nest("CAST(", " AS INT)", 1_200), Refused(deep));
+    // The parser reads each of these again when the innermost one is wrong.
+    add(&nest("POSITION(", " IN 'a')", 30), Refused(deep));
+    add(&nest("NOT (", ") +", 20), Refused(deep));
     add(&nest("1 + ", "", 3_000), RefusedWhole(deep));
     let chain = "faulty AND ".repeat(1_400);
     add(&format!("SELECT count FROM loops WHERE {chain} TRUE"), RefusedWhole(deep));
@@ -105,12 +108,12 @@ fn hostile() -> Vec<(String, Fate)> {
 
     // Little text, large plan.
     let twice = "SELECT e, c FROM {} UNION ALL SELECT e, c FROM {}";
-    add(&parts(6, twice), Refused("more than 16 tables"));
+    add(&parts(6, twice), Refused("more than 32 SELECTs"));
     let joined = "SELECT a.e, a.c FROM {} AS a JOIN {} AS b ON a.c = b.c";
     add(&parts(9, joined), Refused("more than 16 tables"));
     let nested = "SELECT e, c FROM {} WHERE c > (SELECT MAX(c) FROM {})";
-    add(&parts(9, nested), Refused("more than 16 tables"));
-    add(&parts(60, "SELECT e, c FROM {}"), RefusedWhole(deep));
+    add(&parts(9, nested), RefusedWhole("more than"));
+    add(&parts(60, "SELECT e, c FROM {}"), Refused("more than 32 SELECTs"));
     add(&parts(10, "SELECT e || e AS e, c FROM {}"), RefusedWhole("one text of more than 32"));
     let many = vec!["edge_id"; 40].join(" || ");
     add(&select(&many), RefusedWhole("one text of more than 32"));
@@ -187,23 +190,23 @@ fn hostile() -> Vec<(String, Fate)> {
     add("SELECT SUM(count * 9223372036854775807) AS x FROM loops", Answered);
     add(&select("count + 1e999"), Answered);
     add(&select(&format!("count + {}", "9".repeat(400))), Answered);
-    add(&select("power(count, 400)"), Failed);
-    add(&select("abs(-9223372036854775808)"), RefusedWhole(""));
+    add(&select("power(count, 400)"), Answered);
+    add(&select("abs(-9223372036854775808)"), Failed);
     add(&select("1 / (count - count)"), Failed);
     add(&select("1 % (count - count)"), Failed);
     add(&select("CAST(edge_id AS BIGINT)"), Failed);
     add(&select("lcm(count + 9223372036854775000, 9223372036854775783)"), Failed);
     add(&select("INTERVAL '999999999999 years'"), RefusedWhole(""));
     add(&select("date_bin(INTERVAL '0 seconds', ts)"), Failed);
-    add(&select("ts + INTERVAL '200000 years'"), Failed);
-    add(&select("make_date(999999999, 99, 99)"), RefusedWhole(""));
+    add(&select("ts + INTERVAL '200000 years'"), Answered);
+    add(&select("make_date(999999999, 99, 99)"), Failed);
 
     // Quotes and letters.
     add("SELECT edge_id FROM loops WHERE edge_id = ‘a’", RefusedWhole(""));
     add("SELECT \u{455}peed_kmh FROM loops", Refused("no column"));
     add("SELECT edge\u{200b}_id FROM loops", RefusedWhole(""));
     add("SELECT edge_id\0 FROM loops", RefusedWhole(no_sql));
-    add("SELECT 'a' 'b\\' FROM loops -- '", RefusedWhole(""));
+    add("SELECT 'a' 'b\\' FROM loops -- '", Answered);
     add("SELECT edge_id AS \"x\u{0}\u{202e}\" FROM loops", Answered);
     add("SELECT edge_id FROM loops WHERE edge_id = 'a'' OR ''1''=''1'", Answered);
     add("SELECT 'unended FROM loops", RefusedWhole(no_sql));

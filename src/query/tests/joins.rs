@@ -169,7 +169,7 @@ fn findings_name_the_table() {
         ),
         ("SELECT count FROM loops, [segments]", "a comma", "JOIN segments"),
         (
-            "SELECT count FROM loops JOIN [(SELECT segment FROM segments)] ON segment = edge_id",
+            "SELECT count FROM loops JOIN ([SELECT segment FROM segments]) ON segment = edge_id",
             "needs a name",
             "AS part",
         ),
