@@ -51,7 +51,7 @@ fn batches(size: usize, keys: &DataType) -> Vec<RecordBatch> {
         let texts: ArrayRef = Arc::new(rows().map(|row| Some(key(row))).collect::<StringArray>());
         let columns: Vec<ArrayRef> = vec![
             cast(&texts, keys).unwrap(),
-            Arc::new(rows().map(|row| Some(row as i64 % 9)).collect::<Int64Array>()),
+            Arc::new(rows().map(|row| Some(i64::from((row % 9) as u32))).collect::<Int64Array>()),
             Arc::new(
                 rows()
                     .map(|row| (row % 7 > 0).then_some((row % 90) as f64 + 0.5))

@@ -57,9 +57,9 @@ impl Engine {
             tables.streams.iter().map(|(_, schema)| Slot::stream(schema, stop)).collect();
         let statics: Vec<_> =
             tables.statics.iter().map(|(_, rows)| Slot::fixed(rows, stop)).collect();
-        let state = session(tables.names().zip(streams.iter().chain(&statics)))
+        let session = session(tables.names().zip(streams.iter().chain(&statics)))
             .map_err(|error| whole(&error))?;
-        for trouble in meaning::troubles(&query, tables, &state, &places) {
+        for trouble in meaning::troubles(&query, tables, &session, &places) {
             let said = |finding: &SqlFinding| parse::overlap(finding, &trouble);
             if !findings.iter().any(said) {
                 findings.push(trouble);
@@ -71,16 +71,16 @@ impl Engine {
         }
 
         let ordered = query.order_by.is_some();
-        let placed = |error: DataFusionError| vec![parse::place(&error, &places)];
-        let plan = logical_plan(&state, query).map_err(placed)?;
+        let refused = |error: DataFusionError| vec![parse::place(&error, &places)];
+        let plan = logical_plan(&session, query).map_err(refused)?;
         growth::check(&plan)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|error| whole(&DataFusionError::IoError(error)))?;
-        let plan = runtime.block_on(state.create_physical_plan(&plan)).map_err(placed)?;
+        let plan = runtime.block_on(session.create_physical_plan(&plan)).map_err(refused)?;
         one_partition(&plan)?;
-        let parts = split(&plan, &streams, stop).map_err(placed)?;
-        let watched = |plan: Arc<dyn ExecutionPlan>| watched(plan, stop).map_err(placed);
+        let parts = split(&plan, &streams, stop).map_err(refused)?;
+        let watched = |plan: Arc<dyn ExecutionPlan>| watched(plan, stop).map_err(refused);
         let parts = match parts {
             None => None,
             Some(parts) => Some(Parts {
@@ -90,8 +90,14 @@ impl Engine {
                 ..parts
             }),
         };
-        let engine =
-            Self { runtime, task: state.task_ctx(), streams, plan: watched(plan)?, parts, ordered };
+        let engine = Self {
+            runtime,
+            task: session.task_ctx(),
+            streams,
+            plan: watched(plan)?,
+            parts,
+            ordered,
+        };
         // What cannot run at all shows on no rows, too.
         let nothing =
             tables.streams.iter().map(|(_, schema)| RecordBatch::new_empty(Arc::clone(schema)));
@@ -178,7 +184,7 @@ impl Engine {
             .map_err(|error| failed(&error))?;
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|error| failed(&error))?;
-            let data = batch.columns().iter().map(|column| column.to_data());
+            let data = batch.columns().iter().map(Array::to_data);
             bytes += data.map(|data| data.get_slice_memory_size().unwrap_or(0)).sum::<usize>();
             rows += batch.num_rows();
             if rows > max_rows || bytes > MAX_MEMORY_BYTES {

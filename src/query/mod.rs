@@ -168,8 +168,8 @@ pub fn check(sql: &str, tables: &Tables) -> Result<Query, Vec<SqlFinding>> {
     }
     let mut names: Vec<&str> = tables.names().collect();
     names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        let message = format!("two tables are called `{}`; give one another name", twice[0]);
+    if let Some((twice, _)) = names.iter().zip(names.iter().skip(1)).find(|(a, b)| a == b) {
+        let message = format!("two tables are called `{twice}`; give one another name");
         return Err(vec![SqlFinding::whole(message)]);
     }
     let (worker, planned) = Worker::start(sql, tables)?;

@@ -17,8 +17,10 @@ pub(super) fn excess(query: &Query, places: &Places<'_>) -> Option<SqlFinding> {
     let mut measure = Measure { places, queries, parts: Vec::new(), excess: None };
     // A break says no more than that the excess is found: what it carries lies on the stack once
     // for each level of the tree.
-    let _: ControlFlow<()> = query.visit(&mut measure);
-    measure.excess
+    match query.visit(&mut measure) {
+        ControlFlow::Break(()) => measure.excess,
+        ControlFlow::Continue(()) => None,
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]

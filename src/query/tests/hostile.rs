@@ -115,9 +115,9 @@ fn hostile() -> Vec<(String, Fate)> {
     add(&parts(9, nested), RefusedWhole("more than"));
     add(&parts(60, "SELECT e, c FROM {}"), Refused("more than 32 SELECTs"));
     add(&parts(10, "SELECT e || e AS e, c FROM {}"), RefusedWhole("one text of more than 32"));
-    let many = vec!["edge_id"; 40].join(" || ");
+    let many = ["edge_id"; 40].join(" || ");
     add(&select(&many), RefusedWhole("one text of more than 32"));
-    let many = vec!["(SELECT MAX(edge_id || edge_id || edge_id) FROM loops)"; 12].join(" || ");
+    let many = ["(SELECT MAX(edge_id || edge_id || edge_id) FROM loops)"; 12].join(" || ");
     add(&select(&many), RefusedWhole("one text of more than 32"));
     let recursion = "WITH RECURSIVE r AS (SELECT 1 AS n FROM loops UNION ALL SELECT n + 1 FROM r) \
                      SELECT n FROM r";

@@ -147,7 +147,7 @@ fn no_rows_and_no_states_give_what_a_run_over_nothing_gives() {
         assert_eq!(query.finish(&[]).unwrap(), whole, "{sql}");
         let state = query.partial(&nothing).unwrap();
         assert_eq!(Some(state.schema()), query.state_schema(), "{sql}");
-        assert_eq!(query.finish(&[state.clone()]).unwrap(), whole, "{sql}");
+        assert_eq!(query.finish(std::slice::from_ref(&state)).unwrap(), whole, "{sql}");
         let empty = query.reduce(&[]).unwrap();
         assert_eq!(query.reduce(&[state, empty.clone()]).unwrap(), empty, "{sql}");
         assert_eq!(query.finish(&[empty]).unwrap(), whole, "{sql}");
@@ -160,7 +160,7 @@ fn no_rows_and_no_states_give_what_a_run_over_nothing_gives() {
 fn states_of_other_columns_are_refused() {
     let mut minute = query(SPLIT[0]);
     let other = query(SPLIT[1]).partial(&rows(&[("a", 1, None)])).unwrap();
-    assert!(matches!(minute.reduce(&[other.clone()]), Err(QueryError::Schema { .. })));
+    assert!(matches!(minute.reduce(std::slice::from_ref(&other)), Err(QueryError::Schema { .. })));
     assert!(matches!(minute.finish(&[other]), Err(QueryError::Schema { .. })));
     assert!(matches!(minute.partial(&joined().statics[0].1), Err(QueryError::Schema { .. })));
     assert!(matches!(minute.run(&[]), Err(QueryError::Streams { expected: 1, found: 0 })));
