@@ -18,7 +18,7 @@ use wayside::domain::time::Timestamp;
 use wayside::io::clock::SystemClock;
 use wayside::plan::{Column, ColumnKind, EventTime, Mapping, Produces, Shape, Source, Window};
 use wayside::ports::{Clock, Message};
-use wayside::query;
+use wayside::query::{self, Tables};
 use wayside::stage::decode::{DecodedBatch, Decoder};
 use wayside::stage::window::{Admission, Arrival, Windower};
 
@@ -221,6 +221,15 @@ fn main() {
         _ => None,
     });
     let batch = fold.unwrap();
-    let mut query = query::check(SQL, "loops", &schema_of(&sources[0].mapping)).unwrap();
-    measure("query of one minute", batch.num_rows(), || (), |()| query.run(&batch).unwrap());
+    let tables = Tables {
+        streams: vec![("loops".to_owned(), schema_of(&sources[0].mapping))],
+        statics: Vec::new(),
+    };
+    let mut query = query::check(SQL, &tables).unwrap();
+    measure(
+        "query of one minute",
+        batch.num_rows(),
+        || (),
+        |()| query.run(std::slice::from_ref(&batch)).unwrap(),
+    );
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
@@ -14,8 +15,9 @@ use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::domain::network::{Network, Segment};
 use crate::domain::time::Timestamp;
-use crate::plan::{ColumnKind, Mapping};
+use crate::plan::{ColumnKind, Mapping, StaticTable};
 
 /// Columns of a window's result that the congestion stage reads. Only `segment` is a must.
 pub const SEGMENT: &str = "segment";
@@ -130,5 +132,94 @@ fn data_type(kind: ColumnKind) -> DataType {
         ColumnKind::Boolean => DataType::Boolean,
         ColumnKind::Time => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
         ColumnKind::TextList => DataType::new_list(DataType::Utf8, true),
+    }
+}
+
+/// The tables that a window's SQL may join, by name.
+pub fn static_tables(tables: &[StaticTable], network: &Network) -> Vec<(String, RecordBatch)> {
+    let table = |table: &StaticTable| match table {
+        StaticTable::Segments => ("segments".to_owned(), segments_table(network)),
+    };
+    tables.iter().map(table).collect()
+}
+
+/// The network's segments as a table for pipeline queries, a row each in the network's order.
+///
+/// | column | |
+/// |---|---|
+/// | `segment` | the edge's id, as in payloads |
+/// | `name` | its street's name; null if it has none |
+/// | `length_m`, `lanes`, `speed_limit_kmh` | |
+/// | `free_flow_s` | seconds to drive it at the speed limit |
+/// | `cars_allowed` | |
+/// | `to_signal` | whether a traffic light stands at its end |
+/// | `from_junction`, `to_junction` | |
+/// | `tile` | the map tile of its middle, as a quadkey of zoom 16 |
+pub fn segments_table(network: &Network) -> RecordBatch {
+    let texts = |text: fn(&Segment) -> &str| -> ArrayRef {
+        Arc::new(network.segments.iter().map(|s| Some(text(s))).collect::<StringArray>())
+    };
+    let numbers = |number: fn(&Segment) -> f64| -> ArrayRef {
+        Arc::new(network.segments.iter().map(|s| Some(number(s))).collect::<Float64Array>())
+    };
+    let flags = |flag: fn(&Segment) -> bool| -> ArrayRef {
+        Arc::new(network.segments.iter().map(|s| Some(flag(s))).collect::<BooleanArray>())
+    };
+    let names = network.segments.iter().map(|s| s.street.as_deref()).collect::<StringArray>();
+    let lanes = network.segments.iter().map(|s| i64::from(s.lanes)).collect::<Vec<_>>();
+    let tiles = network.segment_ids().map(|id| Some(network.tile(id))).collect::<StringArray>();
+    let columns: Vec<(&str, ArrayRef, bool)> = vec![
+        (SEGMENT, texts(|s| &s.name), false),
+        ("name", Arc::new(names), true),
+        ("length_m", numbers(|s| s.length_m), false),
+        ("lanes", Arc::new(Int64Array::from(lanes)), false),
+        ("speed_limit_kmh", numbers(|s| s.speed_limit_kmh), false),
+        ("free_flow_s", numbers(Segment::free_flow_s), false),
+        ("cars_allowed", flags(|s| s.cars_allowed), false),
+        ("to_signal", flags(|s| s.to_signal), false),
+        ("from_junction", texts(|s| &s.from_junction), false),
+        ("to_junction", texts(|s| &s.to_junction), false),
+        ("tile", Arc::new(tiles), false),
+    ];
+    let (fields, columns): (Vec<_>, Vec<_>) = columns
+        .into_iter()
+        .map(|(name, column, nullable)| {
+            (Field::new(name, column.data_type().clone(), nullable), column)
+        })
+        .unzip();
+    #[expect(
+        clippy::expect_used,
+        reason = "a row a segment in each column, null only where allowed"
+    )]
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("one row a segment")
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use arrow::datatypes::{Float64Type, Int64Type};
+
+    use super::*;
+    use crate::domain::network::testing::Draft;
+
+    #[test]
+    fn a_network_is_a_table() {
+        let mut draft = Draft::new();
+        draft.segment("a", "Via Roma", [(0.0, 0.0), (100.0, 0.0)]);
+        let bare = draft.segment("b", "", [(100.0, 0.0), (100.0, 250.0)]);
+        draft.edit(bare).lanes = 3;
+        let table = segments_table(&draft.build());
+        let column = |name: &str| Arc::clone(table.column_by_name(name).unwrap());
+        let texts = |name: &str| -> Vec<Option<String>> {
+            let column = column(name);
+            let texts = column.as_string::<i32>().iter();
+            texts.map(|text| text.map(ToOwned::to_owned)).collect()
+        };
+        assert_eq!(texts(SEGMENT), [Some("a".to_owned()), Some("b".to_owned())]);
+        assert_eq!(texts("name"), [Some("Via Roma".to_owned()), None]);
+        assert_eq!(texts("tile")[0].as_ref().map(String::len), Some(16));
+        assert_eq!(column("lanes").as_primitive::<Int64Type>().values(), &[1, 3]);
+        assert_eq!(column("length_m").as_primitive::<Float64Type>().values(), &[100.0, 250.0]);
+        assert_eq!(column("free_flow_s").as_primitive::<Float64Type>().values()[1..], [18.0]);
     }
 }

@@ -131,6 +131,9 @@ pub(super) fn print_summary(summary: &Summary, output: Output) -> Result<(), Fai
     for (name, count) in &s.windows.by_name {
         writeln!(out, "windows {name}: {count}")?;
     }
+    for (name, count) in &s.windows.failed {
+        writeln!(out, "  SQL failed, {name}: {count}")?;
+    }
     let unused = &s.windows.unused_rows;
     let unused = [
         ("null segment", unused.null_segment),

@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, CeilFloorKind, DataType as Name, DateTimeField, Expr, Function,
     FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart, OrderByKind, Query, TableAlias, TableFactor, UnaryOperator, Value,
+    ObjectNamePart, OrderByKind, Query, SetExpr, TableAlias, TableFactor, UnaryOperator, Value,
 };
 
 /// The expressions directly inside one, subqueries left out; `None` if the expression is of a kind
@@ -190,5 +190,21 @@ pub(super) fn orders(query: &Query) -> Option<Vec<&Expr>> {
             orders.iter().map(|order| order.with_fill.is_none().then_some(&order.expr)).collect()
         }
         _ => None,
+    }
+}
+
+/// A body as a query of its own.
+pub(super) fn query_of(body: SetExpr) -> Query {
+    Query {
+        with: None,
+        body: Box::new(body),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
     }
 }

@@ -6,48 +6,37 @@
 
 use datafusion::arrow::compute::can_cast_types;
 use datafusion::arrow::datatypes::{DataType, Schema};
-use datafusion::common::DFSchema;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::ExprSchemable;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Cte, Expr, ExprWithAlias, GroupByExpr, Ident, Query, Select, SelectItem,
-    SetExpr, Spanned, TableFactor, With,
+    BinaryOperator, Cte, Expr, ExprWithAlias, GroupByExpr, Ident, JoinConstraint, JoinOperator,
+    Query, Select, SelectItem, SetExpr, Spanned, TableFactor, With,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::engine;
-use super::places::{Places, nearest};
-use super::{SqlFinding, ast};
+use super::places::Places;
+use super::scope::{Name, Scope};
+use super::session::logical_plan;
+use super::{SqlFinding, Tables, ast, parse};
 
 /// What can be told of a query's names and types.
 pub(super) fn troubles(
     query: &Query,
-    table: &str,
-    schema: &Schema,
+    tables: &Tables,
     state: &SessionState,
     places: &Places<'_>,
 ) -> Vec<SqlFinding> {
-    let mut meaning = Meaning { table, schema, state, places, findings: Vec::new() };
+    let mut meaning = Meaning { tables, state, places, findings: Vec::new() };
     meaning.query(query, &[]);
     meaning.findings
 }
 
 struct Meaning<'a> {
-    table: &'a str,
-    schema: &'a Schema,
+    tables: &'a Tables,
     state: &'a SessionState,
     places: &'a Places<'a>,
     findings: Vec<SqlFinding>,
-}
-
-/// What the names in a SELECT may refer to.
-struct Scope {
-    schema: DFSchema,
-    /// The name in front of the dot.
-    qualifier: String,
-    /// Names of outputs, which ORDER BY, GROUP BY and HAVING may use as well.
-    outputs: Vec<String>,
 }
 
 /// What is known of an expression.
@@ -70,10 +59,50 @@ impl Meaning<'_> {
             self.query(&part.query, &named);
             named.push(part.clone());
         }
-        match query.body.as_ref() {
-            SetExpr::Select(select) => self.select(select, query, &named),
-            SetExpr::Query(inner) => self.query(inner, &named),
+        self.body(&query.body, query, &named);
+    }
+
+    fn body(&mut self, body: &SetExpr, query: &Query, named: &[Cte]) {
+        match body {
+            SetExpr::Select(select) => self.select(select, query, named),
+            SetExpr::Query(inner) => self.query(inner, named),
+            SetExpr::SetOperation { left, right, .. } => {
+                self.body(left, query, named);
+                self.body(right, query, named);
+                self.union(left, right, named);
+            }
             _ => {}
+        }
+    }
+
+    /// Both sides of a union have the same columns, in kind if not in name.
+    fn union(&mut self, left: &SetExpr, right: &SetExpr, named: &[Cte]) {
+        let bare = |body: &SetExpr| ast::query_of(body.clone());
+        let (Some(first), Some(second)) =
+            (self.planned_schema(&bare(left), named), self.planned_schema(&bare(right), named))
+        else {
+            return;
+        };
+        let (widths, place) = ((first.fields().len(), second.fields().len()), right.span());
+        if widths.0 != widths.1 {
+            let message = format!("UNION ALL puts {} columns under {}", widths.1, widths.0);
+            let help = "both SELECTs need the same columns in the same order".to_owned();
+            self.find(place, message, Some(help));
+            return;
+        }
+        for (above, below) in first.fields().iter().zip(second.fields()) {
+            let (a, b) = (above.data_type(), below.data_type());
+            if family(a) != family(b) && ![family(a), family(b)].contains(&Family::Null) {
+                let message = format!(
+                    "UNION ALL puts `{}`, which is {}, under `{}`, which is {}",
+                    below.name(),
+                    word(b),
+                    above.name(),
+                    word(a)
+                );
+                let help = "both SELECTs need the same columns in the same order".to_owned();
+                self.find(place, message, Some(help));
+            }
         }
     }
 
@@ -97,15 +126,33 @@ impl Meaning<'_> {
         if let Some(condition) = &select.having {
             self.condition(condition, "HAVING", &scope, named);
         }
-        for order in ast::orders(query).unwrap_or_default() {
-            self.probe(order, &scope, named);
+        // After a union the order is by its own columns, which the planner knows.
+        if matches!(query.body.as_ref(), SetExpr::Select(_)) {
+            for order in ast::orders(query).unwrap_or_default() {
+                self.probe(order, &scope, named);
+            }
         }
     }
 
     /// `None` where the FROM cannot be made out; the reason has been found, or the planner finds it.
     fn scope(&mut self, select: &Select, named: &[Cte]) -> Option<Scope> {
         let [from] = select.from.as_slice() else { return None };
-        let (schema, qualifier) = match &from.relation {
+        let mut scope = self.table(&from.relation, Scope::new(), named)?;
+        for join in &from.joins {
+            scope = self.table(&join.relation, scope, named)?;
+            if let JoinOperator::Join(JoinConstraint::On(on))
+            | JoinOperator::Inner(JoinConstraint::On(on))
+            | JoinOperator::Left(JoinConstraint::On(on))
+            | JoinOperator::LeftOuter(JoinConstraint::On(on)) = &join.join_operator
+            {
+                self.on(on, &scope, named);
+            }
+        }
+        Some(scope)
+    }
+
+    fn table(&mut self, table: &TableFactor, scope: Scope, named: &[Cte]) -> Option<Scope> {
+        let (schema, qualifier) = match table {
             TableFactor::Derived { subquery, alias, .. } => {
                 self.query(subquery, named);
                 let qualifier = alias.as_ref().map(|alias| ast::normal(&alias.name));
@@ -117,18 +164,45 @@ impl Meaning<'_> {
                 let part = named.iter().rev().find(|part| ast::normal(&part.alias.name) == name);
                 let schema = match part {
                     Some(part) => self.planned_schema(&part.query, named)?,
-                    None if name == self.table => self.schema.clone(),
-                    None => return None,
+                    None => self.tables.schema(&name)?.as_ref().clone(),
                 };
                 (schema, alias.map_or(name, |alias| ast::normal(&alias.name)))
             }
         };
-        let schema = if qualifier.is_empty() {
-            DFSchema::try_from(schema).ok()?
-        } else {
-            DFSchema::try_from_qualified_schema(qualifier.as_str(), &schema).ok()?
-        };
-        Some(Scope { schema, qualifier, outputs: Vec::new() })
+        if scope.has_table(&qualifier) {
+            let message = format!("two tables are called `{qualifier}` here");
+            let help = format!("give one of them another name: {qualifier} AS other");
+            self.find(table.span(), message, Some(help));
+            return None;
+        }
+        scope.with(qualifier, &schema)
+    }
+
+    /// Each equality has to tie the new table to the ones before it.
+    fn on(&mut self, condition: &Expr, scope: &Scope, named: &[Cte]) {
+        match condition {
+            Expr::Nested(inner) => self.on(inner, scope, named),
+            Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+                self.on(left, scope, named);
+                self.on(right, scope, named);
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+                if matches!(self.probe(condition, scope, named), Typed::Wrong) {
+                    return;
+                }
+                let tables = (column_table(left, scope), column_table(right, scope));
+                if let (Some(left), Some(right)) = tables
+                    && (left.max(right) != scope.last() || left == right)
+                {
+                    let message =
+                        "this says nothing of how the new table's rows go with the others";
+                    let help = "one side of `=` is a column of the table after JOIN, the other one \
+                                of a table before it";
+                    self.find(condition.span(), message.to_owned(), Some(help.to_owned()));
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The columns that come out of a subquery, if it can be planned.
@@ -141,7 +215,7 @@ impl Meaning<'_> {
             let with_token = own.map_or_else(AttachedToken::empty, |with| with.with_token);
             query.with = Some(With { with_token, recursive: false, cte_tables });
         }
-        let plan = engine::logical_plan(self.state, query).ok()?;
+        let plan = logical_plan(self.state, query).ok()?;
         Some(plan.schema().as_arrow().clone())
     }
 
@@ -149,9 +223,7 @@ impl Meaning<'_> {
         let mut seen: Vec<String> = Vec::new();
         for item in &select.projection {
             let new = match item {
-                SelectItem::Wildcard(_) => {
-                    scope.schema.fields().iter().map(|field| field.name().clone()).collect()
-                }
+                SelectItem::Wildcard(_) => scope.columns(),
                 item => output_name(item).map(ast::normal).into_iter().collect::<Vec<_>>(),
             };
             for name in new {
@@ -209,8 +281,8 @@ impl Meaning<'_> {
         let planned = ExprWithAlias { expr: expr.clone(), alias: None };
         let kind = self
             .state
-            .create_logical_expr_from_sql_expr(planned, &scope.schema)
-            .and_then(|planned| planned.get_type(&scope.schema));
+            .create_logical_expr_from_sql_expr(planned, scope.schema())
+            .and_then(|planned| planned.get_type(scope.schema()));
         match kind {
             Ok(kind) => Typed::As(kind),
             Err(error) => {
@@ -220,7 +292,7 @@ impl Meaning<'_> {
                         let given = if kinds.is_empty() { "nothing" } else { &kinds.join(", ") };
                         (format!("`{}` cannot be given {given}", function.name), None)
                     }
-                    _ => engine::say(&error),
+                    _ => parse::say(&error),
                 };
                 self.find(expr.span(), message, help);
                 Typed::Wrong
@@ -229,29 +301,30 @@ impl Meaning<'_> {
     }
 
     fn column(&mut self, qualifier: Option<&Ident>, name: &Ident, scope: &Scope) -> Typed {
-        if let Some(qualifier) = qualifier.filter(|q| ast::normal(q) != scope.qualifier) {
-            let message = format!("there is no table `{}` here", qualifier.value);
-            let help = format!("leave it out, or write `{}.{}`", scope.qualifier, name.value);
-            self.find(qualifier.span, message, Some(help));
-            return Typed::Wrong;
+        match scope.find(qualifier, name) {
+            Name::Column(_, kind) => Typed::As(kind),
+            Name::Output => Typed::Unknown,
+            Name::Trouble { span, message, help } => {
+                self.find(span, message, Some(help));
+                Typed::Wrong
+            }
         }
-        let normal = ast::normal(name);
-        if let Ok(field) = scope.schema.field_with_unqualified_name(&normal) {
-            return Typed::As(field.data_type().clone());
-        }
-        if qualifier.is_none() && scope.outputs.contains(&normal) {
-            return Typed::Unknown;
-        }
-        let columns: Vec<&str> = scope.schema.fields().iter().map(|f| f.name().as_str()).collect();
-        let known = columns.iter().copied().chain(scope.outputs.iter().map(String::as_str));
-        let help = match nearest(&name.value, known) {
-            Some(near) if near.to_lowercase() == near => format!("did you mean `{near}`?"),
-            Some(near) => format!("did you mean `\"{near}\"`, with the quotes?"),
-            None => format!("its columns are {}", columns.join(", ")),
-        };
-        let message = format!("`{}` has no column `{}`", scope.qualifier, name.value);
-        self.find(name.span, message, Some(help));
-        Typed::Wrong
+    }
+}
+
+/// The table that a column is of, by its place in the FROM.
+fn column_table(expr: &Expr, scope: &Scope) -> Option<usize> {
+    let found = match expr {
+        Expr::Identifier(name) => scope.find(None, name),
+        Expr::CompoundIdentifier(path) => match path.as_slice() {
+            [qualifier, name] => scope.find(Some(qualifier), name),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match found {
+        Name::Column(table, _) => Some(table),
+        _ => None,
     }
 }
 

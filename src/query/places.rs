@@ -34,6 +34,13 @@ impl<'s> Places<'s> {
         Some(start..end)
     }
 
+    /// The word that the text begins with, comments left out of account.
+    pub(super) fn first_word(&self) -> Option<Range<usize>> {
+        let start = self.sql.find(|c: char| !c.is_whitespace())?;
+        let word = word_length(&self.sql[start..]);
+        self.sql[start..].starts_with(is_word).then_some(start..start + word)
+    }
+
     /// A table's name; the parser knows no place for one in single quotes.
     pub(super) fn name(&self, name: &ObjectName) -> Option<Range<usize>> {
         self.range(name.span()).or_else(|| {

@@ -1,67 +1,31 @@
-//! What a pipeline query may be made of, whatever its columns are: one SELECT over one table,
-//! allowed expressions and functions, no deeper than the engine can bear.
-
-use std::ops::ControlFlow;
+//! What a pipeline query may be made of, whatever its columns are: SELECTs over the declared tables,
+//! allowed joins, expressions and functions.
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, Function, GroupByExpr, LimitClause, Query, Select, SelectItem, SetExpr,
-    Spanned, TableFactor, Visit, Visitor,
+    BinaryOperator, Distinct, Expr, Function, GroupByExpr, Join, JoinConstraint, JoinOperator,
+    LimitClause, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned,
+    TableFactor, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::places::{Places, nearest};
-use super::{MAX_DEPTH, SqlFinding, ast, functions};
+use super::{MAX_COLUMNS, MAX_PATTERN_BYTES, SqlFinding, Tables, ast, functions};
 
-/// All breaches in a query. One of depth stands alone: nothing that recurses may see the rest.
-pub(super) fn breaches(query: &Query, table: &str, places: &Places<'_>) -> Vec<SqlFinding> {
-    if query.visit(&mut Depth(0)).is_break() {
-        return vec![SqlFinding {
-            offset: None,
-            message: format!("the query is nested deeper than {MAX_DEPTH} levels"),
-            help: Some("split it into named parts: WITH part AS (SELECT ...)".to_owned()),
-        }];
-    }
-    let mut rules = Rules { table, places, findings: Vec::new() };
+/// All breaches in a query.
+pub(super) fn breaches(query: &Query, tables: &Tables, places: &Places<'_>) -> Vec<SqlFinding> {
+    let tables = tables.names().collect();
+    let mut rules = Rules { tables, places, findings: Vec::new() };
     rules.query(query, &[]);
     rules.findings
 }
 
-/// Counts expressions and queries inside one another, and turns back at the limit.
-struct Depth(usize);
-
-impl Depth {
-    fn enter(&mut self) -> ControlFlow<()> {
-        self.0 += 1;
-        if self.0 > MAX_DEPTH { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn leave(&mut self) -> ControlFlow<()> {
-        self.0 -= 1;
-        ControlFlow::Continue(())
-    }
-}
-
-impl Visitor for Depth {
-    type Break = ();
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.enter()
-    }
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.leave()
-    }
-    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
-        self.enter()
-    }
-    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
-        self.leave()
-    }
-}
-
 struct Rules<'a> {
-    table: &'a str,
+    tables: Vec<&'a str>,
     places: &'a Places<'a>,
     findings: Vec<SqlFinding>,
 }
+
+const JOIN: &str = "write JOIN segments AS s ON s.segment = loops.edge_id";
 
 /// Where an expression stands, as far as aggregates care.
 #[derive(Clone, Copy)]
@@ -97,15 +61,7 @@ impl Rules<'_> {
                 named.push(ast::normal(&part.alias.name));
             }
         }
-        match query.body.as_ref() {
-            SetExpr::Select(select) => self.select(select, &named),
-            SetExpr::Query(inner) => self.query(inner, &named),
-            SetExpr::SetOperation { .. } => {
-                let help = "write one SELECT; CASE or GROUP BY can often do the same";
-                self.find(query.body.span(), "UNION, INTERSECT and EXCEPT are not allowed", help);
-            }
-            _ => self.find(query.body.span(), "only SELECT is allowed", self.begin()),
-        }
+        self.body(&query.body, &named);
         match ast::orders(query) {
             Some(orders) => {
                 for order in orders {
@@ -115,6 +71,31 @@ impl Rules<'_> {
             None => self.find(query.span(), "ORDER BY needs the columns by name", ""),
         }
         self.tail(query);
+    }
+
+    fn body(&mut self, body: &SetExpr, named: &[String]) {
+        match body {
+            SetExpr::Select(select) => self.select(select, named),
+            SetExpr::Query(inner) => self.query(inner, named),
+            SetExpr::SetOperation {
+                op: SetOperator::Union,
+                set_quantifier: SetQuantifier::All,
+                left,
+                right,
+            } => {
+                self.body(left, named);
+                self.body(right, named);
+            }
+            SetExpr::SetOperation { .. } => {
+                let help = "write UNION ALL, or one SELECT with CASE or GROUP BY";
+                self.find(
+                    body.span(),
+                    "of UNION, INTERSECT and EXCEPT only UNION ALL is allowed",
+                    help,
+                );
+            }
+            _ => self.find(body.span(), "only SELECT is allowed", self.begin()),
+        }
     }
 
     /// What may follow the body of a query.
@@ -166,6 +147,9 @@ impl Rules<'_> {
             self.find(select.span(), message, help);
         }
         self.from(select, named);
+        if let Some(item) = select.projection.get(MAX_COLUMNS) {
+            self.find(item.span(), format!("at most {MAX_COLUMNS} columns can come out"), "");
+        }
         for item in &select.projection {
             match item {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
@@ -192,37 +176,87 @@ impl Rules<'_> {
     }
 
     fn begin(&self) -> String {
-        format!("write SELECT ... FROM {}", self.table)
+        format!("write SELECT ... FROM {}", self.tables.first().unwrap_or(&"the source"))
     }
 
     fn from(&mut self, select: &Select, named: &[String]) {
-        let [only] = select.from.as_slice() else {
-            let message = match select.from.len() {
-                0 => "the query reads no table",
-                _ => "the query reads several tables; a pipeline query reads its own source alone",
-            };
-            self.find(select.span(), message, self.begin());
-            return;
-        };
-        if let Some(join) = only.joins.first() {
-            let message = "JOIN is not allowed: a pipeline query reads its own source alone";
-            self.find(join.span(), message, self.begin());
+        match select.from.as_slice() {
+            [only] => {
+                self.table(&only.relation, !only.joins.is_empty(), named);
+                for join in &only.joins {
+                    self.join(join, named);
+                }
+            }
+            [] => self.find(select.span(), "the query reads no table", self.begin()),
+            [_, second, ..] => {
+                let message = "tables with a comma between them are not allowed";
+                self.find(second.span(), message, JOIN);
+            }
         }
-        match &only.relation {
+    }
+
+    fn join(&mut self, join: &Join, named: &[String]) {
+        use JoinConstraint::{Natural, None, On, Using};
+        use JoinOperator::{Inner, Join, Left, LeftOuter};
+        self.table(&join.relation, true, named);
+        let span = join.relation.span();
+        match &join.join_operator {
+            Join(On(on)) | Inner(On(on)) | Left(On(on)) | LeftOuter(On(on)) if !join.global => {
+                self.on(on);
+            }
+            Join(Using(_) | Natural | None)
+            | Inner(Using(_) | Natural | None)
+            | Left(Using(_) | Natural | None)
+            | LeftOuter(Using(_) | Natural | None) => {
+                self.find(span, "JOIN needs ON", JOIN);
+            }
+            _ => self.find(span, "only JOIN and LEFT JOIN are allowed", JOIN),
+        }
+    }
+
+    /// Equalities between columns: anything else would pair every row with every row.
+    fn on(&mut self, condition: &Expr) {
+        let is_column =
+            |expr: &Expr| matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        match condition {
+            Expr::Nested(inner) => self.on(inner),
+            Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+                self.on(left);
+                self.on(right);
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Eq, right }
+                if is_column(left) && is_column(right) => {}
+            other => {
+                let message = "ON takes columns that are equal, with AND between them";
+                self.find(other.span(), message, "other conditions stand in WHERE");
+            }
+        }
+    }
+
+    fn table(&mut self, table: &TableFactor, joined: bool, named: &[String]) {
+        match table {
             TableFactor::Derived { lateral: false, subquery, alias, sample: None }
                 if alias.as_ref().is_none_or(|alias| alias.columns.is_empty()) =>
             {
+                if joined && alias.is_none() {
+                    let help = "write (SELECT ...) AS part";
+                    self.find(table.span(), "a subquery that is joined needs a name", help);
+                }
                 self.query(subquery, named);
             }
             other => match ast::plain_table(other) {
                 Some((name, alias)) if alias.is_none_or(|alias| alias.columns.is_empty()) => {
-                    let known = ast::single(name).map(ast::normal);
-                    if known.is_some_and(|name| name == self.table || named.contains(&name)) {
+                    let known = ast::single(name).map(ast::normal).is_some_and(|name| {
+                        self.tables.contains(&name.as_str()) || named.contains(&name)
+                    });
+                    if known {
                         return;
                     }
                     let message = format!("there is no table `{name}` here");
-                    let help =
-                        format!("a pipeline query reads its own source: FROM {}", self.table);
+                    let help = match self.tables.as_slice() {
+                        [only] => format!("a pipeline query reads its own source: FROM {only}"),
+                        several => format!("the tables are {}", several.join(", ")),
+                    };
                     self.findings.push(SqlFinding {
                         offset: self.places.name(name),
                         message,
@@ -246,6 +280,13 @@ impl Rules<'_> {
             if function_name(function).is_some_and(|name| functions::is_aggregate(&name)) {
                 inner = Clause::Row("another aggregate");
             }
+        }
+        if let Expr::Like { pattern, .. } | Expr::ILike { pattern, .. } = expr
+            && !is_short_text(pattern)
+        {
+            let message =
+                format!("LIKE takes a pattern in quotes, at most {MAX_PATTERN_BYTES} bytes long");
+            self.find(pattern.span(), message, "");
         }
         let Some(parts) = ast::parts(expr) else {
             let (message, help) = match expr {
@@ -309,4 +350,9 @@ impl Rules<'_> {
 
 fn function_name(function: &Function) -> Option<String> {
     ast::single(&function.name).map(ast::normal)
+}
+
+fn is_short_text(expr: &Expr) -> bool {
+    let Expr::Value(value) = expr else { return false };
+    matches!(&value.value, Value::SingleQuotedString(text) if text.len() <= MAX_PATTERN_BYTES)
 }

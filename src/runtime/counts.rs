@@ -37,6 +37,8 @@ pub struct Counts {
     /// Of the accepted: rows that revised a closed window.
     pub revised: u64,
     pub windows: BTreeMap<String, u64>,
+    /// Folds and results that the SQL failed on, by window.
+    pub failed_windows: BTreeMap<String, u64>,
     /// Texts by who wrote them, `template` or the model.
     pub texts_by_writer: BTreeMap<String, u64>,
     /// Directions sent to show, and sent to clear.
@@ -99,6 +101,9 @@ pub struct DeadSummary {
 pub struct WindowSummary {
     pub total: u64,
     pub by_name: BTreeMap<String, u64>,
+    /// Of the SQL: what it could not work on, by window.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed: BTreeMap<String, u64>,
     /// Result rows that the congestion stage could not use.
     pub unused_rows: UnusedRows,
 }
@@ -125,6 +130,7 @@ impl Counts {
         WindowSummary {
             total: self.windows.values().sum(),
             by_name: self.windows.clone(),
+            failed: self.failed_windows.clone(),
             unused_rows,
         }
     }

@@ -116,7 +116,7 @@ impl Engine {
         deadline: Deadline,
     ) -> Result<Self, RunError> {
         let network = Arc::clone(&plan.network);
-        let aggregate = Aggregate::new(&plan.sources, &plan.windows)?;
+        let aggregate = Aggregate::new(&plan.sources, &plan.windows, &network)?;
         Ok(Self {
             subscriptions: plan.sources.iter().map(|s| TopicFilter::new(&s.topic)).collect(),
             decoder: Decoder::new(&plan.sources, &network),
@@ -395,11 +395,19 @@ impl Engine {
                 Step::Close { closing, .. } => closing.window,
             };
             let name = &self.plan.windows[window].name;
-            let done = self
-                .aggregate
-                .run(step)
-                .map_err(|source| RunError::Query { window: name.clone(), source })?;
-            let Some(result) = done else { continue };
+            let result = match self.aggregate.run(step) {
+                Ok(Some(result)) => result,
+                Ok(None) => continue,
+                Err(source @ QueryError::Stopped) => {
+                    return Err(RunError::Query { window: name.clone(), source });
+                }
+                Err(error) => {
+                    // A value that the query cannot work on costs its window, not the unit.
+                    tracing::error!(window = name, %error, "a window has no result");
+                    bump(&mut self.counts.failed_windows, name.clone());
+                    continue;
+                }
+            };
             bump(&mut self.counts.windows, name.clone());
             if let Some(congestion) = &mut self.congestion {
                 // A result without a usable segment column was refused when the plan was made.

@@ -13,9 +13,10 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Batches, Closing, Step, WindowBatch, schema_of};
+use crate::batch::{Batches, Closing, Step, WindowBatch, schema_of, static_tables};
+use crate::domain::network::Network;
 use crate::plan::{Source, Window};
-use crate::query::{self, Query, QueryError, SqlFinding};
+use crate::query::{self, Query, QueryError, SqlFinding, Tables};
 
 /// A window whose query does not pass its check.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,9 @@ pub struct AggregateError {
     pub window: String,
     pub message: String,
 }
+
+/// A pane's states are merged when there are so many: each is as large as the pane has groups.
+const STATES_TO_REDUCE: usize = 8;
 
 /// One planned query a window, and what has been folded so far.
 #[derive(Debug)]
@@ -43,8 +47,11 @@ struct Planned {
 /// What is kept of a pane's rows.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Pane {
-    /// One entry a stream, in the order in which they were folded.
-    rows: Vec<Batches>,
+    /// One entry a stream, in the order in which they were folded: the rows, or, where the query is
+    /// computed in parts, their states.
+    kept: Vec<Batches>,
+    /// Why its rows are lost to the query.
+    failed: Option<String>,
 }
 
 /// Every pane, to be kept.
@@ -53,29 +60,42 @@ pub struct AggregateState(Vec<(usize, i64, Pane)>);
 
 impl Aggregate {
     /// Plans the query of every window. The names of a window's sources are its tables.
-    pub fn new(sources: &[Source], windows: &[Window]) -> Result<Self, AggregateError> {
+    pub fn new(
+        sources: &[Source],
+        windows: &[Window],
+        network: &Network,
+    ) -> Result<Self, AggregateError> {
         let planned = windows.iter().map(|window| {
             let error = |message| AggregateError { window: window.name.clone(), message };
-            let source = sources
-                .get(window.sources[0])
-                .ok_or_else(|| error(format!("there is no source {}", window.sources[0])))?;
-            let schema = schema_of(&source.mapping);
-            let query = query::check(&window.sql, &source.name, &schema)
+            let mut tables =
+                Tables { statics: static_tables(&window.tables, network), ..Tables::default() };
+            for source in &window.sources {
+                let source = sources
+                    .get(*source)
+                    .ok_or_else(|| error(format!("there is no source {source}")))?;
+                tables.streams.push((source.name.clone(), schema_of(&source.mapping)));
+            }
+            let query = query::check(&window.sql, &tables)
                 .map_err(|findings| error(in_one_line(&findings)))?;
-            Ok(Planned { query, streams: vec![schema] })
+            let streams = tables.streams.into_iter().map(|(_, schema)| schema).collect();
+            Ok(Planned { query, streams })
         });
         Ok(Self { queries: planned.collect::<Result<_, _>>()?, panes: BTreeMap::new() })
     }
 
     /// Does one step; the result of a window, where that is what it asks for.
+    ///
+    /// An error of a fold costs the results of all windows over its pane, of a close this result:
+    /// all else goes on.
     pub fn run(&mut self, step: Step) -> Result<Option<WindowBatch>, QueryError> {
         match step {
             Step::Fold { window, pane, stream, rows } => {
-                let streams = self.queries.get(window).map_or(1, |planned| planned.streams.len());
+                let planned = self.queries.get_mut(window).ok_or_else(|| unplanned(window))?;
                 let pane = self.panes.entry((window, pane)).or_default();
-                pane.rows.resize(streams, Batches::default());
-                pane.rows[stream].0.push(rows);
-                Ok(None)
+                planned.fold(pane, stream, rows).map(|()| None).inspect_err(|error| {
+                    pane.failed = Some(error.to_string());
+                    pane.kept.clear();
+                })
             }
             Step::Close { closing, panes } => self.close(&closing, &panes).map(Some),
             Step::Forget { window, pane } => {
@@ -87,19 +107,13 @@ impl Aggregate {
 
     fn close(&mut self, closing: &Closing, panes: &[i64]) -> Result<WindowBatch, QueryError> {
         let Closing { window, start, end, revision } = *closing;
-        let planned = self
-            .queries
-            .get_mut(window)
-            .ok_or_else(|| QueryError::Failed(format!("window {window} is not in the plan")))?;
+        let planned = self.queries.get_mut(window).ok_or_else(|| unplanned(window))?;
         let panes: Vec<&Pane> =
             panes.iter().filter_map(|pane| self.panes.get(&(window, *pane))).collect();
-        let rows = planned.streams.iter().enumerate().map(|(stream, schema)| {
-            let batches = panes.iter().filter_map(|pane| pane.rows.get(stream));
-            concat_batches(schema, batches.flat_map(|batches| &batches.0))
-                .map_err(|error| QueryError::Failed(error.to_string()))
-        });
-        let rows: Vec<RecordBatch> = rows.collect::<Result<_, _>>()?;
-        let rows = planned.query.run(&rows[0])?;
+        if let Some(reason) = panes.iter().find_map(|pane| pane.failed.as_ref()) {
+            return Err(QueryError::Failed(reason.clone()));
+        }
+        let rows = planned.result(&panes)?;
         Ok(WindowBatch { window, start, end, revision, rows })
     }
 
@@ -112,6 +126,52 @@ impl Aggregate {
         let panes = state.0.into_iter();
         self.panes = panes.map(|(window, pane, kept)| ((window, pane), kept)).collect();
     }
+}
+
+impl Planned {
+    fn fold(
+        &mut self,
+        pane: &mut Pane,
+        stream: usize,
+        rows: RecordBatch,
+    ) -> Result<(), QueryError> {
+        if pane.failed.is_some() {
+            return Ok(());
+        }
+        pane.kept.resize(self.streams.len(), Batches::default());
+        let kept = &mut pane.kept[stream].0;
+        if !self.query.in_two_phases() {
+            kept.push(rows);
+            return Ok(());
+        }
+        kept.push(self.query.partial(&rows)?);
+        if kept.len() >= STATES_TO_REDUCE {
+            let state = self.query.reduce(kept)?;
+            *kept = vec![state];
+        }
+        Ok(())
+    }
+
+    fn result(&mut self, panes: &[&Pane]) -> Result<RecordBatch, QueryError> {
+        let kept = |stream: usize| {
+            let batches = panes.iter().filter_map(move |pane| pane.kept.get(stream));
+            batches.flat_map(|batches| &batches.0)
+        };
+        if self.query.in_two_phases() {
+            let states: Vec<RecordBatch> = kept(0).cloned().collect();
+            return self.query.finish(&states);
+        }
+        let rows = self.streams.iter().enumerate().map(|(stream, schema)| {
+            concat_batches(schema, kept(stream))
+                .map_err(|error| QueryError::Failed(error.to_string()))
+        });
+        let rows: Vec<RecordBatch> = rows.collect::<Result<_, _>>()?;
+        self.query.run(&rows)
+    }
+}
+
+fn unplanned(window: usize) -> QueryError {
+    QueryError::Failed(format!("window {window} is not in the plan"))
 }
 
 fn in_one_line(findings: &[SqlFinding]) -> String {
@@ -129,11 +189,14 @@ fn in_one_line(findings: &[SqlFinding]) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray, TimestampMillisecondArray};
+    use arrow::array::{
+        Array, ArrayRef, AsArray, Int64Array, StringArray, TimestampMillisecondArray,
+    };
     use arrow::datatypes::Int64Type;
 
     use super::*;
     use crate::domain::time::Timestamp;
+    use crate::plan::StaticTable;
     use crate::plan::testing::{source, window};
 
     fn aggregate(queries: &[&str]) -> Result<Aggregate, AggregateError> {
@@ -145,7 +208,12 @@ mod tests {
                 ..window(60, 60)
             })
             .collect();
-        Aggregate::new(&[source("loops", true, &[])], &windows)
+        let network = crate::domain::network::testing::grid(2, 2).build();
+        Aggregate::new(
+            &[source("loops", true, &[]), source("cameras", true, &[])],
+            &windows,
+            &network,
+        )
     }
 
     fn rows(counts: &[i64]) -> RecordBatch {
@@ -201,6 +269,50 @@ mod tests {
     fn a_window_without_rows_gives_what_its_query_says_of_none() {
         let mut all = aggregate(&["SELECT COUNT(*) AS n FROM loops"]).unwrap();
         assert_eq!(value(&mut all, close(0, 1, &[])), 0);
+    }
+
+    #[test]
+    fn two_streams_and_a_static_table_meet_in_one_window() {
+        let network = crate::domain::network::testing::grid(2, 2).build();
+        let sources = [source("loops", true, &[]), source("cameras", true, &[])];
+        let sql = "SELECT s.segment, SUM(x.count) * MAX(s.lanes) AS n FROM \
+            (SELECT sensor_id, count FROM loops UNION ALL SELECT sensor_id, count FROM cameras) x \
+            LEFT JOIN segments s ON s.segment = x.sensor_id GROUP BY s.segment";
+        let both = Window {
+            sources: vec![0, 1],
+            tables: vec![StaticTable::Segments],
+            sql: sql.to_owned(),
+            ..window(60, 60)
+        };
+        let mut all = Aggregate::new(&sources, &[both], &network).unwrap();
+        all.run(fold(0, 0, &[4, 3])).unwrap();
+        let Step::Fold { window, pane, rows, .. } = fold(0, 0, &[5]) else { unreachable!() };
+        all.run(Step::Fold { window, pane, stream: 1, rows }).unwrap();
+        let Some(result) = all.run(close(0, 1, &[0])).unwrap() else { panic!("no result") };
+        assert_eq!(result.rows.num_rows(), 1);
+        assert!(result.rows.column(0).is_null(0), "no segment is called so");
+    }
+
+    #[test]
+    fn a_value_that_the_query_cannot_work_on_costs_its_windows_alone() {
+        let mut all = aggregate(&["SELECT SUM(12 / (count - 4)) AS n FROM loops"]).unwrap();
+        assert!(all.run(fold(0, 0, &[3, 4])).is_err());
+        all.run(fold(0, 0, &[1])).unwrap();
+        all.run(fold(0, 1, &[6])).unwrap();
+        assert!(all.run(close(0, 1, &[0, 1])).is_err());
+        assert_eq!(value(&mut all, close(0, 1, &[1])), 6);
+    }
+
+    #[test]
+    fn many_folds_are_reduced_and_none_is_lost() {
+        let mut all =
+            aggregate(&["SELECT sensor_id, SUM(count) AS n FROM loops GROUP BY sensor_id"])
+                .unwrap();
+        for _ in 0..3 * STATES_TO_REDUCE {
+            all.run(fold(0, 0, &[1, 2])).unwrap();
+        }
+        assert!(all.panes[&(0, 0)].kept[0].0.len() < STATES_TO_REDUCE);
+        assert_eq!(value(&mut all, close(0, 1, &[0])), 72);
     }
 
     #[test]

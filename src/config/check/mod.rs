@@ -85,7 +85,7 @@ impl Checker<'_> {
         let broker = raw.broker.as_ref().and_then(|broker| self.broker(broker));
         let sources = raw.sources.0.as_ref().map(|sources| self.sources(sources));
         let sources = sources.unwrap_or_default();
-        let windows = self.windows(raw.windows.as_ref(), &sources);
+        let windows = self.windows(raw.windows.as_ref(), &sources, network.as_deref());
         let congestion =
             raw.congestion.as_ref().and_then(|congestion| self.congestion(congestion, &windows));
         let directions = raw

@@ -3,8 +3,9 @@
 use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::batch;
+use crate::domain::network::Network;
 use crate::plan::{Congestion, Shape, StaticTable, Window};
-use crate::query;
+use crate::query::{self, Tables};
 
 use super::super::mapping::check_name;
 use super::super::raw::{self, default};
@@ -30,12 +31,14 @@ impl Checker<'_> {
         &mut self,
         raw: Option<&At<Named<raw::Window>>>,
         sources: &[CheckedSource],
+        network: Option<&Network>,
     ) -> Vec<CheckedWindow> {
         let named = raw.into_iter().flat_map(|windows| &windows.0);
         named
             .map(|(name, window)| {
                 let fine = check_name(name, "window", &mut self.findings);
-                let checked = window.as_ref().map(|window| self.window(name, window, sources));
+                let checked =
+                    window.as_ref().map(|window| self.window(name, window, sources, network));
                 let (plan, result) = checked.unwrap_or_default();
                 CheckedWindow { name: name.value.clone(), plan: plan.filter(|_| fine), result }
             })
@@ -47,6 +50,7 @@ impl Checker<'_> {
         name: &At<String>,
         raw: &raw::Window,
         sources: &[CheckedSource],
+        network: Option<&Network>,
     ) -> (Option<Window>, Option<(SchemaRef, super::super::report::Span)>) {
         let found = raw.from.0.as_ref().map(|from| self.from(from, sources)).unwrap_or_default();
         let shape = self.shape(name, raw, found.first().map(|source| &sources[*source]));
@@ -77,7 +81,7 @@ impl Checker<'_> {
         let result = match &raw.sql.0 {
             Some(sql) if complete && readings => {
                 let streams: Vec<&CheckedSource> = found.iter().map(|at| &sources[*at]).collect();
-                self.sql(sql, &streams, &tables)
+                self.sql(sql, &streams, &tables, network)
             }
             _ => None,
         };
@@ -142,15 +146,24 @@ impl Checker<'_> {
         &mut self,
         sql: &At<String>,
         streams: &[&CheckedSource],
-        _tables: &[StaticTable],
+        tables: &[StaticTable],
+        network: Option<&Network>,
     ) -> Option<(SchemaRef, super::super::report::Span)> {
-        let source = streams[0];
-        let schema = batch::schema_of(source.mapping.as_ref()?);
+        let mut columns = Vec::new();
+        let mut read = Tables::default();
+        for source in streams {
+            let schema = batch::schema_of(source.mapping.as_ref()?);
+            columns.extend(schema.fields().iter().map(|field| field.name().clone()));
+            read.streams.push((source.name.value.clone(), schema));
+        }
+        if !tables.is_empty() {
+            read.statics = batch::static_tables(tables, network?);
+        }
         let first = sql.find(|c: char| !c.is_whitespace()).unwrap_or(0);
         let word =
             sql[first..].find(char::is_whitespace).map_or(sql.len(), |length| first + length);
         let first_word = sql.part(self.findings.text(), first..word);
-        match query::check(sql, &source.name, &schema) {
+        match query::check(sql, &read) {
             Ok(query) => Some((query.output_schema(), first_word)),
             Err(found) => {
                 for finding in found {
@@ -159,11 +172,12 @@ impl Checker<'_> {
                         None => first_word.clone(),
                     };
                     let help = finding.help.unwrap_or_else(|| {
-                        let columns: Vec<&str> =
-                            schema.fields().iter().map(|field| field.name().as_str()).collect();
+                        let named: Vec<&str> =
+                            read.streams.iter().map(|(name, _)| name.as_str()).collect();
+                        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
                         format!(
-                            "one SELECT over `{}`, whose columns are {}",
-                            source.name.value,
+                            "one SELECT over {}, whose columns are {}",
+                            listed(&named),
                             listed(&columns)
                         )
                     });
