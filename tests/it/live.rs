@@ -1,33 +1,21 @@
 //! `wayside run` as a unit runs it: against mosquitto, with a broker that goes away in the middle.
 
 use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use wayside::domain::time::Timestamp;
 use wayside::io::clock::SystemClock;
-use wayside::io::mqtt::{MqttSession, MqttSink, MqttSource};
+use wayside::io::mqtt::MqttSession;
 use wayside::io::recording::RecordingSource;
 use wayside::plan::MqttVersion;
 use wayside::ports::{Publication, Sink, Source};
 
 use super::mosquitto::{Mosquitto, OPEN, have};
+use super::player::{Player, SITE, Unit};
 use super::support::root;
-
-const SITE: &str = "wayside/v1/demo";
-
-/// The program, ended by pid if the test fails before it ends by itself.
-struct Unit(Child);
-
-impl Drop for Unit {
-    fn drop(&mut self) {
-        // Already over is what a passed test leaves.
-        let _over = self.0.kill();
-        let _reaped = self.0.wait();
-    }
-}
 
 fn unit(port: u16) -> Unit {
     let child = Command::new(env!("CARGO_BIN_EXE_wayside"))
@@ -39,56 +27,6 @@ fn unit(port: u16) -> Unit {
         .spawn()
         .unwrap();
     Unit(child)
-}
-
-struct Player {
-    session: MqttSession,
-    heard: MqttSource,
-    sink: MqttSink,
-    seq: u64,
-    directions: Vec<(String, Value)>,
-}
-
-impl Player {
-    async fn send(&mut self, topic: String, payload: Value) {
-        let publication = Publication {
-            ts: Timestamp::default(),
-            topic,
-            payload,
-            qos: 1,
-            retain: false,
-            expiry: None,
-        };
-        self.sink.send(&publication).await.unwrap();
-    }
-
-    /// One beat, sent again until the unit has answered it.
-    async fn beat(&mut self, ts: Timestamp, last: bool) {
-        self.seq += 1;
-        for _ in 0..60 {
-            let beat = json!({"v": 1, "seq": self.seq, "ts": ts, "final": last});
-            self.send(format!("{SITE}/clock"), beat).await;
-            if tokio::time::timeout(Duration::from_secs(2), self.answer()).await.is_ok() {
-                return;
-            }
-        }
-        panic!("beat {} was never answered", self.seq);
-    }
-
-    async fn answer(&mut self) {
-        loop {
-            let message = self.heard.next().await.unwrap().unwrap();
-            self.heard.acknowledge(message.receipt).await.unwrap();
-            let payload: Value = serde_json::from_slice(&message.payload).unwrap();
-            if message.topic.ends_with("/clock/ack") {
-                if payload["seq"] == self.seq {
-                    return;
-                }
-            } else {
-                self.directions.push((message.topic, payload));
-            }
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,13 +43,7 @@ async fn a_unit_serves_signs_through_a_broker_restart() {
     let birth: Value = serde_json::from_str(&birth).unwrap();
     assert_eq!(birth["state"], "online", "{birth}");
 
-    let filters = [format!("{SITE}/direction/#"), format!("{SITE}/clock/ack")];
-    let options =
-        broker.options(MqttVersion::V5, "player", &filters.each_ref().map(String::as_str));
-    let session = MqttSession::start(options, Arc::new(SystemClock::new())).unwrap();
-    session.ready().await.unwrap();
-    let (heard, sink) = (session.source(), session.sink());
-    let mut player = Player { session, heard, sink, seq: 0, directions: Vec::new() };
+    let mut player = Player::new(&broker).await;
 
     let mut recording =
         RecordingSource::open(&root().join("pipelines/demo/recording.ndjson.gz")).unwrap();

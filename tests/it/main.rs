@@ -5,6 +5,7 @@
 mod bologna;
 mod broken;
 mod cli;
+mod crash;
 mod golden;
 mod guard;
 mod journal;
@@ -13,6 +14,7 @@ mod mosquitto;
 mod mqtt;
 mod network;
 mod pipelines;
+mod player;
 mod recording;
 mod route;
 mod support;

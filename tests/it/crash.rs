@@ -1,0 +1,234 @@
+//! kill -9 at random moments, against mosquitto: what a unit archives equals a run that never
+//! crashed, and each thing is there once.
+//!
+//! `WAYSIDE_CRASHES` sets how often (20).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use wayside::domain::time::Timestamp;
+use wayside::io::recording::RecordingSource;
+use wayside::ports::{Message, Source};
+
+use super::mosquitto::{Mosquitto, have};
+use super::player::{Player, Unit};
+use super::support::root;
+
+/// mosquitto keeps what it holds for a unit that is away, without a limit.
+const KEEPING: &str = "listener PORT 127.0.0.1\nallow_anonymous true\npersistence true\n\
+    persistence_location DIR/\nmax_queued_messages 0\nmax_inflight_messages 0";
+
+/// Of event time, between beats.
+const BEAT: Duration = Duration::from_secs(10);
+
+/// How much of the recording is played: the closure and its end lie in it.
+const PLAYED: Duration = Duration::from_mins(20);
+
+/// The demo's pipeline with templates, a journal and an archive in `folder`.
+fn pipeline(folder: &Path) -> PathBuf {
+    let root = fs::canonicalize(root()).unwrap();
+    let text = fs::read_to_string(root.join("pipelines/demo.yaml")).unwrap();
+    let text =
+        text.replace("demo/network", &root.join("pipelines/demo/network").display().to_string());
+    let schemas = root.join("schemas");
+    let schema = |text: String, name: &str| {
+        let file = schemas.join(format!("{name}.yaml"));
+        text.replace(&format!("schema: {name} "), &format!("schema: {} ", file.display()))
+            .replace(&format!("schema: {name}\n"), &format!("schema: {}\n", file.display()))
+    };
+    let text = ["loop", "camera", "closure"].into_iter().fold(text, schema);
+    let (head, tail) = text.split_once("\noutputs:\n").unwrap();
+    let tail: Vec<&str> = tail.lines().filter(|line| !line.starts_with("  archive:")).collect();
+    let tail = tail.join("\n");
+    let head = head.lines().filter(|line| !line.trim_start().starts_with("model:"));
+    let head: Vec<&str> = head.collect();
+    let text = format!(
+        "{}\njournal: {{ dir: journal, snapshot_every: 1s, record: true }}\noutputs:\n  \
+         archive: {{ parquet: {{ dir: archive }} }}\n{tail}",
+        head.join("\n")
+    );
+    let path = folder.join("demo.yaml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn unit(pipeline: &Path, port: u16, summary: &Path) -> Unit {
+    let log = summary.with_extension("log");
+    let log = fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_wayside"))
+        .arg("run")
+        .arg(pipeline)
+        .args(["--clock", "driven", "--output", "json"])
+        .args(["--broker", &format!("127.0.0.1:{port}")])
+        .stdout(fs::File::create(summary).unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    Unit(child)
+}
+
+async fn messages() -> Vec<Message> {
+    let path = root().join("pipelines/demo/recording.ndjson.gz");
+    let mut recording = RecordingSource::open(&path).unwrap();
+    let mut messages: Vec<Message> = Vec::new();
+    while let Some(message) = recording.next().await {
+        let message = message.unwrap();
+        let played = messages.first().map(|first| message.received_at.since(first.received_at));
+        if played.is_some_and(|played| played > PLAYED) {
+            break;
+        }
+        if !message.topic.ends_with("/clock") {
+            messages.push(message);
+        }
+    }
+    messages
+}
+
+/// Plays the recording to a unit in `folder` that is killed `crashes` times. The summary.
+async fn play(folder: &Path, crashes: usize, seed: u64) -> Value {
+    let broker = Mosquitto::start(KEEPING);
+    let pipeline = pipeline(folder);
+    let summary = folder.join("summary.json");
+    let port = broker.port;
+    let start = {
+        let (pipeline, summary) = (pipeline.clone(), summary.clone());
+        move || unit(&pipeline, port, &summary)
+    };
+    let running = Arc::new(Mutex::new(start()));
+    let mut player = Player::new(&broker).await;
+    let messages = messages().await;
+    let (over, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    // The first beat is answered by a unit that has subscribed: nothing is played to nobody.
+    player.beat(messages[0].received_at - BEAT, false).await;
+    let killer = {
+        let (running, over, done) = (Arc::clone(&running), Arc::clone(&over), Arc::clone(&done));
+        std::thread::spawn(move || {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            while done.load(Ordering::SeqCst) < crashes && !over.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(random.random_range(5..900)));
+                let mut unit = running.lock().unwrap();
+                if over.load(Ordering::SeqCst) {
+                    break;
+                }
+                unit.0.kill().unwrap();
+                unit.0.wait().unwrap();
+                *unit = start();
+                done.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+    };
+    let mut slowest = Duration::ZERO;
+    let mut due = messages[0].received_at;
+    let mut last = due;
+    for message in messages {
+        while message.received_at > due {
+            let (asked, before) = (Instant::now(), done.load(Ordering::SeqCst));
+            player.beat(due, false).await;
+            if done.load(Ordering::SeqCst) > before {
+                slowest = slowest.max(asked.elapsed());
+            }
+            due = due + BEAT;
+        }
+        last = message.received_at;
+        let payload = serde_json::from_slice(&message.payload).unwrap();
+        player.send(message.topic, payload).await;
+    }
+    // Whatever crashes are left come before the end.
+    let mut now = last.max(due);
+    while done.load(Ordering::SeqCst) < crashes {
+        now = now + Duration::from_secs(1);
+        player.beat(now, false).await;
+    }
+    over.store(true, Ordering::SeqCst);
+    killer.join().unwrap();
+    player.beat(Timestamp::parse("2026-05-12T07:30:00Z").unwrap(), true).await;
+    assert!(running.lock().unwrap().0.wait().unwrap().success());
+    player.session.stop().await;
+    eprintln!(
+        "{} crashes; the slowest beat over a crash was answered after {slowest:?}",
+        done.load(Ordering::SeqCst)
+    );
+    serde_json::from_str(&fs::read_to_string(summary).unwrap()).unwrap()
+}
+
+/// Every row of the archive's windows, in order.
+fn windows(folder: &Path) -> Vec<String> {
+    let mut parts = Vec::new();
+    for day in fs::read_dir(folder.join("archive/windows")).unwrap() {
+        for part in fs::read_dir(day.unwrap().path()).unwrap() {
+            parts.push(part.unwrap().path());
+        }
+    }
+    parts.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
+    let mut rows = Vec::new();
+    for part in parts {
+        let file = fs::File::open(part).unwrap();
+        for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
+            let text = arrow::util::pretty::pretty_format_batches(&[batch.unwrap()]).unwrap();
+            rows.extend(text.to_string().lines().skip(3).map(squeezed));
+        }
+    }
+    rows.retain(|row| row.starts_with('|'));
+    rows
+}
+
+/// Columns are as wide as their batch makes them.
+fn squeezed(row: &str) -> String {
+    row.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn directions(folder: &Path) -> Vec<String> {
+    let mut days: Vec<PathBuf> = fs::read_dir(folder.join("archive/directions"))
+        .unwrap()
+        .map(|day| day.unwrap().path())
+        .collect();
+    days.sort();
+    let text: String = days.iter().map(|day| fs::read_to_string(day).unwrap()).collect();
+    text.lines().map(ToOwned::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_unit_that_is_killed_archives_what_one_does_that_is_not() {
+    let test = "a_unit_that_is_killed_archives_what_one_does_that_is_not";
+    if !have(test, &["mosquitto"]) {
+        return;
+    }
+    let crashes = std::env::var("WAYSIDE_CRASHES").map_or(20, |n| n.parse().unwrap());
+    let (clean, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let whole = play(clean.path(), 0, 0).await;
+    let pieces = play(crashed.path(), crashes, 7).await;
+    if std::env::var_os("WAYSIDE_LOGS").is_some() {
+        eprint!("{}", fs::read_to_string(crashed.path().join("summary.log")).unwrap());
+    }
+
+    let (expected, found) = (windows(clean.path()), windows(crashed.path()));
+    assert!(expected.len() > 500, "{} windows' rows", expected.len());
+    let first = expected.iter().zip(&found).position(|(a, b)| a != b);
+    assert_eq!(first.map(|at| (&expected[at], &found[at])), None, "row {first:?}");
+    assert_eq!(found.len(), expected.len());
+    assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len(), "a row is there twice");
+
+    let (expected, found) = (directions(clean.path()), directions(crashed.path()));
+    assert!(expected.len() > 20, "{} directions", expected.len());
+    let first = expected.iter().zip(&found).position(|(a, b)| a != b);
+    assert_eq!(first.map(|at| (&expected[at], &found[at])), None, "direction {first:?}");
+    assert_eq!(found.len(), expected.len());
+
+    assert_eq!(pieces["accepted"], whole["accepted"], "{pieces}");
+    assert_eq!(pieces["dead"]["total"], whole["dead"]["total"], "{pieces}");
+    let count = |key: &str| pieces[key].as_u64().unwrap();
+    let fates = count("accepted")
+        + count("duplicate")
+        + count("late")
+        + pieces["dead"]["total"].as_u64().unwrap();
+    assert_eq!(count("received"), fates, "{pieces}");
+}
