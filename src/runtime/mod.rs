@@ -19,6 +19,6 @@ pub use counts::{Counts, Summary, Tally};
 pub use engine::{Engine, EngineState, Event, RunError};
 pub use keeping::Journaling;
 pub use live::{LiveOptions, run};
-pub use replay::{BATCH, replay};
+pub use replay::{BATCH, Replay, replay};
 pub use status::last_will;
 pub use unit::Pace;

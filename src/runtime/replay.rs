@@ -59,58 +59,79 @@ pub async fn replay(
     batch: usize,
     observe: &mut dyn FnMut(Timestamp, &[Event]),
 ) -> Result<(), RunError> {
-    let mut replay = Replay { engine, archive, held: Vec::new(), observe };
-    let mut now = None;
+    let mut replay = Replay::new(engine, archive, batch, observe);
     while let Some(message) = source.next().await {
-        let message = match message {
-            Ok(message) => message,
+        match message {
+            Ok(message) => replay.push(message)?,
             Err(error) => {
                 // What stands before the damage counts.
                 replay.flush()?;
                 return Err(error.into());
             }
-        };
-        if !replay.engine.subscribed(&message) {
-            continue;
         }
-        now = Some(message.received_at);
-        replay.push(message, batch)?;
     }
-    replay.flush()?;
-    if let Some(now) = now {
-        let events = replay.engine.finish(now)?;
-        replay.keep(now, &events)?;
-    }
-    Ok(())
+    replay.finish()
 }
 
-struct Replay<'r> {
+/// A replay that is fed message by message.
+pub struct Replay<'r> {
     engine: &'r mut Engine,
     archive: &'r mut Archive,
+    batch: usize,
     /// Read, not yet taken: all of one second.
     held: Vec<Message>,
+    now: Option<Timestamp>,
     observe: &'r mut dyn FnMut(Timestamp, &[Event]),
 }
 
-impl Replay<'_> {
-    fn push(&mut self, message: Message, batch: usize) -> Result<(), RunError> {
+impl std::fmt::Debug for Replay<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replay").field("held", &self.held.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'r> Replay<'r> {
+    pub fn new(
+        engine: &'r mut Engine,
+        archive: &'r mut Archive,
+        batch: usize,
+        observe: &'r mut dyn FnMut(Timestamp, &[Event]),
+    ) -> Self {
+        Self { engine, archive, batch: batch.max(1), held: Vec::new(), now: None, observe }
+    }
+
+    /// Takes the next message of the recording.
+    pub fn push(&mut self, message: Message) -> Result<(), RunError> {
+        if !self.engine.subscribed(&message) {
+            return Ok(());
+        }
         let mut ticks = self.engine.seconds.until(message.received_at).peekable();
-        if ticks.peek().is_some() || self.held.len() >= batch.max(1) {
+        if ticks.peek().is_some() || self.held.len() >= self.batch {
             self.flush()?;
         }
         for tick in ticks {
             let events = self.engine.tick(tick)?;
             self.keep(tick, &events)?;
         }
+        self.now = Some(message.received_at);
         self.held.push(message);
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), RunError> {
+    /// Takes what is held: after it the engine's state is that of all messages so far.
+    pub fn flush(&mut self) -> Result<(), RunError> {
         let Some(last) = self.held.last() else { return Ok(()) };
         let now = last.received_at;
         let events = self.engine.messages(&self.held)?;
         self.held.clear();
+        self.keep(now, &events)
+    }
+
+    /// The recording is over.
+    pub fn finish(mut self) -> Result<(), RunError> {
+        self.flush()?;
+        let Some(now) = self.now else { return Ok(()) };
+        let events = self.engine.finish(now)?;
         self.keep(now, &events)
     }
 

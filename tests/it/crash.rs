@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use wayside::domain::time::Timestamp;
+use wayside::io::clock::SystemClock;
 use wayside::io::recording::RecordingSource;
-use wayside::ports::{Message, Source};
+use wayside::ports::{Clock, Message, Source};
 
 use super::mosquitto::{Mosquitto, have};
 use super::player::{Player, Unit};
@@ -126,15 +127,15 @@ async fn play(folder: &Path, crashes: usize, seed: u64) -> Value {
             }
         })
     };
-    let mut slowest = Duration::ZERO;
+    let (clock, mut slowest) = (SystemClock::new(), Duration::ZERO);
     let mut due = messages[0].received_at;
     let mut last = due;
     for message in messages {
         while message.received_at > due {
-            let (asked, before) = (Instant::now(), done.load(Ordering::SeqCst));
+            let (asked, before) = (clock.elapsed(), done.load(Ordering::SeqCst));
             player.beat(due, false).await;
             if done.load(Ordering::SeqCst) > before {
-                slowest = slowest.max(asked.elapsed());
+                slowest = slowest.max(clock.elapsed().saturating_sub(asked));
             }
             due = due + BEAT;
         }
@@ -142,8 +143,9 @@ async fn play(folder: &Path, crashes: usize, seed: u64) -> Value {
         let payload = serde_json::from_slice(&message.payload).unwrap();
         player.send(message.topic, payload).await;
     }
+    player.beat(due.max(last), false).await;
     // Whatever crashes are left come before the end.
-    let mut now = last.max(due);
+    let mut now = due.max(last);
     while done.load(Ordering::SeqCst) < crashes {
         now = now + Duration::from_secs(1);
         player.beat(now, false).await;
@@ -203,21 +205,21 @@ async fn a_unit_that_is_killed_archives_what_one_does_that_is_not() {
         return;
     }
     let crashes = std::env::var("WAYSIDE_CRASHES").map_or(20, |n| n.parse().unwrap());
-    let (clean, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let whole = play(clean.path(), 0, 0).await;
+    let (undisturbed, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let whole = play(undisturbed.path(), 0, 0).await;
     let pieces = play(crashed.path(), crashes, 7).await;
     if std::env::var_os("WAYSIDE_LOGS").is_some() {
         eprint!("{}", fs::read_to_string(crashed.path().join("summary.log")).unwrap());
     }
 
-    let (expected, found) = (windows(clean.path()), windows(crashed.path()));
+    let (expected, found) = (windows(undisturbed.path()), windows(crashed.path()));
     assert!(expected.len() > 500, "{} windows' rows", expected.len());
     let first = expected.iter().zip(&found).position(|(a, b)| a != b);
     assert_eq!(first.map(|at| (&expected[at], &found[at])), None, "row {first:?}");
     assert_eq!(found.len(), expected.len());
     assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len(), "a row is there twice");
 
-    let (expected, found) = (directions(clean.path()), directions(crashed.path()));
+    let (expected, found) = (directions(undisturbed.path()), directions(crashed.path()));
     assert!(expected.len() > 20, "{} directions", expected.len());
     let first = expected.iter().zip(&found).position(|(a, b)| a != b);
     assert_eq!(first.map(|at| (&expected[at], &found[at])), None, "direction {first:?}");

@@ -6,6 +6,7 @@ mod bologna;
 mod broken;
 mod cli;
 mod crash;
+mod determinism;
 mod golden;
 mod guard;
 mod journal;
