@@ -205,21 +205,21 @@ async fn a_unit_that_is_killed_archives_what_one_does_that_is_not() {
         return;
     }
     let crashes = std::env::var("WAYSIDE_CRASHES").map_or(20, |n| n.parse().unwrap());
-    let (undisturbed, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (undisturbed, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let whole = play(undisturbed.path(), 0, 0).await;
-    let pieces = play(crashed.path(), crashes, 7).await;
+    let pieces = play(killed.path(), crashes, 7).await;
     if std::env::var_os("WAYSIDE_LOGS").is_some() {
-        eprint!("{}", fs::read_to_string(crashed.path().join("summary.log")).unwrap());
+        eprint!("{}", fs::read_to_string(killed.path().join("summary.log")).unwrap());
     }
 
-    let (expected, found) = (windows(undisturbed.path()), windows(crashed.path()));
+    let (expected, found) = (windows(undisturbed.path()), windows(killed.path()));
     assert!(expected.len() > 500, "{} windows' rows", expected.len());
     let first = expected.iter().zip(&found).position(|(a, b)| a != b);
     assert_eq!(first.map(|at| (&expected[at], &found[at])), None, "row {first:?}");
     assert_eq!(found.len(), expected.len());
     assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len(), "a row is there twice");
 
-    let (expected, found) = (directions(undisturbed.path()), directions(crashed.path()));
+    let (expected, found) = (directions(undisturbed.path()), directions(killed.path()));
     assert!(expected.len() > 20, "{} directions", expected.len());
     let first = expected.iter().zip(&found).position(|(a, b)| a != b);
     assert_eq!(first.map(|at| (&expected[at], &found[at])), None, "direction {first:?}");
