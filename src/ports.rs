@@ -101,6 +101,11 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
     /// Time since some fixed moment; never runs backwards.
     fn elapsed(&self) -> Duration;
+    /// How far `now` has been set against the time that has passed, ms: changes when somebody, or a
+    /// time service, sets the clock.
+    fn set_by_ms(&self) -> i64 {
+        0
+    }
 }
 
 pub type SharedClock = Arc<dyn Clock>;

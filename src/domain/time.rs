@@ -93,6 +93,12 @@ impl Timestamp {
         Self(self.0 - self.0.rem_euclid(size))
     }
 
+    /// This moment moved by so many milliseconds, either way, within the years 1 to 9999.
+    #[must_use]
+    pub fn moved(self, by: i64) -> Self {
+        Self(self.0.saturating_add(by).clamp(Self::MIN_MILLIS, Self::MAX_MILLIS))
+    }
+
     /// The time from `earlier` to here; zero when `earlier` is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

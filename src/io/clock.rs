@@ -1,22 +1,25 @@
 //! The only place that asks the machine for the time; and a clock that is set by hand, for replay
 //! and tests.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, millis_of};
 use crate::ports::Clock;
 
 /// The machine's clocks: UTC for `now`, the monotonic one for `elapsed`.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     started: Instant,
+    /// UTC then.
+    started_at: Timestamp,
 }
 
 impl SystemClock {
     #[allow(clippy::disallowed_methods, reason = "this is the clock that the rule protects")]
     pub fn new() -> Self {
-        Self { started: Instant::now() }
+        Self { started: Instant::now(), started_at: utc() }
     }
 }
 
@@ -27,15 +30,23 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "this is the clock that the rule protects")]
     fn now(&self) -> Timestamp {
-        // A machine set to the year 10000 gets the epoch; every reading is then refused as future.
-        Timestamp::from_millis(chrono::Utc::now().timestamp_millis()).unwrap_or_default()
+        utc()
     }
 
     fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
+
+    fn set_by_ms(&self) -> i64 {
+        utc().millis() - self.started_at.millis() - millis_of(self.started.elapsed())
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is the clock that the rule protects")]
+fn utc() -> Timestamp {
+    // A machine set to the year 10000 gets the epoch; every reading is then refused as future.
+    Timestamp::from_millis(chrono::Utc::now().timestamp_millis()).unwrap_or_default()
 }
 
 /// A clock whose UTC begins at a given moment and runs faster than the world's, for showing a
@@ -68,11 +79,12 @@ impl Clock for ScaledClock {
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
     reading: Arc<Mutex<(Timestamp, Duration)>>,
+    set_by_ms: Arc<AtomicI64>,
 }
 
 impl ManualClock {
     pub fn new(now: Timestamp) -> Self {
-        Self { reading: Arc::new(Mutex::new((now, Duration::ZERO))) }
+        Self { reading: Arc::new(Mutex::new((now, Duration::ZERO))), ..Self::default() }
     }
 
     /// Sets UTC. The monotonic time follows it forward and never goes back.
@@ -81,6 +93,13 @@ impl ManualClock {
         let forward = now.since(reading.0);
         reading.0 = now;
         reading.1 = reading.1.saturating_add(forward);
+    }
+
+    /// Sets UTC by so many milliseconds, either way; no time passes.
+    pub fn step(&self, by: i64) {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.0 = reading.0.moved(by);
+        self.set_by_ms.fetch_add(by, Ordering::SeqCst);
     }
 
     /// Moves both clocks on.
@@ -96,6 +115,10 @@ impl Clock for ManualClock {
 
     fn elapsed(&self) -> Duration {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    fn set_by_ms(&self) -> i64 {
+        self.set_by_ms.load(Ordering::SeqCst)
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Counts {
     /// By source name; a message that no source claims is in `all` alone.
     pub sources: BTreeMap<String, Tally>,
     pub dead_by_reason: BTreeMap<DeadReason, u64>,
+    /// How often the clock has been set.
+    pub clock_steps: u64,
     /// Of the accepted: rows that revised a closed window.
     pub revised: u64,
     pub windows: BTreeMap<String, u64>,

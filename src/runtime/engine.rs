@@ -346,10 +346,25 @@ impl Engine {
         self.windower.advance(now);
         self.steps(&mut events)?;
         if let Some(congestion) = &mut self.congestion {
-            congestion.advance(now);
+            congestion.advance(now, self.windower.sensors_now().unwrap_or(now));
         }
         events.extend(self.speak(now));
         Ok(events)
+    }
+
+    /// The clock that stamps messages has been set by so many milliseconds. Traffic has not moved: no
+    /// window closes for it, no reading is late for it, and no direction runs out.
+    pub fn step(&mut self, by: i64) {
+        tracing::warn!(by_s = by as f64 / 1e3, "the clock has been set");
+        self.counts.clock_steps += 1;
+        self.windower.step(by);
+        self.seconds.step(by);
+        if let Some(congestion) = &mut self.congestion {
+            congestion.step(by);
+        }
+        if let Some(route) = &mut self.route {
+            route.step(by);
+        }
     }
 
     /// The stream is over: closes what is open and lets the route stage speak once more.

@@ -25,6 +25,9 @@ const FORM: u32 = 1;
 /// must not give anew.
 const WORDS: u8 = 1;
 
+/// The kind of the journal's notes that say that the clock was set: by how many milliseconds.
+const STEP: u8 = 2;
+
 /// A snapshot is due as well when the journal has grown by so many entries: they are read again
 /// after a crash, and recovery must not take long.
 const ENTRIES_A_SNAPSHOT: u64 = 200_000;
@@ -182,6 +185,15 @@ impl Keeping {
                     unit.messages(std::mem::take(&mut messages), &mut did)?;
                     unit.seconds(now, &mut did)?;
                 }
+                Entry::Note { kind: STEP, bytes } => {
+                    unit.messages(std::mem::take(&mut messages), &mut did)?;
+                    match bytes.try_into() {
+                        Ok(by) => unit.engine.step(i64::from_le_bytes(by)),
+                        Err(_) => {
+                            tracing::error!("a step of the clock in the journal is no number");
+                        }
+                    }
+                }
                 Entry::Note { .. } => {}
             }
             self.file(&mut did, archive)?;
@@ -250,6 +262,10 @@ impl Keeping {
 
     pub fn ticked(&mut self, now: Timestamp) {
         self.journal.append(&Entry::Tick(now));
+    }
+
+    pub fn stepped(&mut self, by: i64) {
+        self.journal.append(&Entry::Note { kind: STEP, bytes: by.to_le_bytes().to_vec() });
     }
 
     /// Holds publications back until the disk has what they follow from, and commits.

@@ -30,6 +30,10 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How often health goes out, by the run's own clock.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 
+/// A clock that differs by more than this from the time that has passed has been set. Less is the
+/// slewing of a time service.
+const LEAST_STEP_MS: u64 = 3_000;
+
 /// How often the archive is brought to the disk where no snapshot does it.
 const ARCHIVE_EVERY: Duration = Duration::from_mins(1);
 
@@ -85,6 +89,7 @@ pub async fn run(
         link,
         observe,
         status: Status::default(),
+        set_by: None,
     };
     live.begin().await?;
     live.say("online").await?;
@@ -108,6 +113,8 @@ struct Live<'e, 'o> {
     link: &'o (dyn Fn() -> Value + Sync),
     observe: &'o mut (dyn FnMut(&[Event]) + Send),
     status: Status,
+    /// How far the clock had been set when it was last asked.
+    set_by: Option<i64>,
 }
 
 #[derive(Default)]
@@ -156,6 +163,8 @@ impl Live<'_, '_> {
 
     /// Takes messages in.
     async fn take(&mut self, messages: Vec<Message>) -> Result<Beats, RunError> {
+        // A step comes before the messages that were stamped after it.
+        self.mind_the_clock();
         let receipt = messages.last().map(|message| message.receipt);
         if let Some(keeping) = &mut self.keeping {
             keeping.received(&messages);
@@ -176,8 +185,23 @@ impl Live<'_, '_> {
         Ok(beats)
     }
 
+    /// Tells the engine if the clock has been set since it was last asked.
+    fn mind_the_clock(&mut self) {
+        let set_by = self.clock.set_by_ms();
+        let by = set_by - *self.set_by.get_or_insert(set_by);
+        if *self.unit.pace() == Pace::Clock && by.unsigned_abs() > LEAST_STEP_MS {
+            self.set_by = Some(set_by);
+            if let Some(keeping) = &mut self.keeping {
+                keeping.stepped(by);
+            }
+            self.unit.engine.step(by);
+            self.status.last = None;
+        }
+    }
+
     /// Looks at the clock.
     async fn look(&mut self) -> Result<(), RunError> {
+        self.mind_the_clock();
         let now = self.clock.now();
         if self.unit.ticks_at(now) {
             if let Some(keeping) = &mut self.keeping {

@@ -23,6 +23,11 @@ pub(super) struct Seconds {
 }
 
 impl Seconds {
+    /// The clock has been set: seconds go on from one `by` ms later.
+    pub fn step(&mut self, by: i64) {
+        self.last = self.last.map(|last| last.moved(by).floor_to(SECOND));
+    }
+
     /// The last second that was ticked.
     pub fn last(&self) -> Option<Timestamp> {
         self.last

@@ -48,6 +48,7 @@ pub(super) fn publication(
             "windows": engine.windows_so_far(),
             "directions": counts.directions(),
             "watermarks": watermarks,
+            "clock_steps": counts.clock_steps,
             "link": link,
             "journal": journal,
         }),

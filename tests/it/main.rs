@@ -7,6 +7,7 @@ mod broken;
 mod cli;
 mod crash;
 mod determinism;
+mod faults;
 mod golden;
 mod guard;
 mod journal;

@@ -198,13 +198,14 @@ impl Congestion {
         Ok(())
     }
 
-    /// Tells the event time: announced closures begin, and segments of which no window has spoken
-    /// for long become unknown. Cheap; may be called every second.
-    pub fn advance(&mut self, now: Timestamp) {
+    /// Tells the time: announced closures begin by `now`, the operator's time. Segments of which no
+    /// window has spoken for long become unknown; that goes by the sensors' own time, which need not
+    /// be ours. Cheap; may be called every second.
+    pub fn advance(&mut self, now: Timestamp, sensors_now: Timestamp) {
         let mut forgotten = false;
         for feed in &mut self.feeds {
             let age = feed.every.saturating_mul(SILENT_AFTER).saturating_add(SILENCE_GRACE);
-            forgotten |= feed.forget(now - age);
+            forgotten |= feed.forget(sensors_now - age);
         }
         if forgotten {
             self.compose();
@@ -253,6 +254,11 @@ impl Congestion {
             incidents: self.incidents(),
             evidence: Box::new(|id| self.evidence(id)),
         }
+    }
+
+    /// The clock has been set: it goes on from a moment `by` ms later.
+    pub fn step(&mut self, by: i64) {
+        self.now = self.now.map(|now| now.moved(by));
     }
 
     pub fn state(&self) -> CongestionState {

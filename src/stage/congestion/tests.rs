@@ -167,9 +167,9 @@ fn silence_is_unknown() {
     }
     // No windows at all: three more minutes and the grace.
     let change = stage.view().change;
-    stage.advance(minute(8));
+    stage.advance(minute(8), minute(8));
     assert_eq!(stage.view().change, change);
-    stage.advance(minute(9));
+    stage.advance(minute(9), minute(9));
     assert_ne!(stage.view().change, change);
     assert!(stage.states().iter().all(|s| s.level.is_none()));
 }
@@ -260,9 +260,9 @@ fn a_planned_end_opens_nothing_and_an_announced_start_closes_nothing_yet() {
     let mut announced = closure("later", ClosureState::Active, 0, &[OTHER]);
     announced.start = Some(minute(10));
     stage.closure(&announced).unwrap();
-    stage.advance(minute(9));
+    stage.advance(minute(9), minute(9));
     assert_eq!(stage.closed().values().collect::<Vec<_>>(), ["works"]);
-    stage.advance(minute(10));
+    stage.advance(minute(10), minute(10));
     assert_eq!(stage.closed().len(), 2);
 }
 

@@ -111,6 +111,15 @@ impl Route {
         self.issued = self.issued.max(state.issued);
     }
 
+    /// The clock has been set: all moments count as `by` ms later.
+    pub fn step(&mut self, by: i64) {
+        self.due = self.due.map(|due| due.moved(by));
+        for shown in self.shown.values_mut() {
+            shown.since = shown.since.moved(by);
+            shown.valid_until = shown.valid_until.moved(by);
+        }
+    }
+
     /// The directions to publish at `now`: new, revised, renewed before they expire, or withdrawn.
     /// Signs first, then areas, each in order. Does nothing while the view has not changed and no
     /// direction is due; may be called every second.

@@ -189,6 +189,15 @@ impl Windower {
         }
     }
 
+    /// The receipt clock has been set: all receipt times count as `by` ms later.
+    pub fn step(&mut self, by: i64) {
+        for inlet in &mut self.inlets {
+            if let Some(watermark) = &mut inlet.watermark {
+                watermark.step(by);
+            }
+        }
+    }
+
     /// What is to be done by now, in order. Nothing depends on how often it is asked for.
     pub fn take_steps(&mut self) -> Vec<Step> {
         std::mem::take(&mut self.steps)
@@ -199,6 +208,13 @@ impl Windower {
     pub fn watermark(&self, source: usize) -> Option<Timestamp> {
         let watermark = self.inlets.get(source)?.watermark.as_ref()?;
         Timestamp::from_millis(watermark.millis()?)
+    }
+
+    /// What the sensors' clocks show, as of the last push or advance: the newest of all sources.
+    /// Absent before the first reading.
+    pub fn sensors_now(&self) -> Option<Timestamp> {
+        let clocks = self.inlets.iter().filter_map(|inlet| inlet.watermark.as_ref()?.clock());
+        clocks.max().and_then(Timestamp::from_millis)
     }
 
     /// Everything but the steps, which have to be taken before.

@@ -94,6 +94,11 @@ impl Watermark {
         self.state.first_receipt.is_some()
     }
 
+    /// What the sensors' clocks show now, ms: that of the majority. Absent before the first reading.
+    pub(super) fn clock(&self) -> Option<i64> {
+        self.has_spoken().then(|| self.state.now.saturating_add(self.state.offset))
+    }
+
     /// Receipt time has come this far; earlier moments change nothing. True if the watermark has
     /// moved.
     pub(super) fn advance(&mut self, now: Timestamp) -> bool {
@@ -114,26 +119,27 @@ impl Watermark {
         moved
     }
 
-    /// A reading of this group has arrived. The caller has advanced to its receipt time.
+    /// A reading of this group has arrived. The caller has advanced to its receipt time. One that
+    /// tells nothing new of its group, such as a message that a broker sends once more, shows that
+    /// the group is there and nothing else.
     pub(super) fn observe(&mut self, group: &str, event_time: i64) {
         let now = self.state.now;
-        self.state.first_receipt.get_or_insert(now);
         let offset = event_time.saturating_sub(now);
         match self.state.groups.get_mut(group) {
             None => {
+                self.state.first_receipt.get_or_insert(now);
                 let new = Group { newest: event_time, offset, last_receipt: now };
                 self.state.groups.insert(group.into(), new);
                 stand(&mut self.state.standing, event_time);
             }
+            Some(known) if event_time > known.newest => {
+                leave(&mut self.state.standing, known.newest);
+                stand(&mut self.state.standing, event_time);
+                *known = Group { newest: event_time, offset, last_receipt: now };
+            }
             Some(known) => {
                 known.last_receipt = now;
-                if event_time > known.newest {
-                    let before = known.newest;
-                    known.newest = event_time;
-                    known.offset = offset;
-                    leave(&mut self.state.standing, before);
-                    stand(&mut self.state.standing, event_time);
-                }
+                return;
             }
         }
         if self.state.until_offset == 0 {
@@ -141,6 +147,19 @@ impl Watermark {
             self.state.until_offset = self.state.groups.len() / 4;
         } else {
             self.state.until_offset -= 1;
+        }
+    }
+
+    /// The receipt clock has been set: what was received at `t` counts as received at `t + by` ms.
+    pub(super) fn step(&mut self, by: i64) {
+        if self.state.now != i64::MIN {
+            self.state.now = self.state.now.saturating_add(by);
+        }
+        self.state.first_receipt = self.state.first_receipt.map(|first| first.saturating_add(by));
+        self.state.offset = self.state.offset.saturating_sub(by);
+        for group in self.state.groups.values_mut() {
+            group.offset = group.offset.saturating_sub(by);
+            group.last_receipt = group.last_receipt.saturating_add(by);
         }
     }
 
@@ -314,6 +333,36 @@ mod tests {
         }
         assert_eq!(feed.at(60 + year), Some(50));
         assert_eq!(feed.at(300 + year), Some(200));
+    }
+
+    #[test]
+    fn what_tells_nothing_new_changes_nothing() {
+        let (mut once, mut again) = (Feed::new(), Feed::new());
+        for ts in (0..300).step_by(10) {
+            for (sensor, lag) in [("a", 0), ("b", 3), ("c", 7)] {
+                once.read(sensor, ts, ts - lag);
+                again.read(sensor, ts, ts - lag);
+                again.read(sensor, ts, ts - lag);
+                again.read("a", ts, ts - 200);
+            }
+            assert_eq!(once.at(ts), again.at(ts));
+        }
+    }
+
+    #[test]
+    fn a_receipt_clock_that_is_set_moves_nothing() {
+        for by in [3_600, -3_600] {
+            let mut feed = Feed::new();
+            for ts in (0..300).step_by(30) {
+                let shift = if ts < 150 { 0 } else { by };
+                if ts == 150 {
+                    feed.0.step(by * 1_000);
+                }
+                feed.read("a", ts + shift, ts);
+                feed.read("b", ts + shift, ts);
+            }
+            assert_eq!(feed.at(270 + by), Some(260));
+        }
     }
 
     #[test]
