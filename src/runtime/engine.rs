@@ -9,13 +9,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::build::{ModelState, Writers};
 use super::counts::{Counts, Summary, Tally, WindowSummary, bump};
 use super::payload::{self, Origin, Words};
 use super::replay::Seconds;
-use super::speak::{Deadline, FontError, Speaker, SpeakerState, Worded};
+use super::speak::{Deadline, FontError, Speaker, Worded};
 use crate::batch::{Step, WindowBatch};
 use crate::domain::closure::{ClosedSegments, Closure};
 use crate::domain::direction::{Audience, Direction, DirectionState};
@@ -25,11 +23,11 @@ use crate::io::recording::CORRUPT_TOPIC;
 use crate::plan::{OutputKind, Plan};
 use crate::ports::{Message, Publication};
 use crate::query::QueryError;
-use crate::stage::aggregate::{Aggregate, AggregateError, AggregateState};
-use crate::stage::congestion::{Congestion, CongestionState};
+use crate::stage::aggregate::{Aggregate, AggregateError};
+use crate::stage::congestion::Congestion;
 use crate::stage::decode::{DecodedBatch, Decoder, Fate, TopicFilter};
-use crate::stage::route::{Route, RouteState};
-use crate::stage::window::{Admission, Arrival, Windower, WindowerState};
+use crate::stage::route::Route;
+use crate::stage::window::{Admission, Arrival, Windower};
 
 /// What a run hands out.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,27 +78,15 @@ pub struct Engine {
     /// Used again from call to call.
     decoded: DecodedBatch,
     subscriptions: Vec<TopicFilter>,
-    windower: Windower,
-    aggregate: Aggregate,
-    congestion: Option<Congestion>,
-    route: Option<Route>,
-    speaker: Speaker,
+    pub(super) windower: Windower,
+    pub(super) aggregate: Aggregate,
+    pub(super) congestion: Option<Congestion>,
+    pub(super) route: Option<Route>,
+    pub(super) speaker: Speaker,
     /// Receive time in whole seconds; whoever has messages or a clock moves it on.
     pub(super) seconds: Seconds,
-    counts: Counts,
+    pub(super) counts: Counts,
     model: ModelState,
-}
-
-/// All that a run knows and its plan does not: a run that takes it up goes on where this one was.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct EngineState {
-    windower: WindowerState,
-    aggregate: AggregateState,
-    congestion: Option<CongestionState>,
-    route: Option<RouteState>,
-    speaker: SpeakerState,
-    seconds: Seconds,
-    counts: Counts,
 }
 
 impl std::fmt::Debug for Engine {
@@ -134,42 +120,6 @@ impl Engine {
             model: writers.state,
             plan,
         })
-    }
-
-    pub fn state(&self) -> EngineState {
-        EngineState {
-            windower: self.windower.state(),
-            aggregate: self.aggregate.state(),
-            congestion: self.congestion.as_ref().map(Congestion::state),
-            route: self.route.as_ref().map(Route::state),
-            speaker: self.speaker.state(),
-            seconds: self.seconds.clone(),
-            counts: self.counts.clone(),
-        }
-    }
-
-    /// Takes up a state of a run of the same plan, network and model. False if it is another's; the
-    /// engine cannot be used then.
-    #[must_use]
-    pub fn restore(&mut self, state: EngineState) -> bool {
-        let congestion = match (&mut self.congestion, state.congestion) {
-            (Some(congestion), Some(state)) => congestion.restore(state),
-            (None, None) => true,
-            _ => false,
-        };
-        let route = match (&mut self.route, state.route) {
-            (Some(route), Some(state)) => {
-                route.restore(state);
-                true
-            }
-            (None, None) => true,
-            _ => false,
-        };
-        self.aggregate.restore(state.aggregate);
-        self.speaker.restore(state.speaker);
-        self.seconds = state.seconds;
-        self.counts = state.counts;
-        congestion && route && self.windower.restore(state.windower)
     }
 
     /// The words written since the last call.

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::engine::{EngineState, Event, RunError};
+use super::engine::{Event, RunError};
 use super::speak::Worded;
+use super::state::EngineState;
 use super::unit::{Did, Unit};
 use crate::domain::time::Timestamp;
 use crate::io::archive::{ArchiveMark, GrowingArchive};

@@ -11,14 +11,16 @@ mod live;
 mod payload;
 mod replay;
 mod speak;
+mod state;
 mod status;
 mod unit;
 
 pub use build::{ModelState, Writers, writers};
 pub use counts::{Counts, Summary, Tally};
-pub use engine::{Engine, EngineState, Event, RunError};
+pub use engine::{Engine, Event, RunError};
 pub use keeping::Journaling;
 pub use live::{LiveOptions, run};
 pub use replay::{BATCH, Replay, replay};
+pub use state::EngineState;
 pub use status::last_will;
 pub use unit::Pace;

@@ -18,12 +18,11 @@ mod pane;
 mod runs;
 mod sessions;
 mod slices;
+mod state;
 mod watermark;
 
 #[cfg(test)]
 mod tests;
-
-use serde::{Deserialize, Serialize};
 
 use crate::batch::{SourceRows, Step};
 use crate::domain::time::{Timestamp, millis_of};
@@ -34,6 +33,8 @@ use runs::{Labels, Sheet};
 use sessions::Sessions;
 use slices::Slices;
 use watermark::Watermark;
+
+pub use state::WindowerState;
 
 /// What became of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,19 +109,6 @@ struct Opening {
 enum Kind {
     Slices(Box<Slices>),
     Sessions(Box<Sessions>),
-}
-
-/// All that a windower knows and its plan does not.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct WindowerState {
-    inlets: Vec<(Option<watermark::State>, Keys)>,
-    windows: Vec<(Option<i64>, KindState)>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-enum KindState {
-    Slices(slices::State),
-    Sessions(sessions::State),
 }
 
 impl Windower {
@@ -215,52 +203,6 @@ impl Windower {
     pub fn sensors_now(&self) -> Option<Timestamp> {
         let clocks = self.inlets.iter().filter_map(|inlet| inlet.watermark.as_ref()?.clock());
         clocks.max().and_then(Timestamp::from_millis)
-    }
-
-    /// Everything but the steps, which have to be taken before.
-    pub fn state(&self) -> WindowerState {
-        let inlet = |inlet: &Inlet| {
-            (inlet.watermark.as_ref().map(|w| w.state().clone()), inlet.keys.clone())
-        };
-        let window = |window: &Opening| {
-            let kind = match &window.kind {
-                Kind::Slices(slices) => KindState::Slices(slices.state().clone()),
-                Kind::Sessions(sessions) => KindState::Sessions(sessions.state().clone()),
-            };
-            (window.mark, kind)
-        };
-        WindowerState {
-            inlets: self.inlets.iter().map(inlet).collect(),
-            windows: self.windows.iter().map(window).collect(),
-        }
-    }
-
-    /// Takes up a state. False if it is another plan's.
-    #[must_use]
-    pub fn restore(&mut self, state: WindowerState) -> bool {
-        if state.inlets.len() != self.inlets.len() || state.windows.len() != self.windows.len() {
-            return false;
-        }
-        for (inlet, (watermark, keys)) in self.inlets.iter_mut().zip(state.inlets) {
-            match (&mut inlet.watermark, watermark) {
-                (Some(own), Some(state)) => own.restore(state),
-                (None, None) => {}
-                _ => return false,
-            }
-            inlet.keys = keys;
-        }
-        for (window, (mark, kind)) in self.windows.iter_mut().zip(state.windows) {
-            window.mark = mark;
-            match (&mut window.kind, kind) {
-                (Kind::Slices(own), KindState::Slices(state)) => own.restore(state),
-                (Kind::Sessions(own), KindState::Sessions(state)) => own.restore(state),
-                _ => return false,
-            }
-        }
-        for source in 0..self.inlets.len() {
-            self.inlets[source].open_from = self.open_from(source);
-        }
-        true
     }
 
     fn admit(
