@@ -1,10 +1,11 @@
 //! kill -9 at random moments, against mosquitto: what a unit archives equals a run that never
 //! crashed, and each thing is there once.
 //!
-//! `WAYSIDE_CRASHES` sets how often (20).
+//! `WAYSIDE_CRASHES` sets how often (20). The same for a unit that is cut off for ten minutes.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -94,8 +95,9 @@ async fn messages() -> Vec<Message> {
     messages
 }
 
-/// Plays the recording to a unit in `folder` that is killed `crashes` times. The summary.
-async fn play(folder: &Path, crashes: usize, seed: u64) -> Value {
+/// Plays the recording to a unit in `folder` that is killed `crashes` times, and is not there for
+/// the beats of `away`. The summary.
+async fn play(folder: &Path, crashes: usize, away: Range<u32>) -> Value {
     let broker = Mosquitto::start(KEEPING);
     let pipeline = pipeline(folder);
     let summary = folder.join("summary.json");
@@ -104,6 +106,7 @@ async fn play(folder: &Path, crashes: usize, seed: u64) -> Value {
         let (pipeline, summary) = (pipeline.clone(), summary.clone());
         move || unit(&pipeline, port, &summary)
     };
+    let start_again = start.clone();
     let running = Arc::new(Mutex::new(start()));
     let mut player = Player::new(&broker).await;
     let messages = messages().await;
@@ -113,7 +116,7 @@ async fn play(folder: &Path, crashes: usize, seed: u64) -> Value {
     let killer = {
         let (running, over, done) = (Arc::clone(&running), Arc::clone(&over), Arc::clone(&done));
         std::thread::spawn(move || {
-            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let mut random = ChaCha8Rng::seed_from_u64(7);
             while done.load(Ordering::SeqCst) < crashes && !over.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(random.random_range(5..900)));
                 let mut unit = running.lock().unwrap();
@@ -129,11 +132,24 @@ async fn play(folder: &Path, crashes: usize, seed: u64) -> Value {
     };
     let (clock, mut slowest) = (SystemClock::new(), Duration::ZERO);
     let mut due = messages[0].received_at;
-    let mut last = due;
+    let (mut last, mut beats) = (due, 0);
     for message in messages {
         while message.received_at > due {
             let (asked, before) = (clock.elapsed(), done.load(Ordering::SeqCst));
-            player.beat(due, false).await;
+            if beats == away.start && !away.is_empty() {
+                let mut unit = running.lock().unwrap();
+                unit.0.kill().unwrap();
+                unit.0.wait().unwrap();
+            }
+            if beats == away.end && !away.is_empty() {
+                *running.lock().unwrap() = start_again();
+            }
+            if away.contains(&beats) {
+                player.beat_unheard(due).await;
+            } else {
+                player.beat(due, false).await;
+            }
+            beats += 1;
             if done.load(Ordering::SeqCst) > before {
                 slowest = slowest.max(clock.elapsed().saturating_sub(asked));
             }
@@ -206,25 +222,46 @@ async fn a_unit_that_is_killed_archives_what_one_does_that_is_not() {
     }
     let crashes = std::env::var("WAYSIDE_CRASHES").map_or(20, |n| n.parse().unwrap());
     let (undisturbed, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let whole = play(undisturbed.path(), 0, 0).await;
-    let pieces = play(killed.path(), crashes, 7).await;
+    let whole = play(undisturbed.path(), 0, 0..0).await;
+    let pieces = play(killed.path(), crashes, 0..0).await;
     if std::env::var_os("WAYSIDE_LOGS").is_some() {
         eprint!("{}", fs::read_to_string(killed.path().join("summary.log")).unwrap());
     }
 
-    let (expected, found) = (windows(undisturbed.path()), windows(killed.path()));
+    same(undisturbed.path(), killed.path());
+    balances(&whole, &pieces);
+}
+
+/// Cut off for ten minutes of event time, its clock's beats included; the broker keeps everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_unit_that_was_cut_off_for_ten_minutes_catches_up() {
+    if !have("a_unit_that_was_cut_off_for_ten_minutes_catches_up", &["mosquitto"]) {
+        return;
+    }
+    let (undisturbed, cut_off) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let whole = play(undisturbed.path(), 0, 0..0).await;
+    let pieces = play(cut_off.path(), 0, 30..90).await;
+    same(undisturbed.path(), cut_off.path());
+    balances(&whole, &pieces);
+}
+
+/// The archives hold the same windows and directions, each once.
+fn same(undisturbed: &Path, other: &Path) {
+    let (expected, found) = (windows(undisturbed), windows(other));
     assert!(expected.len() > 500, "{} windows' rows", expected.len());
     let first = expected.iter().zip(&found).position(|(a, b)| a != b);
     assert_eq!(first.map(|at| (&expected[at], &found[at])), None, "row {first:?}");
     assert_eq!(found.len(), expected.len());
     assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len(), "a row is there twice");
 
-    let (expected, found) = (directions(undisturbed.path()), directions(killed.path()));
+    let (expected, found) = (directions(undisturbed), directions(other));
     assert!(expected.len() > 20, "{} directions", expected.len());
     let first = expected.iter().zip(&found).position(|(a, b)| a != b);
     assert_eq!(first.map(|at| (&expected[at], &found[at])), None, "direction {first:?}");
     assert_eq!(found.len(), expected.len());
+}
 
+fn balances(whole: &Value, pieces: &Value) {
     assert_eq!(pieces["accepted"], whole["accepted"], "{pieces}");
     assert_eq!(pieces["dead"]["total"], whole["dead"]["total"], "{pieces}");
     let count = |key: &str| pieces[key].as_u64().unwrap();

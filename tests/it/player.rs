@@ -71,6 +71,13 @@ impl Player {
         panic!("beat {} was never answered", self.seq);
     }
 
+    /// One beat that nobody is there to answer.
+    pub async fn beat_unheard(&mut self, ts: Timestamp) {
+        self.seq += 1;
+        let beat = json!({"v": 1, "seq": self.seq, "ts": ts, "final": false});
+        self.send(format!("{SITE}/clock"), beat).await;
+    }
+
     async fn answer(&mut self) {
         loop {
             let message = self.heard.next().await.unwrap().unwrap();
