@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tempfile::TempDir;
 use wayside::domain::time::Timestamp;
-use wayside::io::recording::{Entry, Reader};
+use wayside::io::recording::{Entry, Reader, RecordingWriter};
 
 use super::support::{Words, copy, root, run};
 
@@ -228,4 +228,44 @@ fn a_query_that_is_no_select_is_refused() {
     assert!(!target.exists());
     let output = wayside(&["query", "SELECT 1", "no-such.ndjson"]);
     assert_eq!(output.status.code(), Some(4));
+}
+
+/// What is skipped, taken and left out is the whole recording, and a stretch is what a recording
+/// of that stretch alone would give.
+#[test]
+fn a_replay_takes_a_stretch_of_receive_time() {
+    let dir = TempDir::new().unwrap();
+    let (from, until) = ("2026-05-12T06:05:00Z", "2026-05-12T06:15:00Z");
+    let (cut, first) = (dir.path().join("cut.ndjson"), dir.path().join("first"));
+    let mut writer = RecordingWriter::create(&cut).unwrap();
+    let (mut before, mut inside) = (0, 0);
+    for entry in Reader::open(&root().join(RECORDING)).unwrap() {
+        let Entry::Record(record) = entry.unwrap() else { panic!("the demo is whole") };
+        let received = record.published.unwrap_or(record.ts);
+        if received < Timestamp::parse(from).unwrap() {
+            before += 1;
+        } else if received < Timestamp::parse(until).unwrap() {
+            inside += 1;
+            writer.push(&record).unwrap();
+        }
+    }
+    writer.finish().unwrap();
+    assert!(before > 0 && inside > 0);
+    let replay = |recording: &str, out: &Path, more: &[&str]| -> Value {
+        let args = ["replay", "pipelines/demo.yaml", "--recording", recording, "--out", path(out)];
+        let output = wayside(&[&args, more, &["--output", "json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let summary = replay(RECORDING, &first, &["--from", from, "--until", until]);
+    assert_eq!(summary["skipped"], before);
+    let taken =
+        |of: &Value| of["received"].as_u64().unwrap() + of["unsubscribed"].as_u64().unwrap();
+    assert_eq!(taken(&summary), inside);
+    let second = dir.path().join("second");
+    let summary = replay(path(&cut), &second, &[]);
+    assert_eq!(summary.get("skipped"), None);
+    let (code, found) = diff(&first, &second);
+    assert_eq!(code, Some(0), "{found}");
+    assert!(found["window_rows"]["a"].as_u64().unwrap() > 0);
 }
