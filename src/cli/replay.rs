@@ -1,6 +1,6 @@
 //! `wayside replay`: a pipeline over a recording.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -100,13 +100,11 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     write_summary(&args.out, &whole)?;
     match args.output {
         Output::Json => {
-            use std::io::Write;
             writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&whole)?)?;
         }
         Output::Text => {
             print_summary(&summary, args.output)?;
             if let Some(skipped) = skipped {
-                use std::io::Write;
                 writeln!(std::io::stdout(), "passed over, received before --from: {skipped}")?;
             }
         }
@@ -146,7 +144,6 @@ fn write_summary(dir: &Path, summary: &Whole<'_>) -> Result<(), Failure> {
 }
 
 pub(super) fn print_summary(summary: &Summary, output: Output) -> Result<(), Failure> {
-    use std::io::Write;
     let mut out = std::io::stdout().lock();
     if output == Output::Json {
         writeln!(out, "{}", serde_json::to_string_pretty(summary)?)?;
