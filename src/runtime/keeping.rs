@@ -255,8 +255,8 @@ impl Keeping {
     /// Holds publications back until the disk has what they follow from, and commits.
     pub fn follows(&mut self, events: &[Event], words: &[Worded]) -> Result<(), RunError> {
         if !words.is_empty() {
-            let bytes = rmp_serde::to_vec_named(words)
-                .map_err(|error| RunError::Keep(error.to_string()))?;
+            let bytes =
+                rmp_serde::to_vec_named(words).map_err(|error| RunError::Keep(error.to_string()))?;
             self.journal.append(&Entry::Note { kind: WORDS, bytes });
         }
         self.note(events);
@@ -351,8 +351,7 @@ impl Keeping {
             archive: archive.map(GrowingArchive::mark).transpose()?,
             outbox: self.outbox.clone(),
         };
-        let bytes =
-            rmp_serde::to_vec_named(&kept).map_err(|error| RunError::Keep(error.to_string()))?;
+        let bytes = rmp_serde::to_vec_named(&kept).map_err(|error| RunError::Keep(error.to_string()))?;
         let (position, identity) = (self.journal.last(), self.identity.clone());
         self.journal.snapshot(Snapshot { position, identity, bytes });
         self.last_snapshot = (position, now);
