@@ -4,9 +4,11 @@
 
 mod check;
 mod demo;
+mod diff;
 mod draw;
 mod logs;
 mod model;
+mod query;
 mod record;
 mod recording;
 mod replay;
@@ -43,6 +45,10 @@ enum Command {
     /// Look into recordings and a unit's journal, check them, save what can be saved.
     #[command(subcommand)]
     Recording(recording::Command),
+    /// Compare two runs: the first window and the first direction that differ; exit code 1 if any.
+    Diff(diff::Args),
+    /// Ask recordings and runs in SQL: tables readings, windows and directions.
+    Query(query::Args),
     /// Check pipeline files and say everything that is wrong with them.
     Check(check::Args),
     /// Print the JSON Schema of pipeline or mapping files, for editors.
@@ -55,10 +61,10 @@ enum Command {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the run failed
+  1  the run failed; or two runs differ (diff), a recording is damaged (recording verify)
   2  the command line is wrong
   3  a pipeline file is wrong; the report says where
-  4  an input file is missing, unreadable or not what it should be
+  4  an input file is missing, unreadable or not what it should be; or a query is refused or fails
   5  the broker refuses us: password, certificate, or permission for a topic";
 
 /// How the program ends; the numbers are documented in `--help`.
@@ -119,6 +125,8 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Recording(command) => recording::run(&command),
+        Command::Diff(args) => diff::run(&args),
+        Command::Query(args) => query::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Model(command) => model::run(&command),

@@ -1,17 +1,20 @@
 //! `wayside replay`: a pipeline over a recording.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use super::{Exit, Exits, Failure, Output, plan, runtime};
+use crate::domain::time::Timestamp;
 use crate::io::archive::Archive;
 use crate::io::clock::SystemClock;
-use crate::io::recording::{Paced, RecordingSource};
+use crate::io::recording::{Between, Paced, RecordingSource};
 use crate::ports::Source;
 use crate::runtime::{BATCH, Engine, Summary, replay, writers};
 
@@ -26,6 +29,13 @@ pub(super) struct Args {
     /// Folder for windows.parquet, directions.ndjson, dead.ndjson, late.ndjson and summary.json.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Begin with the first message received at this time or later, such as 2026-05-12T06:10:00Z.
+    /// What comes before is passed over and counted as `skipped`.
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    from: Option<Timestamp>,
+    /// End before the first message received at this time or later.
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    until: Option<Timestamp>,
     /// `max`, or how many times faster than it was recorded. Changes no byte of the result.
     #[arg(long, default_value = "max", value_name = "max|N")]
     speed: Speed,
@@ -64,6 +74,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let mut engine = Engine::for_replay(Arc::clone(&plan), writers)?;
     let mut archive = Archive::create(&args.out).exits(Exit::Input)?;
     let source = RecordingSource::open(&args.recording).exits(Exit::Input)?;
+    let source = Between::new(source, args.from, args.until);
+    let skipped = source.skipped();
     let mut source: Box<dyn Source> = match args.speed {
         Speed::Max => Box::new(source),
         Speed::Times(times) => Box::new(Paced::new(source, Arc::new(SystemClock::new()), times)),
@@ -83,9 +95,31 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     done.with_context(|| format!("replay of {}", args.recording.display())).exits(Exit::Input)?;
     archive.finish()?;
     let summary = engine.summary();
-    write_summary(&args.out, &summary)?;
-    print_summary(&summary, args.output)?;
+    let skipped = args.from.map(|_| skipped.load(Ordering::Relaxed));
+    let whole = Whole { summary: &summary, skipped };
+    write_summary(&args.out, &whole)?;
+    match args.output {
+        Output::Json => {
+            writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&whole)?)?;
+        }
+        Output::Text => {
+            print_summary(&summary, args.output)?;
+            if let Some(skipped) = skipped {
+                writeln!(std::io::stdout(), "passed over, received before --from: {skipped}")?;
+            }
+        }
+    }
     Ok(Exit::Done)
+}
+
+/// The summary with what the engine never saw.
+#[derive(Serialize)]
+struct Whole<'s> {
+    #[serde(flatten)]
+    summary: &'s Summary,
+    /// Only where `--from` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<u64>,
 }
 
 /// A spinner on a terminal, nothing anywhere else.
@@ -101,7 +135,7 @@ fn progress() -> ProgressBar {
     bar
 }
 
-fn write_summary(dir: &Path, summary: &Summary) -> Result<(), Failure> {
+fn write_summary(dir: &Path, summary: &Whole<'_>) -> Result<(), Failure> {
     let path = dir.join("summary.json");
     let mut text = serde_json::to_string_pretty(summary)?;
     text.push('\n');
@@ -110,7 +144,6 @@ fn write_summary(dir: &Path, summary: &Summary) -> Result<(), Failure> {
 }
 
 pub(super) fn print_summary(summary: &Summary, output: Output) -> Result<(), Failure> {
-    use std::io::Write;
     let mut out = std::io::stdout().lock();
     if output == Output::Json {
         writeln!(out, "{}", serde_json::to_string_pretty(summary)?)?;

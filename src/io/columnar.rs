@@ -1,5 +1,7 @@
 //! How this house writes Parquet: zstd, small row groups, and nothing that differs between two runs.
 
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
@@ -38,4 +40,13 @@ fn builder() -> WriterPropertiesBuilder {
 /// A moment in UTC, in milliseconds.
 pub(super) fn utc_millis() -> DataType {
     DataType::Timestamp(TimeUnit::Millisecond, Some(Arc::from("UTC")))
+}
+
+/// The parquet crate does not only refuse damaged files, it panics on some. Here that is an error
+/// like any other; a build whose panics abort ends with it.
+pub(super) fn caught<T, E: Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|error| error.to_string()),
+        Err(_) => Err("the file contradicts itself".to_owned()),
+    }
 }

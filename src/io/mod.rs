@@ -12,3 +12,4 @@ pub mod mqtt;
 mod part;
 mod payload;
 pub mod recording;
+pub mod tables;

@@ -9,6 +9,7 @@
 //! turns rows into a state batch as they arrive, `reduce` makes one state of several, `finish` makes
 //! the result. The states are batches like any other: they can be kept, shared and written down.
 
+pub mod analysis;
 mod ast;
 mod engine;
 mod functions;

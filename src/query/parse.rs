@@ -116,7 +116,7 @@ pub(super) fn parse(sql: &str, places: &Places<'_>) -> Result<Query, SqlFinding>
         }),
         (Some(_), None) => Err(SqlFinding {
             offset: places.first_word(),
-            message: "only SELECT is allowed: a pipeline query changes nothing".to_owned(),
+            message: "only SELECT is allowed: a query changes nothing".to_owned(),
             help: None,
         }),
     }

@@ -140,7 +140,7 @@ impl GrowingArchive {
 }
 
 /// The parts of windows that are there, by number.
-fn parts(folder: &Path) -> Result<Vec<(u64, PathBuf)>, ArchiveError> {
+pub(super) fn parts(folder: &Path) -> Result<Vec<(u64, PathBuf)>, ArchiveError> {
     let mut found = Vec::new();
     for day in entries(&folder.join("windows"))? {
         for path in entries(&day)? {
@@ -155,7 +155,7 @@ fn parts(folder: &Path) -> Result<Vec<(u64, PathBuf)>, ArchiveError> {
 }
 
 /// What lies in a folder; nothing where there is none.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, ArchiveError> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, ArchiveError> {
     let failed = |error: &std::io::Error| ArchiveError::new(folder, error);
     match fs::read_dir(folder) {
         Ok(entries) => entries

@@ -14,8 +14,10 @@
 //! That is a replay's archive. A live run's grows for months and goes on after a crash: see
 //! [`GrowingArchive`].
 
+mod compare;
 mod form;
 mod growing;
+mod read;
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -32,7 +34,9 @@ use crate::batch::WindowBatch;
 use crate::domain::refusal::{DeadLetter, LateReading};
 use crate::ports::Publication;
 
+pub use compare::{Cell, Comparison, Count, DirectionDifference, WindowDifference, compare};
 pub use growing::{ArchiveMark, GrowingArchive};
+pub use read::{DirectionLine, Directions, ReadError, Windows, is_run, windows_schema};
 
 /// The archive cannot be written.
 #[derive(Debug, thiserror::Error)]

@@ -24,6 +24,7 @@
 //!
 //! Knows nothing of what payloads mean.
 
+mod between;
 mod folder;
 mod inspect;
 mod line;
@@ -36,6 +37,7 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use between::Between;
 pub use inspect::{Info, Place, Repaired, Silence, info, repair, verify};
 pub use reader::{Entry, Reader};
 pub(in crate::io) use rows::RowWriter;

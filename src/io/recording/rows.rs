@@ -1,10 +1,8 @@
 //! Recordings in Parquet: rows to records and back.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::fs::File;
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BinaryBuilder, StringBuilder, TimestampMillisecondBuilder};
@@ -19,7 +17,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::file::metadata::KeyValue;
 
-use super::super::columnar;
+use super::super::columnar::{self, caught};
 use super::reader::Entry;
 use super::sums::{RangeCheck, RangeSums, Summed};
 use super::{MAX_LINE_BYTES, Record};
@@ -58,15 +56,6 @@ impl Checksum {
 
     fn finalize(&self) -> String {
         format!("{:08x}", self.0.clone().finalize())
-    }
-}
-
-/// The parquet crate does not only refuse damaged files, it panics on some. Here that is an error
-/// like any other; a build whose panics abort ends with it.
-fn caught<T, E: Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(read) => read.map_err(|error| error.to_string()),
-        Err(_) => Err("the file contradicts itself".to_owned()),
     }
 }
 
