@@ -56,6 +56,7 @@ struct Kept {
     form: u32,
     engine: EngineState,
     waiting: Vec<Message>,
+    beaten: Option<Timestamp>,
     archive: Option<ArchiveMark>,
     outbox: BTreeMap<String, Publication>,
 }
@@ -122,6 +123,7 @@ impl Keeping {
                 return Err(RunError::Restore);
             }
             unit.waiting = kept.waiting;
+            unit.beaten = kept.beaten;
             keeping.outbox = kept.outbox;
             if let (Some(archive), Some(mark)) = (&mut *archive, &kept.archive) {
                 archive.take_back(mark)?;
@@ -365,6 +367,7 @@ impl Keeping {
             form: FORM,
             engine: unit.engine.state(),
             waiting: unit.waiting.clone(),
+            beaten: unit.beaten,
             archive: archive.map(GrowingArchive::mark).transpose()?,
             outbox: self.outbox.clone(),
         };

@@ -51,7 +51,7 @@ pub(super) struct Unit<'e> {
     /// Messages that wait for a beat.
     pub waiting: Vec<Message>,
     /// The moment of the last beat.
-    beaten: Option<Timestamp>,
+    pub beaten: Option<Timestamp>,
 }
 
 impl<'e> Unit<'e> {
@@ -118,6 +118,21 @@ impl<'e> Unit<'e> {
                 return Ok(());
             }
         };
+        let answer = Publication {
+            ts: beat.ts,
+            topic: format!("{}/ack", message.topic),
+            payload: json!({"v": 1, "seq": beat.seq}),
+            qos: 1,
+            retain: false,
+            expiry: None,
+        };
+        let answer = Did::Beat { answer, last: beat.r#final };
+        if self.beaten.is_some_and(|last| beat.ts <= last) {
+            // Sent once more, by its sender or by the broker after a crash: it is answered, and what
+            // has come since waits for the next one.
+            did.push(answer);
+            return Ok(());
+        }
         self.seconds(beat.ts - Duration::from_millis(1), did)?;
         let mut waiting = std::mem::take(&mut self.waiting);
         for held in &mut waiting {
@@ -128,15 +143,7 @@ impl<'e> Unit<'e> {
         }
         self.seconds(beat.ts, did)?;
         self.beaten = Some(beat.ts);
-        let answer = Publication {
-            ts: beat.ts,
-            topic: format!("{}/ack", message.topic),
-            payload: json!({"v": 1, "seq": beat.seq}),
-            qos: 1,
-            retain: false,
-            expiry: None,
-        };
-        did.push(Did::Beat { answer, last: beat.r#final });
+        did.push(answer);
         Ok(())
     }
 }
