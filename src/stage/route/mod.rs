@@ -106,11 +106,6 @@ impl Route {
         self.due = state.due;
     }
 
-    /// Goes on counting directions where another run has ended, so that no id is used again.
-    pub fn continue_ids(&mut self, state: &RouteState) {
-        self.issued = self.issued.max(state.issued);
-    }
-
     /// The clock has been set: all moments count as `by` ms later.
     pub fn step(&mut self, by: i64) {
         self.due = self.due.map(|due| due.moved(by));
