@@ -44,20 +44,10 @@ pub(super) fn network() -> Arc<Network> {
     })
 }
 
+/// A dot in the name leads into a member.
 pub(super) fn column(name: &str, kind: ColumnKind) -> Column {
-    Column {
-        name: name.to_owned(),
-        path: name.split('.').map(str::to_owned).collect(),
-        kind,
-        nullable: false,
-        missing: Vec::new(),
-        scale: 1.0,
-        offset: 0.0,
-        min: None,
-        max: None,
-        is_segment: false,
-        one_of: Vec::new(),
-    }
+    let path = name.split('.').map(str::to_owned).collect();
+    Column { path, ..crate::plan::testing::column(name, kind) }
 }
 
 pub(super) fn optional(name: &str, kind: ColumnKind) -> Column {
