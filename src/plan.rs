@@ -6,6 +6,7 @@
 pub mod testing;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -238,6 +239,8 @@ pub struct Congestion {
     pub enter_after: u32,
     /// ... or left (better).
     pub leave_after: u32,
+    /// Look for incidents that nobody announced.
+    pub detect_incidents: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -288,8 +291,8 @@ pub enum OutputKind {
     Signs { topic: String, qos: u8, retain: bool },
     /// Topic with `{tile}` and `{part}`.
     Vehicles { topic: String, qos: u8, retain: bool, max_chars: u16 },
-    /// Windows and directions in files of this folder.
-    Archive { dir: PathBuf },
+    /// Windows and directions in files of this folder. A live run keeps so many days of each kind.
+    Archive { dir: PathBuf, keep_days: NonZeroUsize },
 }
 
 /// Where everything received is kept until it has become directions, and longer as recordings.

@@ -143,11 +143,11 @@ async fn live(
 
 /// The plan's archive, which goes on from run to run.
 fn archive(plan: &Plan) -> Result<Option<GrowingArchive>, Failure> {
-    let dir = plan.outputs.iter().find_map(|output| match &output.kind {
-        OutputKind::Archive { dir } => Some(dir),
+    let archive = plan.outputs.iter().find_map(|output| match &output.kind {
+        OutputKind::Archive { dir, keep_days } => Some(GrowingArchive::open(dir, *keep_days)),
         _ => None,
     });
-    dir.map(|dir| GrowingArchive::open(dir).exits(Exit::Input)).transpose()
+    archive.transpose().exits(Exit::Input)
 }
 
 /// The plan's journal, with what an earlier run left in it.

@@ -39,6 +39,8 @@ pub(super) mod default {
     pub const PORT_TLS: u32 = 8883;
     pub const RETAIN: bool = true;
     pub const MAX_CHARS: u32 = 160;
+    pub const DETECT_INCIDENTS: bool = true;
+    pub const KEEP_DAYS: u32 = 366;
     pub const MAX_SIZE: &str = "2GB";
     pub const MAX_AGE: &str = "7d";
     pub const SNAPSHOT_EVERY: &str = "30s";
@@ -251,6 +253,10 @@ group! {
         /// So many consecutive windows must agree before a better level is believed.
         #[schemars(range(min = 1, max = 60), extend("default" = default::LEAVE_AFTER))]
         leave_after: Option<At<u32>>,
+        /// Look for incidents that nobody announced: roads that fall empty while drivers wait before
+        /// them.
+        #[schemars(extend("default" = default::DETECT_INCIDENTS))]
+        detect_incidents: Option<At<bool>>,
     }
 }
 
@@ -414,6 +420,9 @@ group! {
     ParquetDir {
         /// The folder; made when it is not there.
         dir: Needed<PathText>,
+        /// A live run keeps so many days of each kind of files, the newest ones.
+        #[schemars(range(min = 1, max = 36_500), extend("default" = default::KEEP_DAYS))]
+        keep_days: Option<At<u32>>,
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Event, RunError};
+use super::replay::write;
 use super::speak::Worded;
 use super::state::EngineState;
 use super::unit::{Did, Unit};
@@ -216,7 +217,7 @@ impl Keeping {
         for did in did.drain(..) {
             if let Did::Events(events) = did {
                 if let Some(archive) = archive {
-                    file(archive, &events)?;
+                    write(archive, &events)?;
                 }
                 self.note(&events);
             }
@@ -368,7 +369,7 @@ impl Keeping {
             engine: unit.engine.state(),
             waiting: unit.waiting.clone(),
             beaten: unit.beaten,
-            archive: archive.map(GrowingArchive::mark).transpose()?,
+            archive: archive.map(GrowingArchive::mark),
             outbox: self.outbox.clone(),
         };
         let bytes =
@@ -388,17 +389,4 @@ impl Keeping {
     pub fn close(self) -> Result<(), RunError> {
         Ok(self.journal.close()?)
     }
-}
-
-/// Writes what happened where it belongs.
-pub(super) fn file(archive: &mut GrowingArchive, events: &[Event]) -> Result<(), RunError> {
-    for event in events {
-        match event {
-            Event::Window { name, result } => archive.window(result, name)?,
-            Event::Publish(publication) => archive.publication(publication)?,
-            Event::Dead(letter) => archive.dead(letter)?,
-            Event::Late(late) => archive.late(late)?,
-        }
-    }
-    Ok(())
 }

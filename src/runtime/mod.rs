@@ -20,7 +20,7 @@ pub use counts::{Counts, Summary, Tally};
 pub use engine::{Engine, Event, RunError};
 pub use keeping::Journaling;
 pub use live::{LiveOptions, run};
-pub use replay::{BATCH, Replay, replay};
+pub use replay::{BATCH, Replay, ReplayOptions, Unwritten, replay};
 pub use state::EngineState;
 pub use status::last_will;
 pub use unit::Pace;

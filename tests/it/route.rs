@@ -47,7 +47,12 @@ fn closure(state: ClosureState, ts: Timestamp) -> Closure {
 }
 
 fn stages(network: &Arc<Network>) -> (Congestion, Route) {
-    let congestion = plan::Congestion { windows: Vec::new(), enter_after: 2, leave_after: 3 };
+    let congestion = plan::Congestion {
+        windows: Vec::new(),
+        enter_after: 2,
+        leave_after: 3,
+        detect_incidents: true,
+    };
     let directions = plan::Directions {
         min_saving: Duration::from_mins(1),
         dwell: Duration::from_mins(5),

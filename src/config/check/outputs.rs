@@ -1,5 +1,7 @@
 //! Outputs: topics for signs and vehicles, the archive's folder.
 
+use std::num::NonZeroUsize;
+
 use crate::plan::{Output, OutputKind};
 
 use super::super::raw::{self, default};
@@ -39,13 +41,16 @@ impl Checker<'_> {
     }
 
     fn archive_output(&mut self, raw: &raw::ArchiveOutput) -> Option<OutputKind> {
-        let at = raw.parquet.0.as_ref()?.dir.0.as_ref()?;
+        let parquet = raw.parquet.0.as_ref()?;
+        let keep_days = self.count(parquet.keep_days.as_ref(), default::KEEP_DAYS, 1, 36_500);
+        let at = parquet.dir.0.as_ref()?;
         let dir = self.path(at)?;
         if dir.is_file() {
             self.findings
                 .error(&at.span, format!("{} is a file", dir.display()))
                 .help("the archive is a folder of files");
         }
-        Some(OutputKind::Archive { dir })
+        let keep_days = usize::try_from(keep_days).ok().and_then(NonZeroUsize::new)?;
+        Some(OutputKind::Archive { dir, keep_days })
     }
 }

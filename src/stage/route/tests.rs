@@ -33,6 +33,7 @@ struct Traffic {
     states: Vec<SegmentState>,
     closed: ClosedSegments,
     incidents: Incidents,
+    blocked: Incidents,
     change: u64,
 }
 
@@ -50,6 +51,7 @@ impl Traffic {
             network: Arc::clone(network),
             closed: ClosedSegments::new(),
             incidents: Incidents::new(),
+            blocked: Incidents::new(),
             change: 1,
         }
     }
@@ -84,6 +86,7 @@ impl Traffic {
             states: &self.states,
             closed: &self.closed,
             incidents: &self.incidents,
+            blocked: &self.blocked,
             evidence: Box::new(|id| Some(format!("minute@{}", id.0))),
         }
     }
