@@ -11,12 +11,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Event, RunError};
+use super::outgoing;
 use super::speak::Worded;
 use super::state::EngineState;
 use super::unit::{Did, Unit};
 use crate::domain::time::Timestamp;
 use crate::io::archive::{ArchiveMark, GrowingArchive};
 use crate::io::journal::{Entry, Journal, Position, Recovered, Snapshot, State};
+use crate::plan::Plan;
 use crate::ports::{Message, Publication};
 
 /// The form of `Kept`; a snapshot of another form is not read.
@@ -199,10 +201,10 @@ impl Keeping {
                 }
                 Entry::Note { .. } => {}
             }
-            self.file(&mut did, archive)?;
+            self.file(unit.engine.plan(), &mut did, archive)?;
         }
         unit.messages(messages, &mut did)?;
-        self.file(&mut did, archive)?;
+        self.file(unit.engine.plan(), &mut did, archive)?;
         // They are in the journal already.
         unit.engine.take_words();
         Ok(())
@@ -210,6 +212,7 @@ impl Keeping {
 
     fn file(
         &mut self,
+        plan: &Plan,
         did: &mut Vec<Did>,
         archive: &mut Option<GrowingArchive>,
     ) -> Result<(), RunError> {
@@ -218,19 +221,17 @@ impl Keeping {
                 if let Some(archive) = archive {
                     file(archive, &events)?;
                 }
-                self.note(&events);
+                for publication in outgoing::publications(plan, &events) {
+                    self.note(publication?.into_owned());
+                }
             }
         }
         Ok(())
     }
 
     /// Keeps in mind what should be seen now.
-    fn note(&mut self, events: &[Event]) {
-        for event in events {
-            if let Event::Publish(publication) = event {
-                self.outbox.insert(publication.topic.clone(), publication.clone());
-            }
-        }
+    fn note(&mut self, publication: Publication) {
+        self.outbox.insert(publication.topic.clone(), publication);
     }
 
     /// What every audience should see at `now`, with what is left of its time; the rest has run out.
@@ -272,17 +273,21 @@ impl Keeping {
     }
 
     /// Holds publications back until the disk has what they follow from, and commits.
-    pub fn follows(&mut self, events: &[Event], words: &[Worded]) -> Result<(), RunError> {
+    pub fn follows(
+        &mut self,
+        plan: &Plan,
+        events: &[Event],
+        words: &[Worded],
+    ) -> Result<(), RunError> {
         if !words.is_empty() {
             let bytes = rmp_serde::to_vec_named(words)
                 .map_err(|error| RunError::Keep(error.to_string()))?;
             self.journal.append(&Entry::Note { kind: WORDS, bytes });
         }
-        self.note(events);
-        for event in events {
-            if let Event::Publish(publication) = event {
-                self.publications.push_back((self.journal.last(), publication.clone()));
-            }
+        for publication in outgoing::publications(plan, events) {
+            let publication = publication?.into_owned();
+            self.publications.push_back((self.journal.last(), publication.clone()));
+            self.note(publication);
         }
         Ok(())
     }
