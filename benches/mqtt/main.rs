@@ -24,7 +24,7 @@ use anyhow::Context;
 use clap::Parser;
 use serde_json::Value;
 use wayside::io::clock::SystemClock;
-use wayside::ports::{Clock, SharedClock};
+use wayside::ports::SharedClock;
 
 use load::{Arrived, Idle, Publisher, Results};
 use machine::{cpu_s, memory, percentile, tree_cpu_s};

@@ -162,7 +162,7 @@ impl Template {
         let whole = packet(kind, &body);
         let id = id + whole.len() - body.len();
         let find = |what: &str, skip: usize| {
-            let mut places = whole.windows(what.len()).enumerate();
+            let places = whole.windows(what.len()).enumerate();
             let place = places.filter(|(_, w)| *w == what.as_bytes()).nth(skip);
             place.map_or_else(|| unreachable!("{what}"), |(at, _)| at + what.len())
         };

@@ -254,7 +254,7 @@ impl Keeping {
         self.resumed.expired += (before - self.outbox.len()) as u64;
     }
 
-    /// Journals messages before they are taken.
+    /// Journals messages before they are taken: the disk works while the engine does.
     pub fn received(&mut self, messages: &[Message]) {
         for message in messages {
             self.journal.append_message(message);
@@ -262,6 +262,7 @@ impl Keeping {
         if let Some(last) = messages.last() {
             self.acknowledgements.push_back((self.journal.last(), last.receipt));
         }
+        self.commit();
     }
 
     pub fn ticked(&mut self, now: Timestamp) {

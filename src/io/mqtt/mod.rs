@@ -16,6 +16,7 @@
 mod dial;
 mod link;
 mod outbox;
+mod packets;
 mod session;
 mod shared;
 
