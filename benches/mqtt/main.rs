@@ -352,8 +352,7 @@ fn judge(summary: &Value, sent: Counts) -> String {
         accepted: count("accepted"),
         duplicate: count("duplicate"),
         late: count("late"),
-        // By reason: the only one is that of the wrong clock.
-        dead: summary["dead"]["future"].as_u64().unwrap_or(u64::MAX),
+        dead: summary["dead"]["total"].as_u64().unwrap_or(u64::MAX),
     };
     if counted == sent {
         format!(

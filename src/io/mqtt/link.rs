@@ -60,6 +60,15 @@ pub(super) struct Welcome {
     pub(super) keep_alive: Option<Duration>,
 }
 
+/// Which bytes have moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// A read has brought all that was there.
+    AllThereWas,
+    /// Out, or in and there may be more.
+    Other,
+}
+
 /// Why there is no connection.
 #[derive(Debug)]
 pub(super) enum LinkError {
@@ -218,8 +227,8 @@ impl Link {
         &mut self,
         reading: bool,
         heard: &mut Vec<Heard>,
-    ) -> Result<(), LinkError> {
-        let ended = std::future::poll_fn(|cx| self.poll_moved(cx, reading)).await;
+    ) -> Result<Moved, LinkError> {
+        let moved = std::future::poll_fn(|cx| self.poll_moved(cx, reading)).await;
         // What came before the end counts.
         while let Some((end, packet_id)) = self.leaving.front().copied() {
             if end > self.written {
@@ -231,11 +240,11 @@ impl Link {
         while let Some(packet) = packets::next(self.version, &mut self.incoming)? {
             heard.push(packet);
         }
-        Ok(ended?)
+        Ok(moved?)
     }
 
-    fn poll_moved(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Result<()>> {
-        let mut moved = false;
+    fn poll_moved(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Result<Moved>> {
+        let mut moved = None;
         while !self.outgoing.is_empty() {
             match Pin::new(&mut self.socket).poll_write(cx, &self.outgoing)? {
                 Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -243,14 +252,14 @@ impl Link {
                     self.outgoing.advance(bytes);
                     self.written += bytes as u64;
                     self.unflushed = true;
-                    moved = true;
+                    moved = Some(Moved::Other);
                 }
                 Poll::Pending => break,
             }
         }
         if self.unflushed && Pin::new(&mut self.socket).poll_flush(cx)?.is_ready() {
             self.unflushed = false;
-            moved = true;
+            moved = Some(Moved::Other);
         }
         if reading {
             let mut room = ReadBuf::new(&mut self.room);
@@ -260,10 +269,11 @@ impl Link {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, what)));
                 }
                 self.incoming.extend_from_slice(room.filled());
-                moved = true;
+                let all = room.remaining() > 0;
+                moved = Some(if all { Moved::AllThereWas } else { Moved::Other });
             }
         }
-        if moved { Poll::Ready(Ok(())) } else { Poll::Pending }
+        moved.map_or(Poll::Pending, |moved| Poll::Ready(Ok(moved)))
     }
 
     /// Round robin, so that none is used twice at a time: the outbox's window is far smaller.

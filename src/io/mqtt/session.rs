@@ -10,12 +10,16 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Retry;
 use super::dial::{Dial, WINDOW};
-use super::link::{Heard, Link, LinkError, Refused};
+use super::link::{Heard, Link, LinkError, Moved, Refused};
 use super::shared::{Cause, EndGuard, Shared};
+
+/// After a read the socket is left alone for so long. A broker writes every message by itself: under
+/// load, waking for each of them is most of the work. One that comes alone is not held up.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// How far a session has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,11 +63,11 @@ struct Connection {
 
 impl Connection {
     /// `keep_alive` has passed: asks the broker for a sign of life, unless two have not come.
-    fn beat(&mut self, reading: bool) -> Result<(), LinkError> {
+    fn beat(&mut self, room: bool) -> Result<Moved, LinkError> {
         let seconds = self.keep_alive.as_secs() * 2;
         // Nobody reads while there is no room. If the pipeline waits for room in our own queue
         // meanwhile, losing the connection sets it free.
-        if reading {
+        if room {
             self.silent += 1;
         } else {
             self.full += 1;
@@ -76,7 +80,7 @@ impl Connection {
             return Err(LinkError::Lost(format!("no sign of life for {seconds} s")));
         }
         self.link.ping();
-        Ok(())
+        Ok(Moved::Other)
     }
 }
 
@@ -164,8 +168,11 @@ impl Session {
                 Some("`+` stands alone between slashes, `#` alone at the end".to_owned()),
             ));
         }
-        let mut beat = interval_at(Instant::now() + connection.keep_alive, connection.keep_alive);
+        let mut beat = interval(connection.keep_alive);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beat.reset();
+        let mut gather = interval(GATHER);
+        let mut gathering = false;
         loop {
             if let Some(outcome) = self.understand(&mut heard) {
                 return outcome;
@@ -176,16 +183,24 @@ impl Session {
                 return Outcome::Stopped;
             }
             // Where the pipeline cannot follow, the socket is left unread and the broker holds back.
-            let reading = !self.shared.inbox_is_full();
+            let room = !self.shared.inbox_is_full();
             let outcome = tokio::select! {
-                moved = connection.link.moved(reading, &mut heard) => moved,
-                () = self.shared.work.notified() => Ok(()),
-                _ = beat.tick() => connection.beat(reading),
+                moved = connection.link.moved(room && !gathering, &mut heard) => moved,
+                () = self.shared.work.notified() => Ok(Moved::Other),
+                _ = gather.tick(), if gathering => {
+                    gathering = false;
+                    Ok(Moved::Other)
+                }
+                _ = beat.tick() => connection.beat(room),
             };
+            if matches!(outcome, Ok(Moved::AllThereWas)) {
+                gathering = true;
+                gather.reset();
+            }
             if !heard.is_empty() {
                 connection.silent = 0;
             }
-            if reading {
+            if room {
                 connection.full = 0;
             }
             if let Err(error) = outcome {
