@@ -1,4 +1,4 @@
-//! The task that keeps a connection: connects, polls, hands over, starts again.
+//! What keeps a connection, on a thread of its own: connects, reads, hands over, starts again.
 //!
 //! It never waits for anything but the connection: what goes out is handed over without waiting, so
 //! reading goes on, and pings with it.
@@ -18,7 +18,8 @@ use super::link::{Heard, Link, LinkError, Moved, Refused};
 use super::shared::{Cause, EndGuard, Shared};
 
 /// After a read the socket is left alone for so long. A broker writes every message by itself: under
-/// load, waking for each of them is most of the work. One that comes alone is not held up.
+/// load, waking for each of them is most of the work. One that comes alone is not held up. The thread
+/// itself sleeps, since a runtime that waits for its sockets wakes for each packet, wanted or not.
 const GATHER: Duration = Duration::from_millis(1);
 
 /// How far a session has come.
@@ -171,13 +172,15 @@ impl Session {
         let mut beat = interval(connection.keep_alive);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.reset();
-        let mut gather = interval(GATHER);
-        let mut gathering = false;
+        let mut gather = false;
         loop {
             if let Some(outcome) = self.understand(&mut heard) {
                 return outcome;
             }
             self.hand_over(&mut connection);
+            if std::mem::take(&mut gather) {
+                std::thread::sleep(GATHER);
+            }
             if self.shared.stopping() {
                 connection.link.leave().await;
                 return Outcome::Stopped;
@@ -185,24 +188,17 @@ impl Session {
             // Where the pipeline cannot follow, the socket is left unread and the broker holds back.
             let room = !self.shared.inbox_is_full();
             let outcome = tokio::select! {
-                moved = connection.link.moved(room && !gathering, &mut heard) => moved,
+                moved = connection.link.moved(room, &mut heard) => moved,
                 () = self.shared.work.notified() => Ok(Moved::Other),
-                _ = gather.tick(), if gathering => {
-                    gathering = false;
-                    Ok(Moved::Other)
-                }
                 _ = beat.tick() => connection.beat(room),
             };
-            if matches!(outcome, Ok(Moved::AllThereWas)) {
-                gathering = true;
-                gather.reset();
-            }
             if !heard.is_empty() {
                 connection.silent = 0;
             }
             if room {
                 connection.full = 0;
             }
+            gather = matches!(outcome, Ok(Moved::AllThereWas));
             if let Err(error) = outcome {
                 // What came before the end counts.
                 return self.understand(&mut heard).unwrap_or_else(|| {
