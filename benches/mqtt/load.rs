@@ -51,6 +51,7 @@ impl Publisher {
                 while let Ok(read @ 1..) = stream.read(&mut buffer) {
                     bytes += read as u64;
                     counter.store(bytes / 4, Ordering::Release);
+                    thread::sleep(PACE);
                 }
             });
         }
