@@ -21,8 +21,8 @@ const ROUNDS: usize = 5;
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let data = std::env::var_os("WAYSIDE_DATA")
-        .map_or_else(|| root.join("../shared/data"), PathBuf::from);
+    let data =
+        std::env::var_os("WAYSIDE_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
     println!("| what | messages | median | fastest | slowest | messages/s |");
     println!("|---|---|---|---|---|---|");
     for (name, recording) in [

@@ -45,7 +45,11 @@ pub fn known() -> Vec<Engine> {
             name: "node-red",
             time: "processing",
             program: "node-red/node_modules/.bin/node-red",
-            arguments: &["--settings", "SCRIPTS/node_red_settings.js", "SCRIPTS/node_red_flow.json"],
+            arguments: &[
+                "--settings",
+                "SCRIPTS/node_red_settings.js",
+                "SCRIPTS/node_red_flow.json",
+            ],
         },
     ]
 }
@@ -59,9 +63,9 @@ fn installed() -> PathBuf {
     if let Some(folder) = std::env::var_os("WAYSIDE_BENCH_ENGINES") {
         return folder.into();
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| {
-        Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))
-    });
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
     cache.unwrap_or_default().join("wayside-bench")
 }
 
@@ -70,11 +74,16 @@ impl Engine {
     pub fn start(&self, folder: &Path, port: u16) -> anyhow::Result<Option<Running>> {
         let program = installed().join(self.program);
         if !program.exists() {
-            eprintln!("SKIPPED {}: {} is not there (benches/mqtt/engines/setup installs it)", self.name, program.display());
+            eprintln!(
+                "SKIPPED {}: {} is not there (benches/mqtt/engines/setup installs it)",
+                self.name,
+                program.display()
+            );
             return Ok(None);
         }
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/mqtt/engines");
-        let arguments = self.arguments.iter().map(|a| a.replace("SCRIPTS", &scripts.display().to_string()));
+        let arguments =
+            self.arguments.iter().map(|a| a.replace("SCRIPTS", &scripts.display().to_string()));
         let results = folder.join("results");
         let log = fs::File::create(folder.join("log"))?;
         let mut child = Command::new(&program)

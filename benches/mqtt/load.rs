@@ -85,7 +85,7 @@ impl Publisher {
         let (mut from, mut next) = (0, stretch.closings.iter().peekable());
         while from < stretch.readings.len() {
             let now = self.clock.elapsed();
-            let due = ((now - began).as_secs_f64() * rate) as usize;
+            let due = (now.saturating_sub(began).as_secs_f64() * rate) as usize;
             let to = due.min(stretch.readings.len());
             for reading in &stretch.readings[from..to] {
                 self.template.write(*reading, &mut self.buffer);

@@ -41,7 +41,7 @@ const BROKER: &str = "listener PORT 127.0.0.1\nallow_anonymous true\npersistence
 const FIRST_ROUND: f64 = 20_000.0;
 
 /// A result that does not come for so long does not come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Parser)]
 #[command(name = "mqtt")]
@@ -137,6 +137,10 @@ impl Bench {
         );
     }
 
+    fn since(&self, then: Duration) -> Duration {
+        self.clock.elapsed().saturating_sub(then)
+    }
+
     fn messages(&self, qos: u8) -> usize {
         if qos == 0 { self.options.messages } else { self.options.messages_qos1 }
     }
@@ -156,7 +160,7 @@ impl Bench {
     /// How many cores were at work since then.
     fn cores(&self, busy: &Busy) -> f64 {
         let cpu_s: f64 = busy.pids.iter().map(|pid| cpu_s(*pid)).sum();
-        (cpu_s - busy.cpu_s) / (self.clock.elapsed() - busy.since).as_secs_f64()
+        (cpu_s - busy.cpu_s) / self.since(busy.since).as_secs_f64()
     }
 
     /// The rate of a subscriber that does nothing.
@@ -172,13 +176,13 @@ impl Bench {
         let sent = publisher.as_fast_as_taken(&stretch)?;
         let all = stretch.readings.len() as u64;
         let (mut received, mut since) = (0, self.clock.elapsed());
-        while received < all && self.clock.elapsed() - since < PATIENCE {
+        while received < all && self.since(since) < PATIENCE {
             std::thread::sleep(Duration::from_millis(1));
             if idle.received() > received {
                 (received, since) = (idle.received(), self.clock.elapsed());
             }
         }
-        let rate = received as f64 / (since - sent.began).as_secs_f64();
+        let rate = received as f64 / since.saturating_sub(sent.began).as_secs_f64();
         Row {
             subject: "a subscriber that does nothing",
             qos,
@@ -204,7 +208,7 @@ impl Bench {
         let messages = self.messages(qos);
         let at_half = (idle * f64::from(self.options.latency)) as usize;
         let mut stream = self.stream(segments, (messages + at_half) as u64 * 2);
-        self.first_round(&mut stream, &mut publisher)?;
+        first_round(&mut stream, &mut publisher)?;
 
         let stretch = stream.up_to_a_closing(messages);
         let busy = self.busy(&[broker_pid, unit.pid()]);
@@ -216,7 +220,7 @@ impl Bench {
             return Ok(());
         };
         let at = arrived.last().map(|arrived| arrived.at).unwrap_or_default();
-        let rate = (last.at + 1) as f64 / (at - sent.began).as_secs_f64();
+        let rate = (last.at + 1) as f64 / at.saturating_sub(sent.began).as_secs_f64();
         let cores = self.cores(&busy);
         let cpu = (cpu_s(unit.pid()) - before) / stretch.readings.len() as f64 * 1e6;
 
@@ -256,14 +260,6 @@ impl Bench {
         Ok(())
     }
 
-    /// Every sensor speaks once, and the time passes in which nothing may close.
-    fn first_round(&self, stream: &mut Stream, publisher: &mut Publisher) -> anyhow::Result<()> {
-        let first = stream.first_round();
-        publisher.at_rate(&first, FIRST_ROUND)?;
-        std::thread::sleep(Duration::from_millis(stream::LATENESS_MS as u64 + 1_500));
-        Ok(())
-    }
-
     fn engine(&self, engine: &engines::Engine, segments: u32) -> anyhow::Result<()> {
         let broker = Mosquitto::start(BROKER);
         let folder = tempfile::tempdir()?;
@@ -277,7 +273,7 @@ impl Bench {
         let sent = publisher.as_fast_as_taken(&stretch)?;
         publisher.end()?;
         let done = running.done(PATIENCE * 3);
-        let took = self.clock.elapsed() - sent.began;
+        let took = self.since(sent.began);
         let cpu = (tree_cpu_s(running.pid()) - before) / stretch.readings.len() as f64 * 1e6;
         let (cores, memory) = (self.cores(&busy), memory(running.pid()));
         let counted = running.stop()?;
@@ -308,7 +304,7 @@ impl Bench {
         let mut publisher = Publisher::new(broker.port, qos, Arc::clone(&self.clock))?;
         let a_minute = (self.options.soak_rate * 60.0) as usize;
         let mut stream = self.stream(segments, a_minute as u64 * (u64::from(minutes) + 2));
-        self.first_round(&mut stream, &mut publisher)?;
+        first_round(&mut stream, &mut publisher)?;
         println!("{segments} segments, QoS {qos}, {:.0} readings a second", self.options.soak_rate);
         println!("| minute | resident MiB |\n|---|---|");
         let mut seen = Vec::new();
@@ -334,6 +330,14 @@ impl Bench {
         );
         Ok(())
     }
+}
+
+/// Every sensor speaks once, and the time passes in which nothing may close.
+fn first_round(stream: &mut Stream, publisher: &mut Publisher) -> anyhow::Result<()> {
+    let first = stream.first_round();
+    publisher.at_rate(&first, FIRST_ROUND)?;
+    std::thread::sleep(Duration::from_millis(stream::LATENESS_MS as u64 + 1_500));
+    Ok(())
 }
 
 /// From the sending of the readings that close windows to the arrival of their results, sorted.
@@ -370,14 +374,17 @@ fn wrong_cells(results: &Results, cells: &BTreeMap<i64, Vec<Cell>>) -> String {
     let mut wrong = 0;
     for payload in payloads.iter() {
         let result: Value = serde_json::from_slice(payload).unwrap_or_default();
-        let end = result["end"].as_str().and_then(|end| wayside::domain::time::Timestamp::parse(end).ok());
+        let end = result["end"]
+            .as_str()
+            .and_then(|end| wayside::domain::time::Timestamp::parse(end).ok());
         let expected = end.and_then(|end| cells.get(&end.millis()));
         let columns = &result["columns"];
         let readings = columns["readings"].as_array().into_iter().flatten();
         let segments = columns["segment"].as_array().into_iter().flatten();
         let mut counted = vec![0; expected.map_or(0, Vec::len)];
         for (segment, readings) in segments.zip(readings) {
-            let number = segment.as_str().and_then(|s| s.strip_prefix("edge_")?.parse::<usize>().ok());
+            let number =
+                segment.as_str().and_then(|s| s.strip_prefix("edge_")?.parse::<usize>().ok());
             if let Some(place) = number.and_then(|number| counted.get_mut(number)) {
                 *place += readings.as_u64().unwrap_or(0);
             }

@@ -38,7 +38,8 @@ impl Row<'_> {
 
     pub fn print(&self) {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
-        let ms = |time: Option<Duration>| or_dash(time.map(|t| format!("{:.1}", t.as_secs_f64() * 1e3)));
+        let ms =
+            |time: Option<Duration>| or_dash(time.map(|t| format!("{:.1}", t.as_secs_f64() * 1e3)));
         println!(
             "| {} | {} | {} | {} | {:.0} | {} | {} | {:.2} | {} | {} | {} | {} | {} | {} |",
             self.subject,

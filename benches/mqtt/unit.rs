@@ -114,7 +114,9 @@ fn network(dir: &Path, segments: u32) -> anyhow::Result<()> {
     let files = [
         (
             "network.geojson",
-            format!("{{\"type\":\"FeatureCollection\",\"city\":\"bench\",\"features\":[\n{features}]}}"),
+            format!(
+                "{{\"type\":\"FeatureCollection\",\"city\":\"bench\",\"features\":[\n{features}]}}"
+            ),
         ),
         (
             "connections.csv",

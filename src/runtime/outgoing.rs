@@ -95,9 +95,11 @@ fn values(column: &dyn Array) -> Result<Vec<Value>, ArrowError> {
         _ => {
             let options = FormatOptions::default();
             let texts = ArrayFormatter::try_new(column, &options)?;
-            let text = |row: usize| match column.is_valid(row) {
-                true => Ok(texts.value(row).try_to_string()?.into()),
-                false => Ok(Value::Null),
+            let text = |row: usize| {
+                if column.is_null(row) {
+                    return Ok(Value::Null);
+                }
+                Ok(texts.value(row).try_to_string()?.into())
             };
             (0..column.len()).map(text).collect::<Result<_, ArrowError>>()?
         }

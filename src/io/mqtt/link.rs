@@ -122,13 +122,10 @@ impl Link {
         dial: &Dial,
         heard: &mut Vec<Heard>,
     ) -> Result<(Self, Welcome), LinkError> {
-        match timeout(CONNECT_LIMIT, Self::opened(dial, heard)).await {
-            Ok(opened) => opened,
-            Err(_) => {
-                let seconds = CONNECT_LIMIT.as_secs();
-                Err(LinkError::Lost(format!("no connection within {seconds} s")))
-            }
-        }
+        timeout(CONNECT_LIMIT, Self::opened(dial, heard)).await.unwrap_or_else(|_| {
+            let seconds = CONNECT_LIMIT.as_secs();
+            Err(LinkError::Lost(format!("no connection within {seconds} s")))
+        })
     }
 
     async fn opened(dial: &Dial, heard: &mut Vec<Heard>) -> Result<(Self, Welcome), LinkError> {
@@ -140,7 +137,8 @@ impl Link {
             Some(config) => {
                 let name = ServerName::try_from(host.to_owned())
                     .map_err(|error| LinkError::Certificate(error.to_string()))?;
-                let tls = TlsConnector::from(std::sync::Arc::clone(config)).connect(name, tcp).await;
+                let tls =
+                    TlsConnector::from(std::sync::Arc::clone(config)).connect(name, tcp).await;
                 Box::new(tls.map_err(|error| tls_error(&error))?)
             }
         };

@@ -201,9 +201,9 @@ impl Session {
             gather = matches!(outcome, Ok(Moved::AllThereWas));
             if let Err(error) = outcome {
                 // What came before the end counts.
-                return self.understand(&mut heard).unwrap_or_else(|| {
-                    self.broken(Some(&connection), error)
-                });
+                return self
+                    .understand(&mut heard)
+                    .unwrap_or_else(|| self.broken(Some(&connection), error));
             }
         }
     }
