@@ -146,7 +146,7 @@ impl Idle {
                 stream.write_all(&answers)?;
                 answers.clear();
                 counter.store(count, Ordering::Release);
-                // The broker writes every message by itself: waking for each would be most of the
+                // The broker writes every message by itself: waking for each would be much of the
                 // work, and the mark is the least that a subscriber can cost.
                 thread::sleep(PACE);
             }

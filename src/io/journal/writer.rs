@@ -12,8 +12,8 @@ use super::{JournalOptions, MediumFile, Position, Snapshot, State};
 use super::{keep, snapshot};
 use crate::ports::SharedClock;
 
-/// After a commit the next one waits for so long: under load, syncs for a few entries each would be most
-/// of the work. What comes alone is committed at once.
+/// After a commit the next one waits for so long: under load, syncs for a few entries each cost more
+/// than the entries do. What comes alone is committed at once.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// A buffer that grew beyond this while the disk stood still is given back.

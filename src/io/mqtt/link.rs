@@ -1,8 +1,8 @@
 //! One connection, the same for both protocol versions: a socket, and what waits to go through it.
 //!
 //! The client library's own event loop hands out one packet a turn and writes one acknowledgement a
-//! system call; at a city's rates that is most of the work. So bytes move here in large pieces: what one
-//! read brings is handed out together, and what waits goes out in one write. Packets are the library's
+//! system call, which is dear at a city's rates. So bytes move here in large pieces: what one read
+//! brings is handed out together, and what waits goes out in one write. Packets are the library's
 //! affair (`packets`), and what has to outlive a connection is the outbox's.
 
 use std::collections::VecDeque;

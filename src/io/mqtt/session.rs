@@ -18,7 +18,7 @@ use super::link::{Heard, Link, LinkError, Moved, Refused};
 use super::shared::{Cause, EndGuard, Shared};
 
 /// After a read the socket is left alone for so long. A broker writes every message by itself: under
-/// load, waking for each of them is most of the work. One that comes alone is not held up. The thread
+/// load, waking for each of them is a third of the work. One that comes alone is not held up. The thread
 /// itself sleeps, since a runtime that waits for its sockets wakes for each packet, wanted or not.
 const GATHER: Duration = Duration::from_millis(1);
 
@@ -182,6 +182,8 @@ impl Session {
                 std::thread::sleep(GATHER);
             }
             if self.shared.stopping() {
+                // What was acknowledged before the stop was asked for must not come again.
+                self.hand_over(&mut connection);
                 connection.link.leave().await;
                 return Outcome::Stopped;
             }
