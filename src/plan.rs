@@ -291,6 +291,8 @@ pub enum OutputKind {
     Signs { topic: String, qos: u8, retain: bool },
     /// Topic with `{tile}` and `{part}`.
     Vehicles { topic: String, qos: u8, retain: bool, max_chars: u16 },
+    /// Each closed window's result as a message. Topic with `{window}`.
+    Windows { topic: String, qos: u8, retain: bool },
     /// Windows and directions in files of this folder. A live run keeps so many days of each kind.
     Archive { dir: PathBuf, keep_days: NonZeroUsize },
 }

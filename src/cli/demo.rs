@@ -233,10 +233,10 @@ async fn watch(mut source: MqttSource, draws: bool) {
 /// The filter of all directions: the topic of the first output that has one, up to its last word
 /// before the variable parts.
 fn signs_filter(plan: &Plan) -> Result<String, Failure> {
-    use crate::plan::OutputKind::{Signs, Vehicles};
+    use crate::plan::OutputKind::{Archive, Signs, Vehicles, Windows};
     let topic = plan.outputs.iter().find_map(|output| match &output.kind {
         Signs { topic, .. } | Vehicles { topic, .. } => topic.split_once("/direction/"),
-        crate::plan::OutputKind::Archive { .. } => None,
+        Archive { .. } | Windows { .. } => None,
     });
     match topic {
         Some((before, _)) => Ok(format!("{before}/direction/#")),

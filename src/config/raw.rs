@@ -38,6 +38,7 @@ pub(super) mod default {
     pub const PORT: u32 = 1883;
     pub const PORT_TLS: u32 = 8883;
     pub const RETAIN: bool = true;
+    pub const RETAIN_WINDOWS: bool = false;
     pub const MAX_CHARS: u32 = 160;
     pub const DETECT_INCIDENTS: bool = true;
     pub const KEEP_DAYS: u32 = 366;
@@ -354,6 +355,8 @@ group! {
         signs: Option<At<SignsOutput>>,
         /// Vehicles, by map tile.
         vehicles: Option<At<VehiclesOutput>>,
+        /// Results of closed windows, as they close.
+        windows: Option<At<WindowsOutput>>,
         /// Windows and directions, kept as files.
         archive: Option<At<ArchiveOutput>>,
     }
@@ -403,6 +406,29 @@ group! {
         qos: Option<At<u32>>,
         /// The broker keeps the newest message for vehicles that connect later.
         #[schemars(extend("default" = default::RETAIN))]
+        retain: Option<At<bool>>,
+    }
+}
+
+group! {
+    /// Results of windows to whoever wants to see them at once: dashboards, other systems.
+    WindowsOutput {
+        /// The MQTT topic.
+        mqtt: Needed<WindowsTopic>,
+    }
+}
+
+group! {
+    /// One topic a window of the pipeline, one message a result, its rows as columns.
+    WindowsTopic {
+        /// `{window}` stands for the window's name and must be there; `{site}` is replaced.
+        topic: Needed<String>,
+        /// Quality of service: 0 or 1.
+        #[schemars(range(max = 1), extend("default" = default::QOS))]
+        qos: Option<At<u32>>,
+        /// The broker keeps the newest result for those that connect later. While the broker is
+        /// away a newer result then takes the place of one that waits.
+        #[schemars(extend("default" = default::RETAIN_WINDOWS))]
         retain: Option<At<bool>>,
     }
 }

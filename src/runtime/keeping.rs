@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Event, RunError};
+use super::outgoing;
 use super::replay::write;
 use super::speak::Worded;
 use super::state::EngineState;
@@ -18,10 +19,11 @@ use super::unit::{Did, Unit};
 use crate::domain::time::Timestamp;
 use crate::io::archive::{ArchiveMark, GrowingArchive};
 use crate::io::journal::{Entry, Journal, Position, Recovered, Snapshot, State};
+use crate::plan::Plan;
 use crate::ports::{Message, Publication};
 
 /// The form of `Kept`; a snapshot of another form is not read.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// The kind of the journal's notes that hold words: what a writer with a deadline gave once, it
 /// must not give anew.
@@ -200,10 +202,10 @@ impl Keeping {
                 }
                 Entry::Note { .. } => {}
             }
-            self.file(&mut did, archive)?;
+            self.file(unit.engine.plan(), &mut did, archive)?;
         }
         unit.messages(messages, &mut did)?;
-        self.file(&mut did, archive)?;
+        self.file(unit.engine.plan(), &mut did, archive)?;
         // They are in the journal already.
         unit.engine.take_words();
         Ok(())
@@ -211,6 +213,7 @@ impl Keeping {
 
     fn file(
         &mut self,
+        plan: &Plan,
         did: &mut Vec<Did>,
         archive: &mut Option<GrowingArchive>,
     ) -> Result<(), RunError> {
@@ -219,19 +222,17 @@ impl Keeping {
                 if let Some(archive) = archive {
                     write(archive, &events)?;
                 }
-                self.note(&events);
+                for publication in outgoing::publications(plan, &events) {
+                    self.note(publication?.into_owned());
+                }
             }
         }
         Ok(())
     }
 
     /// Keeps in mind what should be seen now.
-    fn note(&mut self, events: &[Event]) {
-        for event in events {
-            if let Event::Publish(publication) = event {
-                self.outbox.insert(publication.topic.clone(), publication.clone());
-            }
-        }
+    fn note(&mut self, publication: Publication) {
+        self.outbox.insert(publication.topic.clone(), publication);
     }
 
     /// What every audience should see at `now`, with what is left of its time; the rest has run out.
@@ -254,7 +255,7 @@ impl Keeping {
         self.resumed.expired += (before - self.outbox.len()) as u64;
     }
 
-    /// Journals messages before they are taken.
+    /// Journals messages before they are taken: the disk works while the engine does.
     pub fn received(&mut self, messages: &[Message]) {
         for message in messages {
             self.journal.append_message(message);
@@ -262,6 +263,7 @@ impl Keeping {
         if let Some(last) = messages.last() {
             self.acknowledgements.push_back((self.journal.last(), last.receipt));
         }
+        self.commit();
     }
 
     pub fn ticked(&mut self, now: Timestamp) {
@@ -273,17 +275,21 @@ impl Keeping {
     }
 
     /// Holds publications back until the disk has what they follow from, and commits.
-    pub fn follows(&mut self, events: &[Event], words: &[Worded]) -> Result<(), RunError> {
+    pub fn follows(
+        &mut self,
+        plan: &Plan,
+        events: &[Event],
+        words: &[Worded],
+    ) -> Result<(), RunError> {
         if !words.is_empty() {
             let bytes = rmp_serde::to_vec_named(words)
                 .map_err(|error| RunError::Keep(error.to_string()))?;
             self.journal.append(&Entry::Note { kind: WORDS, bytes });
         }
-        self.note(events);
-        for event in events {
-            if let Event::Publish(publication) = event {
-                self.publications.push_back((self.journal.last(), publication.clone()));
-            }
+        for publication in outgoing::publications(plan, events) {
+            let publication = publication?.into_owned();
+            self.publications.push_back((self.journal.last(), publication.clone()));
+            self.note(publication);
         }
         Ok(())
     }

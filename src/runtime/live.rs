@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::engine::{Engine, Event, RunError};
 use super::keeping::{Journaling, Keeping, Released};
+use super::outgoing;
 use super::replay::{BATCH, write};
 use super::status;
 use super::unit::{Did, Pace, Unit};
@@ -227,13 +228,14 @@ impl Live<'_, '_> {
                     if let Some(archive) = &mut self.archive {
                         tokio::task::block_in_place(|| write(archive, &events))?;
                     }
+                    let plan = self.unit.engine.plan();
                     match &mut self.keeping {
-                        Some(keeping) => keeping.follows(&events, &std::mem::take(&mut words))?,
+                        Some(keeping) => {
+                            keeping.follows(plan, &events, &std::mem::take(&mut words))?;
+                        }
                         None => {
-                            for event in &events {
-                                if let Event::Publish(publication) = event {
-                                    self.sink.send(publication).await?;
-                                }
+                            for publication in outgoing::publications(plan, &events) {
+                                self.sink.send(&*publication?).await?;
                             }
                         }
                     }

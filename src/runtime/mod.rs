@@ -8,6 +8,7 @@ mod counts;
 mod engine;
 mod keeping;
 mod live;
+mod outgoing;
 mod payload;
 mod replay;
 mod speak;

@@ -23,6 +23,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::time::{Timestamp, millis_of};
@@ -42,7 +43,7 @@ pub(super) struct Watermark {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
     /// Never iterated where order could show: minimum and median only.
-    groups: HashMap<Box<str>, Group>,
+    groups: HashMap<Box<str>, Group, RandomState>,
     /// The newest receipt time, ms.
     now: i64,
     first_receipt: Option<i64>,
@@ -69,7 +70,7 @@ impl Watermark {
             lateness: millis_of(rules.lateness),
             idle_after: millis_of(rules.idle_after),
             state: State {
-                groups: HashMap::new(),
+                groups: HashMap::default(),
                 now: i64::MIN,
                 first_receipt: None,
                 offset: 0,
