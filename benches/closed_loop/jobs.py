@@ -25,7 +25,7 @@ class Job:
         if self.provider == "mqtt":
             parts += [] if self.announced or not self.edges else ["unannounced"]
             parts += [] if self.through == "all" else [self.through]
-        return re.sub(r"[^\w.]+", "_", "-".join([*parts, "s%d" % self.seed]))
+        return re.sub(r"[^\w.-]+", "_", "-".join([*parts, "s%d" % self.seed]))
 
 
 @dataclasses.dataclass(frozen=True)

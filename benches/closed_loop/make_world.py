@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make a world of its own for the closed loop: a town that netgenerate drew, with a morning's traffic.
 
-    make_world.py --out DIR [--shape grid|random] [--seed 1] [--vehicles 4200]
+    make_world.py --out DIR [--shape grid|random] [--seed 1] [--vehicles 6300]
 
 SUMO's netgenerate lays out the junctions.  Roads that go straight on are one street; some streets are main roads with
 two lanes and signals, some side roads are left out.  randomTrips and duarouter make the demand, more of it into town than out of
@@ -24,7 +24,7 @@ SECONDS = 3600
 ORIGIN = (11.60, 40.05)
 LAYOUT = {
     "grid": ["--grid", "--grid.x-number", 8, "--grid.y-number", 6, "--grid.x-length", 210, "--grid.y-length", 170,
-             "--grid.attach-length", 200, "--perturb-x", "normal(0,18)", "--perturb-y", "normal(0,18)"],
+             "--grid.attach-length", 200, "--perturb-x", "norm(0,18)", "--perturb-y", "norm(0,18)"],
     "random": ["--rand", "--rand.iterations", 170, "--rand.min-distance", 120, "--rand.max-distance", 260,
                "--rand.min-angle", 50, "--rand.bidi-probability", 1],
 }
@@ -160,10 +160,10 @@ def demand(folder: str, net_file: str, seed: int, vehicles: int) -> str:
     weight = {"src": {}, "dst": {}}
     for edge in net.getEdges():
         at = (edge.getFromNode().getCoord()[0] - west) / (east - west)
-        size = edge.getLaneNumber()
-        entry, exit_ = not edge.getIncoming(), not edge.getOutgoing()
-        weight["src"][edge.getID()] = 0 if exit_ else size * (10 if entry else 1) * (3 if at < 0.35 else 1)
-        weight["dst"][edge.getID()] = 0 if entry else size * (6 if exit_ else 1) * (3 if at > 0.4 else 1)
+        lanes, entry, exit_ = edge.getLaneNumber(), not edge.getIncoming(), not edge.getOutgoing()
+        parking = int(lanes == 1)                    # nobody parks on a main road
+        weight["src"][edge.getID()] = (10 * lanes if entry else 0 if exit_ else parking) * (3 if at < 0.35 else 1)
+        weight["dst"][edge.getID()] = (6 * lanes if exit_ else 0 if entry else parking) * (3 if at > 0.4 else 1)
     prefix = os.path.join(folder, "weight")
     for name, edges in weight.items():
         with open("%s.%s.xml" % (prefix, name), "w") as f:
@@ -186,7 +186,7 @@ def main():
     ap.add_argument("--shape", choices=sorted(LAYOUT), default="grid")
     ap.add_argument("--city", help="default: the shape and the seed")
     ap.add_argument("--seed", type=int, default=1)
-    ap.add_argument("--vehicles", type=int, default=4200, help="in the hour")
+    ap.add_argument("--vehicles", type=int, default=6300, help="in the hour")
     a = ap.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         net, street_of = draw(folder, a.shape, a.seed)

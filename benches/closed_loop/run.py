@@ -53,7 +53,8 @@ def environment(folder: Path):
     wanted = hashlib.sha256((HERE / "requirements.txt").read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         print("setting up", folder, file=sys.stderr, flush=True)
-        venv.create(folder, with_pip=True)
+        if not (folder / "bin" / "pip").exists():
+            venv.create(folder, symlinks=True, with_pip=True)
         subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                         "-r", HERE / "requirements.txt"], check=True)
         stamp.write_text(wanted)

@@ -74,7 +74,7 @@ class Unit:
             until = time.monotonic() + 120
             while not online.wait(0.1):
                 self.check()
-                if time.monotonic() > until:
+                if self.process.poll() is not None or time.monotonic() > until:
                     raise Failed("the unit does not come online: " + self.tail("unit"))
         except BaseException:
             self.__exit__()
@@ -92,8 +92,8 @@ class Unit:
                     process.wait()
 
     def check(self):
-        """Raises if the unit has stopped."""
-        if self.process.poll() is not None:
+        """Raises if the unit has failed.  After the last beat it ends by itself."""
+        if self.process.poll():
             raise Failed("the unit stopped with %d: %s" % (self.process.returncode, self.tail("unit")))
 
     def summary(self) -> str:
@@ -102,8 +102,7 @@ class Unit:
             self.process.wait(60)
         except subprocess.TimeoutExpired:
             raise Failed("the unit did not end after the last beat: " + self.tail("unit")) from None
-        if self.process.returncode:
-            self.check()
+        self.check()
         return (self.folder / "unit.out").read_text(encoding="utf-8")
 
     def start(self, name: str, command: list) -> subprocess.Popen:
