@@ -245,7 +245,7 @@ class Mqtt(Guidance):
         self.lock_acked, self.inbox = -1, collections.deque()
         self.active, self.seen, self.log, self.bad = {}, set(), [], []
         self.shown = {s["sign_id"]: s["edge_id"] for s in self.w.signs}
-        self.wait_s = 0.0
+        self.wait_s, self.late_s, self.began = 0.0, 0.0, self.a.pace_from
         self.announced = {}                          # when each state of the incident was announced
         self.seq = 0
         self.c = mq.Client(mq.CallbackAPIVersion.VERSION2, client_id="closed-loop-%d" % os.getpid())
@@ -276,23 +276,30 @@ class Mqtt(Guidance):
                         self.publish(topic, event)
         self.seq += 1
         self.publish("clock", {"v": 1, "seq": self.seq, "ts": self.w.ts(t), "final": False})
-        began = time.monotonic()
         if self.a.pace == "ack":
+            began = time.monotonic()
             while self.lock_acked < self.seq and time.monotonic() - began < self.a.ack_timeout:
                 self.take(t)
                 time.sleep(0.002)
+            self.wait_s += time.monotonic() - began
             self.stats["ack_timeouts"] += self.lock_acked < self.seq
             if self.stats["ack_timeouts"] > 3:
                 sys.exit("the guide does not answer the clock")
-        else:
-            factor = float(self.a.pace)
-            due = getattr(self, "next_wall", None) or began
-            self.next_wall = max(due, began) + self.a.period / factor
-            while time.monotonic() < self.next_wall:
-                self.take(t)
-                time.sleep(0.005)
-        self.take(t)
-        self.wait_s += time.monotonic() - began
+            self.take(t)
+
+    def keep_pace(self, t):
+        """Waits until second `t` is due, and hears what is said meanwhile."""
+        passed = (t - self.w.sc["begin"]) / float(self.a.pace)
+        if self.began is None:
+            self.began = time.time() - passed
+        due = self.began + passed
+        self.late_s = max(self.late_s, time.time() - due)
+        while True:
+            self.take(t)
+            left = due - time.time()
+            if left <= 0:
+                return
+            time.sleep(min(left, 0.01))
 
     def take(self, t):
         while self.inbox:
@@ -348,6 +355,8 @@ class Mqtt(Guidance):
                          "until": round(until, 1)})
 
     def step(self, t):
+        if self.a.pace != "ack":
+            self.keep_pace(t)
         for key in [k for k, d in self.active.items() if d["until"] <= t]:
             del self.active[key]
         for key, d in self.active.items():
@@ -451,6 +460,7 @@ def main():
     ap.add_argument("--mqtt-port", type=int, default=1883)
     ap.add_argument("--topic-root", default="wayside/v1")
     ap.add_argument("--pace", default="ack", help="ack: wait for the guide after each batch; a number: times real time")
+    ap.add_argument("--pace-from", type=float, help="when the first second is due, in seconds of Unix time; default: when it is reached")
     ap.add_argument("--ack-timeout", type=float, default=5.0)
     ap.add_argument("--announce", action="store_true", help="publish the incident as an event")
     ap.add_argument("--record", help="write readings, events and clock as newline-delimited JSON (.gz)")
@@ -550,7 +560,7 @@ def main():
         res["affected"] = summary(tr, affected)
     if a.provider == "mqtt":
         res["announced_at"] = guide.announced
-        res["guide_wait_s"] = round(guide.wait_s, 1)
+        res["guide_wait_s"], res["behind_pace_s"] = round(guide.wait_s, 1), round(guide.late_s, 2)
         res["bad_directions"] = guide.bad
         res["directions"] = guide.log
     res["trips"] = {k: [v["depart"], round(v["wait"] + v["duration"], 1), round(v["wait"] + v["loss"], 1), v["reroutes"]]

@@ -3,7 +3,7 @@ import collections, concurrent.futures, csv, dataclasses, datetime as dt, functo
 import subprocess, sys, tempfile, threading, time
 from pathlib import Path
 
-from unit import VISIBLE, Failed, Unit, variant
+from unit import VISIBLE, Clock, Failed, Unit, variant
 
 HERE = Path(__file__).resolve().parent
 
@@ -41,6 +41,7 @@ class Setting:
     kind: str
     horizon: float
     period: int
+    speed: float | None
 
     @functools.cached_property
     def scenario(self) -> dict:
@@ -65,8 +66,9 @@ class Setting:
             out += ["--incident-kind", "none"]
         if job.provider != "none":
             out += ["--compliance", job.compliance]
-        if job.provider == "mqtt" and job.edges and job.announced:
-            out.append("--announce")
+        if job.provider == "mqtt":
+            out += ["--announce"] if job.edges and job.announced else []
+            out += ["--pace", self.speed] if self.speed else []
         return [str(argument) for argument in out]
 
     def text(self, job: Job) -> str:
@@ -149,9 +151,10 @@ class Runner:
             if job == Job(job.seed):
                 command += ["--edge-truth", flows]
             if job.provider == "mqtt":
-                unit = Unit(folder, setting.binary, setting.pipeline, setting.text(job), setting.world, setting.city)
+                clock = Clock(setting.scenario, setting.speed)
+                unit = Unit(folder, setting.binary, setting.pipeline, setting.text(job), setting.world, setting.city, clock)
                 with unit:
-                    self.wait(folder, [*command, "--mqtt-port", unit.port, "--ack-timeout", 120], unit)
+                    self.wait(folder, [*command, *clock.of_bench(), "--mqtt-port", unit.port, "--ack-timeout", 120], unit)
                     result = json.loads(out.read_text()) | {"unit": json.loads(unit.summary())}
                 if result["guidance"].get("ack_timeouts"):
                     raise Failed("the unit left beats of the clock unanswered: " + unit.tail("unit"))

@@ -30,6 +30,8 @@ def arguments() -> argparse.Namespace:
     ap.add_argument("--through", nargs="+", choices=["all", "signs"], default=["all"], help="signs: no `area` directions")
     ap.add_argument("--marks", nargs="+", choices=["sumo-oracle", "sign-oracle"], default=[], help="rows of oracles beside it")
     ap.add_argument("--words", choices=["pipeline", "template"], default="pipeline", help="template: no language model")
+    ap.add_argument("--pace", type=float, metavar="SPEED", help="the unit's clock runs so many times as fast as the world's, and traffic "
+                    "with it; default: the bench drives it")
     ap.add_argument("--begin", type=float, help="of the closure, in simulated seconds; default: the world's")
     ap.add_argument("--duration", type=float)
     ap.add_argument("--kind", help="full or lanes:K")
@@ -101,7 +103,8 @@ def main() -> int:
     setting = Setting(
         world=world, cache=a.cache, binary=program(a.wayside), pipeline=pipeline.resolve(), words=a.words,
         begin=given(a.begin, "begin", 1200.0), duration=given(a.duration, "duration", 1200.0),
-        kind=given(a.kind, "kind", "full"), horizon=a.horizon or float(scenario["end"]), period=a.period)
+        kind=given(a.kind, "kind", "full"), horizon=a.horizon or float(scenario["end"]), period=a.period,
+        speed=a.pace)
     runner = Runner(setting, a.jobs)
     roads = Roads.of_world(world)
 

@@ -112,7 +112,7 @@ class Tables:
              "directions", "flips a sign and hour", "worst sign's hour", "over closed", "unreachable", "bad", "sent over closed",
              "found after s"],
             [[*r["case"], "%g" % r["compliance"], joined(r["seeds"]), mean(r["reference_s"]), mean(r["none_s"]),
-              mean(r["guided_s"]), joined(r["recovered"]), mean(r["told"]), mean(r["changed"]), *directions(r["audit"], signs),
+              mean(r["guided_s"]), joined(r["recovered"]), mean(r["told"], 0), mean(r["changed"], 0), *directions(r["audit"], signs),
               joined(a["found_after_s"] for a in r["audit"])] for r in incident])
         parts += ["", "No incident: mean trip in seconds", ""]
         parts += table(
@@ -125,13 +125,13 @@ class Tables:
 
 
 def changes(row: dict) -> list[float]:
-    return [round(100 * (g / r - 1), 1) for r, g in zip(row["reference_s"], row["guided_s"])]
+    return [round(100 * (g / r - 1), 1) + 0.0 for r, g in zip(row["reference_s"], row["guided_s"])]
 
 
 def directions(audits: list[dict], signs: int) -> list[str]:
     """The columns from `directions` to `sent over closed`; faults as sums, so that none is averaged away."""
     total = lambda key: str(sum(a[key] for a in audits)) if audits else "–"
-    return [mean(a["directions"] for a in audits), mean((a["sign_changes"] / signs / a["hours"] for a in audits), 2),
+    return [mean((a["directions"] for a in audits), 0), mean((a["sign_changes"] / signs / a["hours"] for a in audits), 2),
             str(max((a["sign_changes_worst_hour"] for a in audits), default="–")),
             *(total(key) for key in ("over_closed", "unreachable", "bad", "sent_over_closed"))]
 

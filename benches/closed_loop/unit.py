@@ -3,12 +3,14 @@
 The unit sees what a city would give it: roads, moves, sensors, signs and street names.  The demand, the truth and
 places.csv (whose weights are counted from the demand) stay out of its folder.
 """
-import io, os, shutil, socket, subprocess, threading, time
+import datetime as dt, io, shutil, socket, subprocess, threading, time
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 from ruamel.yaml import YAML
 
+# Between the start of a unit whose clock runs and the first second of traffic: it comes online, the simulator loads.
+LEAD_S = 10
 VISIBLE = ["network.geojson", "network.geojson.gz", "connections.csv", "sensors.csv", "signs.csv", "names.csv"]
 
 
@@ -46,11 +48,29 @@ class Failed(Exception):
     """Something that the bench needs does not run; says what it wrote last."""
 
 
+class Clock:
+    """What moves the unit's time: the bench's beats, or a clock that runs `speed` times as fast as the world's."""
+
+    def __init__(self, scenario: dict, speed: float | None):
+        self.speed, self.due = speed, time.time() + LEAD_S
+        self.first = dt.datetime.fromisoformat(scenario["t0"]) + dt.timedelta(seconds=scenario["begin"])
+
+    def of_unit(self) -> list:
+        """Arguments of a unit that is started now."""
+        if not self.speed:
+            return ["--clock", "driven"]
+        now = self.first - dt.timedelta(seconds=(self.due - time.time()) * self.speed)
+        return ["--clock-from", now.isoformat(timespec="milliseconds"), "--clock-speed", self.speed]
+
+    def of_bench(self) -> list:
+        return ["--pace-from", self.due] if self.speed else []
+
+
 class Unit:
     """`with Unit(...) as unit:` starts broker and unit and waits until the unit is online."""
 
-    def __init__(self, folder: Path, binary: Path, pipeline: Path, text: str, world: Path, city: str):
-        self.folder, self.binary, self.city = folder, binary, city
+    def __init__(self, folder: Path, binary: Path, pipeline: Path, text: str, world: Path, city: str, clock: "Clock"):
+        self.folder, self.binary, self.city, self.clock = folder, binary, city, clock
         self.port, self.started = 0, []
         self.file = folder / "pipelines" / pipeline.name
         self.file.parent.mkdir(parents=True)
@@ -68,9 +88,8 @@ class Unit:
         try:
             self.broker()
             online = self.watch()
-            command = [self.binary, "run", self.file, "--clock", "driven", "--output", "json",
-                       "--broker", "127.0.0.1:%d" % self.port]
-            self.process = self.start("unit", command)
+            self.process = self.start("unit", [self.binary, "run", self.file, "--output", "json", *self.clock.of_unit(),
+                                               "--broker", "127.0.0.1:%d" % self.port])
             until = time.monotonic() + 120
             while not online.wait(0.1):
                 self.check()
@@ -97,11 +116,13 @@ class Unit:
             raise Failed("the unit stopped with %d: %s" % (self.process.returncode, self.tail("unit")))
 
     def summary(self) -> str:
-        """Waits for the unit's own end, after the last beat; what it printed."""
+        """The unit's end, by itself after the last beat; what it printed."""
+        if self.clock.speed:
+            self.process.terminate()
         try:
             self.process.wait(60)
         except subprocess.TimeoutExpired:
-            raise Failed("the unit did not end after the last beat: " + self.tail("unit")) from None
+            raise Failed("the unit does not end: " + self.tail("unit")) from None
         self.check()
         return (self.folder / "unit.out").read_text(encoding="utf-8")
 
