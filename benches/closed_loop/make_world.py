@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make a world of its own for the closed loop: a town that netgenerate drew, with a morning's traffic.
 
-    make_world.py --out DIR [--shape grid|random] [--seed 1] [--vehicles 6300]
+    make_world.py --out DIR [--shape grid|random] [--seed 1] [--vehicles N]
 
 SUMO's netgenerate lays out the junctions.  Roads that go straight on are one street; some streets are main roads with
 two lanes and signals, some side roads are left out.  randomTrips and duarouter make the demand, more of it into town than out of
@@ -25,9 +25,11 @@ ORIGIN = (11.60, 40.05)
 LAYOUT = {
     "grid": ["--grid", "--grid.x-number", 8, "--grid.y-number", 6, "--grid.x-length", 210, "--grid.y-length", 170,
              "--grid.attach-length", 200, "--perturb-x", "norm(0,18)", "--perturb-y", "norm(0,18)"],
-    "random": ["--rand", "--rand.iterations", 170, "--rand.min-distance", 120, "--rand.max-distance", 260,
+    "random": ["--rand", "--rand.iterations", 105, "--rand.min-distance", 120, "--rand.max-distance", 260,
                "--rand.min-angle", 50, "--rand.bidi-probability", 1],
 }
+# Vehicles in the hour: so many that the streets are full at its height, and empty again soon after.
+VEHICLES = {"grid": 6300, "random": 2500}
 # Vehicles in each quarter of the time, as shares of the mean.
 PROFILE = (0.9, 1.2, 1.2, 0.7)
 ONSETS, VOWELS = "b c d f g l m n p r s t v z br tr st gr".split(), "a e i o u".split()
@@ -186,11 +188,11 @@ def main():
     ap.add_argument("--shape", choices=sorted(LAYOUT), default="grid")
     ap.add_argument("--city", help="default: the shape and the seed")
     ap.add_argument("--seed", type=int, default=1)
-    ap.add_argument("--vehicles", type=int, default=6300, help="in the hour")
+    ap.add_argument("--vehicles", type=int, help="in the hour; default: %s" % VEHICLES)
     a = ap.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         net, street_of = draw(folder, a.shape, a.seed)
-        routes = demand(folder, net, a.seed, a.vehicles)
+        routes = demand(folder, net, a.seed, a.vehicles or VEHICLES[a.shape])
         export = [sys.executable, export_world.__file__, "--city", a.city or "%s%d" % (a.shape, a.seed), "--net", net, "--routes", routes,
                   "--out", a.out, "--t0", T0, "--end", 2 * SECONDS, "--signs", 24, "--seed", a.seed]
         subprocess.run([str(part) for part in export], check=True)
