@@ -158,6 +158,9 @@ class Runner:
                     result = json.loads(out.read_text()) | {"unit": json.loads(unit.summary())}
                 if result["guidance"].get("ack_timeouts"):
                     raise Failed("the unit left beats of the clock unanswered: " + unit.tail("unit"))
+                if setting.speed and result["behind_pace_s"] * setting.speed > setting.period:
+                    raise Failed("traffic fell %g s behind its pace: the machine is too slow for --pace %g"
+                                 % (result["behind_pace_s"], setting.speed))
                 out.write_text(json.dumps(result, separators=(",", ":")))
             else:
                 self.wait(folder, command)
