@@ -67,13 +67,15 @@ def faults(message: dict, roads: Roads, shut: frozenset, must_avoid: frozenset) 
     return found
 
 
-def audit(result: dict, roads: Roads) -> dict:
+def audit(result: dict, roads: Roads, reaction_s: float = 0.0) -> dict:
+    """`reaction_s`: how long the guide may take to withdraw what a new closure has made wrong."""
     incident, horizon, log = result["incident"], result["ended_at"], result["directions"]
     spans = standing(log, horizon)
     full = incident["kind"] == "full"
     announced = result["announced_at"].get("active")
     # Before it could know of the closure nobody can blame the guide.
-    begin, end = incident["begin"] if announced is None else announced, incident["end"]
+    begin = reaction_s + (incident["begin"] if announced is None else announced)
+    end = incident["end"]
     shut = frozenset(incident["shut"])
     must_avoid = frozenset(incident["edges"]) if full and announced is not None else frozenset()
     count = collections.Counter()

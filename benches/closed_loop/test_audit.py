@@ -53,6 +53,11 @@ class Audit(unittest.TestCase):
         self.assertEqual(self.count([show(60, via=("b",), avoid=("c",)), clear(120)]), 0)
         self.assertEqual(self.count([show(60, via=("b",), avoid=("c",)), clear(150)]), 1)
 
+    def test_a_guide_may_have_a_moment_to_react(self):
+        log = [show(60, via=("b",), avoid=("c",)), clear(121)]
+        self.assertEqual(audit(result(log), roads(), reaction_s=10)["over_closed"], 0)
+        self.assertEqual(audit(result(log), roads())["over_closed"], 1)
+
     def test_after_the_closure_its_edge_may_be_used(self):
         self.assertEqual(self.count([show(500, via=("b",), avoid=("c",))]), 0)
 
