@@ -173,7 +173,9 @@ def demand(folder: str, net_file: str, seed: int, vehicles: int) -> str:
             f.writelines('<edge id="%s" value="%g"/>\n' % item for item in edges.items())
             f.write("</interval>\n</edgedata>\n")
     trips, routes = os.path.join(folder, "trips.xml"), os.path.join(folder, "cars.rou.xml")
-    tool("tools/randomTrips.py", "-n", net_file, "-o", trips, "--weights-prefix", prefix, "--seed", seed, "-b", 0, "-e", SECONDS,
+    # It writes the routes by which it checked the trips as well; they do not differ from driver to driver.
+    checked = os.path.join(folder, "checked.rou.xml")
+    tool("tools/randomTrips.py", "-n", net_file, "-o", trips, "-r", checked, "--weights-prefix", prefix, "--seed", seed, "-b", 0, "-e", SECONDS,
          "--min-distance", 600, "--vehicle-class", "passenger", "--prefix", "car_",
          "--trip-attributes", 'departLane="best" departSpeed="max"',
          "-p", *("%.4f" % (SECONDS / vehicles / share) for share in PROFILE))
