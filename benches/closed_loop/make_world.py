@@ -8,7 +8,7 @@ two lanes and signals, some side roads are left out.  randomTrips and duarouter 
 it.  export_world.py adds detectors, cameras and signs.  The default incident closes the edge that most vehicles mean to use
 and that has a way round.  The same arguments and versions give the same bytes.  Needs: pip install -r requirements.txt
 """
-import argparse, collections, itertools, json, math, os, random, subprocess, sys, tempfile
+import argparse, collections, itertools, json, math, os, random, re, subprocess, sys, tempfile
 
 import pyproj
 import sumo as sumo_package
@@ -40,6 +40,15 @@ def tool(name: str, *arguments):
     path = os.path.join(sumo_package.SUMO_HOME, *name.split("/"))
     command = [sys.executable, path] if name.endswith(".py") else [path]
     subprocess.run([*command, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+
+
+def undated(path: str) -> str:
+    """Takes out the comment in which SUMO's programs say when and where they ran."""
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(re.sub(r"<!-- generated on.*?-->\n*", "", text, flags=re.DOTALL))
+    return path
 
 
 def layout(folder: str, shape: str, seed: int) -> tuple[dict, set]:
@@ -152,7 +161,7 @@ def draw(folder: str, shape: str, seed: int) -> tuple[str, dict[str, str]]:
     tool("bin/netconvert", "-n", os.path.join(folder, "town.nod.xml"), "-e", os.path.join(folder, "town.edg.xml"), "--proj.utm", "true",
          "--no-turnarounds", "true", "--tls.default-type", "actuated", "--tls.left-green.time", "8",
          "--offset.disable-normalization", "true", "-o", net)
-    return net, street_of
+    return undated(net), street_of
 
 
 def demand(folder: str, net_file: str, seed: int, vehicles: int) -> str:
@@ -181,7 +190,7 @@ def demand(folder: str, net_file: str, seed: int, vehicles: int) -> str:
          "-p", *("%.4f" % (SECONDS / vehicles / share) for share in PROFILE))
     tool("bin/duarouter", "-n", net_file, "-r", trips, "-o", routes, "--weights.random-factor", "1.5", "--seed", seed,
          "--ignore-errors", "true", "--no-step-log", "true", "--no-warnings", "true")
-    return routes
+    return undated(routes)
 
 
 def main():
