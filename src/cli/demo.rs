@@ -39,7 +39,7 @@ pub(super) struct Args {
 }
 
 /// Faster than this, a second of lateness is over before a message has crossed the broker.
-fn speed(text: &str) -> Result<f64, String> {
+pub(super) fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if (1.0..=60.0).contains(&speed) => Ok(speed),
         _ => Err("a number from 1 to 60".to_owned()),
