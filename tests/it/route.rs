@@ -55,6 +55,12 @@ fn stages(network: &Arc<Network>) -> (Congestion, Route) {
         diversion_cap: 0.3,
         speak_from: CongestionLevel::Queuing,
         reach_m: 2_000.0,
+        area_reach_m: 1_000.0,
+        areas: true,
+        area_dwell: Duration::from_mins(1),
+        switch_gain: 0.15,
+        compliance: 0.5,
+        advice_decay: Duration::from_mins(3),
         signs: Vec::new(),
         never_via: Vec::new(),
     };
