@@ -15,6 +15,7 @@ use crate::plan::Directions;
 
 use super::advice::{Advice, Facts};
 use super::around::{Around, Candidate, Place};
+use super::flips::Flips;
 use super::load::Load;
 use super::times::Times;
 use super::trouble::Trouble;
@@ -44,6 +45,7 @@ pub(super) struct Desk<'a> {
     pub(super) load: &'a mut Load,
     pub(super) usual: &'a mut Usual,
     pub(super) shown: &'a BTreeMap<Audience, Shown>,
+    pub(super) flips: &'a Flips,
     pub(super) wanted: BTreeMap<Audience, Proposal>,
     /// Audiences whose part in `load` has been taken out, to be put in anew.
     pub(super) taken: BTreeSet<Audience>,
@@ -84,6 +86,13 @@ impl Desk<'_> {
     }
 
     fn tell(&mut self, around: &Around<'_>) {
+        if around.trouble.cause == Cause::Closure {
+            // Who is not told, or does not follow, goes round by the map once he sees the barrier,
+            // and no detector has seen that yet.
+            for (way, veh_s) in around.unguided_loads() {
+                self.load.add(&way, veh_s * (1.0 - self.plan.compliance));
+            }
+        }
         let points = self.points(around);
         let told: BTreeSet<SegmentId> = points.iter().map(|p| p.place.here).collect();
         let all: f64 = points.iter().map(|p| p.veh_s).sum();
@@ -95,6 +104,13 @@ impl Desk<'_> {
             }
             let shown = self.shown.get(&point.audience);
             if shown.is_some_and(|shown| self.belongs_elsewhere(shown, around.trouble)) {
+                continue;
+            }
+            let about = |shown: &Shown| is_about(shown, around.trouble);
+            if around.trouble.cause != Cause::Closure
+                && !shown.is_some_and(about)
+                && !self.flips.allow(&point.audience, around.trouble.cause, self.now)
+            {
                 continue;
             }
             if self.claimed.contains(&point.audience) {
@@ -172,9 +188,7 @@ impl Desk<'_> {
     /// Whether what is out is about another trouble that still stands, and is within its dwell. A
     /// closure displaces anything.
     fn belongs_elsewhere(&self, shown: &Shown, trouble: &Trouble) -> bool {
-        let said = &shown.said.advice;
-        let same = said.avoid.first().is_some_and(|id| trouble.segments.contains(id));
-        !same && trouble.cause != Cause::Closure && !self.settled(shown)
+        !is_about(shown, trouble) && trouble.cause != Cause::Closure && !self.settled(shown)
     }
 
     fn settled(&self, shown: &Shown) -> bool {
@@ -194,9 +208,7 @@ impl Desk<'_> {
     ) -> Option<Advice> {
         let here = point.place.here;
         let said = shown.filter(|shown| {
-            let said = &shown.said.advice;
-            said.cause == around.trouble.cause
-                && said.avoid.first().is_some_and(|id| around.trouble.segments.contains(id))
+            shown.said.advice.cause == around.trouble.cause && is_about(shown, around.trouble)
         });
         // What this place sends itself must not stand in its own way.
         if let Some(shown) = shown
@@ -225,7 +237,9 @@ impl Desk<'_> {
             let expected_s = around.expected_s(&point.place, &stem, &costs)?;
             Some(Candidate { stem, expected_s })
         });
-        let settled = shown.is_none_or(|shown| self.settled(shown));
+        // What a sign may not say anew it may go on saying.
+        let settled = shown.is_none_or(|shown| self.settled(shown))
+            && self.flips.allow(&point.audience, around.trouble.cause, self.now);
         let (chosen, saving_s) = if let Some(unguided_s) = unguided_s {
             self.pays(&candidates, held, settled, unguided_s)?
         } else {
@@ -237,7 +251,8 @@ impl Desk<'_> {
             // Where the way to the closure is the way round it as well, the next place will say
             // which, later and with newer figures.
             let next = chosen.stem.get(1);
-            if matches!(point.audience, Audience::Area { .. })
+            if settled
+                && matches!(point.audience, Audience::Area { .. })
                 && let Some(&next) = next
                 && around.towards(here) == Some(next)
                 && told.contains(&next)
@@ -316,6 +331,11 @@ impl Desk<'_> {
         told.max_by(|&a, &b| length_m(a).total_cmp(&length_m(b)).then(b.cmp(&a)))
             .unwrap_or(advice.here)
     }
+}
+
+/// Whether what is out speaks of this trouble.
+fn is_about(shown: &Shown, trouble: &Trouble) -> bool {
+    shown.said.advice.avoid.first().is_some_and(|id| trouble.segments.contains(id))
 }
 
 /// Vehicles on one segment.

@@ -6,6 +6,7 @@
 mod advice;
 mod around;
 mod decide;
+mod flips;
 mod flows;
 mod load;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use crate::plan::Directions;
 
 use advice::Advice;
 use decide::{Desk, Usual};
+use flips::Flips;
 use load::Load;
 use times::{Learnt, Memory, Times};
 
@@ -45,6 +47,7 @@ pub struct Route {
     plan: Directions,
     memory: Memory,
     load: Load,
+    flips: Flips,
     usual: Usual,
     shown: BTreeMap<Audience, Shown>,
     issued: u32,
@@ -70,6 +73,7 @@ struct Shown {
 pub struct RouteState {
     learnt: Learnt,
     load: Load,
+    flips: Flips,
     shown: Vec<Shown>,
     issued: u32,
     seen: Option<u64>,
@@ -82,6 +86,7 @@ impl Route {
             plan: plan.clone(),
             memory: Memory::new(&network),
             load: Load::default(),
+            flips: Flips::default(),
             network,
             usual: Usual::new(),
             shown: BTreeMap::new(),
@@ -95,6 +100,7 @@ impl Route {
         RouteState {
             learnt: self.memory.state(),
             load: self.load.clone(),
+            flips: self.flips.clone(),
             shown: self.shown.values().cloned().collect(),
             issued: self.issued,
             seen: self.seen,
@@ -108,6 +114,7 @@ impl Route {
         self.shown = shown.map(|shown| (shown.said.audience.clone(), shown)).collect();
         self.memory.restore(state.learnt);
         self.load = state.load;
+        self.flips = state.flips;
         self.issued = state.issued;
         self.seen = state.seen;
         self.due = state.due;
@@ -118,6 +125,7 @@ impl Route {
         self.due = self.due.map(|due| due.moved(by));
         self.memory.step(by);
         self.load.step(by);
+        self.flips.step(by);
         for shown in self.shown.values_mut() {
             shown.since = shown.since.moved(by);
             shown.valid_until = shown.valid_until.moved(by);
@@ -173,6 +181,7 @@ impl Route {
             load: &mut self.load,
             usual: &mut self.usual,
             shown: &self.shown,
+            flips: &self.flips,
             wanted: BTreeMap::new(),
             taken: BTreeSet::new(),
             claimed: BTreeSet::new(),
@@ -183,6 +192,7 @@ impl Route {
     fn begin(&mut self, now: Timestamp, want: Proposal) -> Direction {
         self.issued += 1;
         let id = format!("d-{:04}", self.issued);
+        self.flips.changed(&want.audience, now);
         self.publish(now, id, 1, now, want)
     }
 
@@ -197,6 +207,10 @@ impl Route {
         let same = want.advice.stem == shown.said.advice.stem;
         let since = if same { shown.since } else { now };
         if now >= self.renewal(&shown) || urgent(&shown.said) != urgent(&want) {
+            let facts = |advice: &Advice| (advice.via.clone(), advice.avoid.clone());
+            if facts(&want.advice) != facts(&shown.said.advice) {
+                self.flips.changed(&want.audience, now);
+            }
             return vec![self.publish(now, shown.id, shown.revision + 1, since, want)];
         }
         // What is sent over the roads goes by today's figures, even where nothing new is said.
@@ -227,7 +241,8 @@ impl Route {
     }
 
     /// The last word under an id. It expires like any other message.
-    fn withdraw(&self, now: Timestamp, shown: Shown) -> Direction {
+    fn withdraw(&mut self, now: Timestamp, shown: Shown) -> Direction {
+        self.flips.changed(&shown.said.audience, now);
         let (revision, valid_until) = (shown.revision + 1, now + self.plan.expiry);
         direction(now, &Shown { revision, valid_until, ..shown }, DirectionState::Clear)
     }
