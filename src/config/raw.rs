@@ -36,7 +36,7 @@ pub(super) mod default {
     pub const REACH_M: f64 = 2000.0;
     pub const AREA_REACH_M: f64 = 1000.0;
     pub const SWITCH_GAIN: f64 = 0.15;
-    pub const COMPLIANCE: f64 = 0.5;
+    pub const COMPLIANCE: f64 = 0.6;
     pub const ADVICE_DECAY: &str = "3m";
     pub const DEADLINE: &str = "250ms";
     pub const KEEP_ALIVE: &str = "30s";

@@ -49,8 +49,8 @@ pub(super) struct Desk<'a> {
     pub(super) wanted: BTreeMap<Audience, Proposal>,
     /// Audiences whose part in `load` has been taken out, to be put in anew.
     pub(super) taken: BTreeSet<Audience>,
-    /// Audiences that belong to a closure.
-    pub(super) claimed: BTreeSet<Audience>,
+    /// Segments on which nothing is said of a closure because it is said further on: where.
+    pub(super) left: BTreeMap<SegmentId, SegmentId>,
 }
 
 /// Somebody to tell, where he stands.
@@ -93,6 +93,7 @@ impl Desk<'_> {
                 self.load.add(&way, veh_s * (1.0 - self.plan.compliance));
             }
         }
+        self.left.clear();
         let points = self.points(around);
         let told: BTreeSet<SegmentId> = points.iter().map(|p| p.place.here).collect();
         let all: f64 = points.iter().map(|p| p.veh_s).sum();
@@ -112,14 +113,6 @@ impl Desk<'_> {
                 && !self.flips.allow(&point.audience, around.trouble.cause, self.now)
             {
                 continue;
-            }
-            if self.claimed.contains(&point.audience) {
-                continue;
-            }
-            // Who is bound for a closed road reads `avoid` as well, so no jam is spoken of where he
-            // is told of the closure later.
-            if around.trouble.cause == Cause::Closure {
-                self.claimed.insert(point.audience.clone());
             }
             let Some(advice) = self.advise(around, &point, shown, &told) else { continue };
             if around.trouble.cause != Cause::Closure {
@@ -155,7 +148,7 @@ impl Desk<'_> {
         near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         near.truncate(MAX_POINTS);
         for (metres, here) in near {
-            audiences.push((metres, here, area(self.network, here)));
+            audiences.push((metres, here, area(self.network, here, around.trouble.cause)));
         }
         audiences
             .sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then_with(|| a.2.cmp(&b.2)));
@@ -256,7 +249,7 @@ impl Desk<'_> {
                 && let Some(&next) = next
                 && around.towards(here) == Some(next)
                 && told.contains(&next)
-                && self.left_to(next, point.veh_s)
+                && self.left_to(here, next, point.veh_s)
             {
                 return None;
             }
@@ -304,9 +297,12 @@ impl Desk<'_> {
         Some((chosen, Some(saving_s)))
     }
 
-    /// Leaves drivers to what vehicles on the next segment are told; false if those are told nothing.
-    fn left_to(&mut self, next: SegmentId, veh_s: f64) -> bool {
-        let Some(proposal) = self.wanted.get_mut(&area(self.network, next)) else { return false };
+    /// Leaves drivers to what vehicles are told of a closure on the next segment, or further on;
+    /// false if they are told nothing.
+    fn left_to(&mut self, here: SegmentId, next: SegmentId, veh_s: f64) -> bool {
+        let speaks = self.left.get(&next).copied().unwrap_or(next);
+        let audience = area(self.network, speaks, Cause::Closure);
+        let Some(proposal) = self.wanted.get_mut(&audience) else { return false };
         let advice = &mut proposal.advice;
         for (way, more) in &mut advice.loads {
             let share = *more / advice.veh_s.max(f64::MIN_POSITIVE);
@@ -314,6 +310,7 @@ impl Desk<'_> {
             *more += share * veh_s;
         }
         advice.veh_s += veh_s;
+        self.left.insert(here, speaks);
         true
     }
 
@@ -338,7 +335,12 @@ fn is_about(shown: &Shown, trouble: &Trouble) -> bool {
     shown.said.advice.avoid.first().is_some_and(|id| trouble.segments.contains(id))
 }
 
-/// Vehicles on one segment.
-fn area(network: &Network, here: SegmentId) -> Audience {
-    Audience::Area { tile: network.tile(here), part: format!("e{}", here.0) }
+/// Vehicles on one segment. What they are told of closures and of jams is two messages, since it is
+/// for different drivers.
+fn area(network: &Network, here: SegmentId, cause: Cause) -> Audience {
+    let letter = match cause {
+        Cause::Closure => 'c',
+        Cause::Congestion | Cause::Incident => 'q',
+    };
+    Audience::Area { tile: network.tile(here), part: format!("{letter}{}", here.0) }
 }

@@ -184,7 +184,7 @@ impl Route {
             flips: &self.flips,
             wanted: BTreeMap::new(),
             taken: BTreeSet::new(),
-            claimed: BTreeSet::new(),
+            left: BTreeMap::new(),
         };
         desk.decide(&troubles)
     }
