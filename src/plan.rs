@@ -246,8 +246,10 @@ pub struct Congestion {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Directions {
     pub min_saving: Duration,
-    /// How long a direction is kept at least, unless its cause ends.
+    /// How long a sign keeps a direction at least, unless its cause ends.
     pub dwell: Duration,
+    /// The same for vehicles, which are told once: another way is news only to those that come after.
+    pub area_dwell: Duration,
     pub expiry: Duration,
     /// Largest share of the flow to send one way, 0 to 1.
     pub diversion_cap: f64,
@@ -255,6 +257,16 @@ pub struct Directions {
     pub speak_from: crate::domain::congestion::CongestionLevel,
     /// How far upstream of the trouble drivers are addressed, metres of road.
     pub reach_m: f64,
+    /// The same for vehicles.
+    pub area_reach_m: f64,
+    /// Whether vehicles can be told at all.
+    pub areas: bool,
+    /// Another way replaces one that is said if that takes longer by this part of it.
+    pub switch_gain: f64,
+    /// Share of drivers that are reckoned to follow, 0 to 1.
+    pub compliance: f64,
+    /// For how long traffic sent one way is reckoned with after it is no longer sent there.
+    pub advice_decay: Duration,
     /// Signs that may be used; all of the network's when empty.
     pub signs: Vec<SignId>,
     /// Segments no advised way may use.

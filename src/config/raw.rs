@@ -32,7 +32,12 @@ pub(super) mod default {
     pub const DWELL: &str = "5m";
     pub const EXPIRY: &str = "5m";
     pub const DIVERSION_CAP: f64 = 0.3;
+    pub const AREA_DWELL: &str = "1m";
     pub const REACH_M: f64 = 2000.0;
+    pub const AREA_REACH_M: f64 = 1000.0;
+    pub const SWITCH_GAIN: f64 = 0.15;
+    pub const COMPLIANCE: f64 = 0.6;
+    pub const ADVICE_DECAY: &str = "3m";
     pub const DEADLINE: &str = "250ms";
     pub const KEEP_ALIVE: &str = "30s";
     pub const PORT: u32 = 1883;
@@ -275,9 +280,12 @@ group! {
         /// A direction must save at least this.
         #[schemars(extend("default" = default::MIN_SAVING))]
         min_saving: Option<At<Interval>>,
-        /// How long a direction stays at least, unless its cause ends.
+        /// How long a sign keeps a direction at least, unless its cause ends.
         #[schemars(extend("default" = default::DWELL))]
         dwell: Option<At<Interval>>,
+        /// The same for vehicles: each is told once, so another way is news only to those after it.
+        #[schemars(extend("default" = default::AREA_DWELL))]
+        area_dwell: Option<At<Interval>>,
         /// A direction that is not renewed vanishes after this.
         #[schemars(extend("default" = default::EXPIRY))]
         expiry: Option<At<Interval>>,
@@ -289,6 +297,18 @@ group! {
         /// How far upstream of the trouble drivers are told, metres of road.
         #[schemars(extend("default" = default::REACH_M, "exclusiveMinimum" = 0, "maximum" = 50000))]
         reach_m: Option<At<f64>>,
+        /// The same for vehicles.
+        #[schemars(extend("default" = default::AREA_REACH_M, "exclusiveMinimum" = 0, "maximum" = 50000))]
+        area_reach_m: Option<At<f64>>,
+        /// A way that is said is left for one that is faster by this part, above 0, at most 1.
+        #[schemars(extend("default" = default::SWITCH_GAIN, "exclusiveMinimum" = 0, "maximum" = 1))]
+        switch_gain: Option<At<f64>>,
+        /// Share of drivers reckoned to follow, above 0, at most 1: how much traffic advice moves.
+        #[schemars(extend("default" = default::COMPLIANCE, "exclusiveMinimum" = 0, "maximum" = 1))]
+        compliance: Option<At<f64>>,
+        /// Traffic that was sent one way counts there for about this long, before detectors see it.
+        #[schemars(extend("default" = default::ADVICE_DECAY))]
+        advice_decay: Option<At<Interval>>,
         /// Signs that may be used, by id. Default: all of the network's.
         signs: Option<At<List<String>>>,
         /// Road edges that no advised way may use, by id: a residential street, a bus lane.
