@@ -359,6 +359,11 @@ impl Engine {
         self.counts.windows(unused)
     }
 
+    /// Incidents that nobody announced: how many were found so far, and how many last.
+    pub fn incidents_detected(&self) -> (u64, usize) {
+        self.congestion.as_ref().map_or((0, 0), Congestion::detected)
+    }
+
     /// Does what the window stage wants done.
     fn steps(&mut self, events: &mut Vec<Event>) -> Result<(), RunError> {
         for step in self.windower.take_steps() {

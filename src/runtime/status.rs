@@ -23,6 +23,7 @@ pub(super) fn publication(
 ) -> Publication {
     let plan = engine.plan();
     let counts = engine.counts();
+    let (found, lasting) = engine.incidents_detected();
     let watermarks: serde_json::Map<String, Value> = engine
         .watermarks()
         .into_iter()
@@ -43,6 +44,7 @@ pub(super) fn publication(
         "sources": counts.sources,
         "windows": engine.windows_so_far(),
         "directions": counts.directions(),
+        "incidents": {"found": found, "lasting": lasting},
         "watermarks": watermarks,
         "clock_steps": counts.clock_steps,
     });
