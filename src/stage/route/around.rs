@@ -5,6 +5,7 @@
 //! Knows nothing of who is told, or of what was said before.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::domain::network::{Costs, Network, Penalties, Router, SegmentId, Tree};
 
@@ -31,14 +32,47 @@ const LEAST_BOUND: f64 = 0.2;
 /// preferred: it leaves more to drivers, who know where they are bound.
 const SHORTER: f64 = 1.005;
 
+/// Ways by the map that have been worked out: they depend on the network and on what is avoided.
+#[derive(Debug, Default)]
+pub(super) struct Maps(BTreeMap<(SegmentId, BTreeSet<SegmentId>), Arc<Tree>>);
+
+impl Maps {
+    /// Trees kept at most.
+    const MOST: usize = 2_000;
+
+    fn tree_to(
+        &mut self,
+        network: &Network,
+        times: &Times,
+        to: SegmentId,
+        avoid: &BTreeSet<SegmentId>,
+    ) -> Arc<Tree> {
+        let key = (to, avoid.clone());
+        if let Some(tree) = self.0.get(&key) {
+            return Arc::clone(tree);
+        }
+        let mut costs = times.free.clone();
+        for &id in avoid {
+            costs.close(id);
+        }
+        let router = Router::with_penalties(network, Penalties::SPEED_LIMITS);
+        let tree = Arc::new(router.tree_to(to, &costs));
+        if self.0.len() >= Self::MOST {
+            self.0.clear();
+        }
+        self.0.insert(key, Arc::clone(&tree));
+        tree
+    }
+}
+
 /// A gate as drivers reach it by their own map.
 #[derive(Debug)]
 struct Reached {
     gate: Gate,
     /// To the gate, not over what is avoided.
-    round: Tree,
+    round: Arc<Tree>,
     /// To the gate, with the trouble open.
-    usual: Tree,
+    usual: Arc<Tree>,
     /// By segment index, whether the usual way from there meets the trouble.
     meets: Vec<bool>,
 }
@@ -55,7 +89,7 @@ pub(super) struct Around<'a> {
     never_via: &'a [SegmentId],
     gates: Vec<Reached>,
     /// By the map to the trouble's busiest segment.
-    to_trouble: Tree,
+    to_trouble: Arc<Tree>,
     busiest: SegmentId,
 }
 
@@ -82,24 +116,18 @@ impl<'a> Around<'a> {
         trouble: &'a Trouble,
         closed: impl Iterator<Item = SegmentId>,
         never_via: &'a [SegmentId],
+        maps: &mut Maps,
     ) -> Option<Self> {
-        let map = Router::with_penalties(network, Penalties::SPEED_LIMITS);
         let avoid: BTreeSet<SegmentId> = trouble.segments.iter().copied().chain(closed).collect();
-        let mut round = times.free.clone();
-        let mut usual = times.free.clone();
-        for &id in &avoid {
-            round.close(id);
-            if !trouble.segments.contains(&id) {
-                usual.close(id);
-            }
-        }
-        let reached = |gate: Gate| {
-            let open = map.tree_to(gate.segment, &usual);
+        let elsewhere: BTreeSet<SegmentId> =
+            avoid.iter().copied().filter(|id| !trouble.segments.contains(id)).collect();
+        let mut reached = |gate: Gate| {
+            let usual = maps.tree_to(network, times, gate.segment, &elsewhere);
             Reached {
                 gate,
-                round: map.tree_to(gate.segment, &round),
-                meets: open.passing(|id| trouble.segments.contains(&id)),
-                usual: open,
+                round: maps.tree_to(network, times, gate.segment, &avoid),
+                meets: usual.passing(|id| trouble.segments.contains(&id)),
+                usual,
             }
         };
         let traffic = |id: SegmentId| times.usual_veh_s[id.0 as usize];
@@ -108,13 +136,12 @@ impl<'a> Around<'a> {
             .iter()
             .copied()
             .max_by(|&a, &b| traffic(a).total_cmp(&traffic(b)).then(b.cmp(&a)))?;
+        let gates = flows::gates(network, times, &trouble.segments);
+        let gates = gates.into_iter().filter(|gate| !avoid.contains(&gate.segment));
+        let gates = gates.map(&mut reached).collect();
         Some(Self {
-            gates: flows::gates(network, times, &trouble.segments)
-                .into_iter()
-                .filter(|gate| !avoid.contains(&gate.segment))
-                .map(reached)
-                .collect(),
-            to_trouble: map.tree_to(busiest, &usual),
+            gates,
+            to_trouble: maps.tree_to(network, times, busiest, &elsewhere),
             busiest,
             network,
             times,

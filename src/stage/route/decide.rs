@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::plan::Directions;
 
 use super::advice::{Advice, Facts};
-use super::around::{Around, Candidate, Place};
+use super::around::{Around, Candidate, Maps, Place};
 use super::flips::Flips;
 use super::load::Load;
 use super::times::Times;
@@ -44,6 +44,7 @@ pub(super) struct Desk<'a> {
     pub(super) times: &'a Times,
     pub(super) load: &'a mut Load,
     pub(super) usual: &'a mut Usual,
+    pub(super) maps: &'a mut Maps,
     pub(super) shown: &'a BTreeMap<Audience, Shown>,
     pub(super) flips: &'a Flips,
     pub(super) wanted: BTreeMap<Audience, Proposal>,
@@ -69,8 +70,9 @@ impl Desk<'_> {
                 continue;
             }
             let closed = self.view.closed.keys().copied();
-            let around =
-                Around::new(self.network, self.times, trouble, closed, &self.plan.never_via);
+            let never_via = &self.plan.never_via;
+            let (network, times) = (self.network, self.times);
+            let around = Around::new(network, times, trouble, closed, never_via, self.maps);
             if let Some(around) = around {
                 self.tell(&around);
             }

@@ -28,6 +28,7 @@ use crate::domain::wording::Problem;
 use crate::plan::Directions;
 
 use advice::Advice;
+use around::Maps;
 use decide::{Desk, Usual};
 use flips::Flips;
 use load::Load;
@@ -49,6 +50,7 @@ pub struct Route {
     load: Load,
     flips: Flips,
     usual: Usual,
+    maps: Maps,
     shown: BTreeMap<Audience, Shown>,
     issued: u32,
     /// The view's change number at the last look.
@@ -89,6 +91,7 @@ impl Route {
             flips: Flips::default(),
             network,
             usual: Usual::new(),
+            maps: Maps::default(),
             shown: BTreeMap::new(),
             issued: 0,
             seen: None,
@@ -180,6 +183,7 @@ impl Route {
             times,
             load: &mut self.load,
             usual: &mut self.usual,
+            maps: &mut self.maps,
             shown: &self.shown,
             flips: &self.flips,
             wanted: BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! Travel times, traffic, load and ways, each by itself.
 
-use super::super::around::{Around, sent, via};
+use super::super::around::{Around, Maps, sent, via};
 use super::super::flows;
 use super::super::load::Load;
 use super::super::times::{Memory, Times};
@@ -151,7 +151,8 @@ fn ways_round_are_several_open_and_ordered() {
     let times = times(&network, &traffic);
     let trouble = closure(&network, &traffic, &times);
     let closed = traffic.closed.keys().copied();
-    let around = Around::new(&network, &times, &trouble, closed, &[]).unwrap();
+    let around =
+        Around::new(&network, &times, &trouble, closed, &[], &mut Maps::default()).unwrap();
     let here = network.id("0,1>1,1");
     let place = around.place(here).unwrap();
     let costs = around.costs(&Load::default(), here);
