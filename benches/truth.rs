@@ -14,7 +14,7 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::Float64Type;
 use wayside::io::archive::Archive;
 use wayside::io::recording::RecordingSource;
-use wayside::runtime::{BATCH, Engine, Event, replay, writers};
+use wayside::runtime::{Engine, Event, ReplayOptions, replay, writers};
 
 type Key = (String, String);
 
@@ -113,9 +113,15 @@ fn windows(city: &str, dir: &Path) -> BTreeMap<Key, f64> {
     tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap()
-        .block_on(replay(&mut engine, &mut source, &mut archive, BATCH, &mut |_, events| {
-            take(events);
-        }))
+        .block_on(replay(
+            &mut engine,
+            &mut source,
+            &mut archive,
+            ReplayOptions::default(),
+            &mut |_, events| {
+                take(events);
+            },
+        ))
         .unwrap();
     speeds
 }

@@ -6,6 +6,7 @@
 pub mod testing;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -238,13 +239,17 @@ pub struct Congestion {
     pub enter_after: u32,
     /// ... or left (better).
     pub leave_after: u32,
+    /// Look for incidents that nobody announced.
+    pub detect_incidents: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Directions {
     pub min_saving: Duration,
-    /// How long a direction is kept at least, unless its cause ends.
+    /// How long a sign keeps a direction at least, unless its cause ends.
     pub dwell: Duration,
+    /// The same for vehicles, which are told once: another way is news only to those that come after.
+    pub area_dwell: Duration,
     pub expiry: Duration,
     /// Largest share of the flow to send one way, 0 to 1.
     pub diversion_cap: f64,
@@ -252,6 +257,16 @@ pub struct Directions {
     pub speak_from: crate::domain::congestion::CongestionLevel,
     /// How far upstream of the trouble drivers are addressed, metres of road.
     pub reach_m: f64,
+    /// The same for vehicles.
+    pub area_reach_m: f64,
+    /// Whether vehicles can be told at all.
+    pub areas: bool,
+    /// Another way replaces one that is said if that takes longer by this part of it.
+    pub switch_gain: f64,
+    /// Share of drivers that are reckoned to follow, 0 to 1.
+    pub compliance: f64,
+    /// For how long traffic sent one way is reckoned with after it is no longer sent there.
+    pub advice_decay: Duration,
     /// Signs that may be used; all of the network's when empty.
     pub signs: Vec<SignId>,
     /// Segments no advised way may use.
@@ -288,8 +303,10 @@ pub enum OutputKind {
     Signs { topic: String, qos: u8, retain: bool },
     /// Topic with `{tile}` and `{part}`.
     Vehicles { topic: String, qos: u8, retain: bool, max_chars: u16 },
-    /// Windows and directions in files of this folder.
-    Archive { dir: PathBuf },
+    /// Each closed window's result as a message. Topic with `{window}`.
+    Windows { topic: String, qos: u8, retain: bool },
+    /// Windows and directions in files of this folder. A live run keeps so many days of each kind.
+    Archive { dir: PathBuf, keep_days: NonZeroUsize },
 }
 
 /// Where everything received is kept until it has become directions, and longer as recordings.

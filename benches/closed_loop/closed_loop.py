@@ -13,12 +13,12 @@ DIR is what export_world.py wrote.  Providers:
 Vehicles comply by a hash of their id and --compliance-seed, so a higher share holds every lower one.
 Needs: pip install -r requirements.txt
 """
-import argparse, collections, csv, datetime as dt, gzip, hashlib, heapq, io, json, os, sys, tempfile, time
+import argparse, collections, csv, datetime as dt, gzip, hashlib, io, json, os, sys, tempfile, time
 import xml.etree.ElementTree as ET
 import libsumo as sumo
 import sumolib
 
-INF = float("inf")
+from roads import Roads, crossing
 
 
 def gz_text(path):
@@ -36,48 +36,20 @@ class World:
         rows = lambda n: list(csv.DictReader(open(os.path.join(root, n), newline="")))
         self.sensors, self.signs = rows("sensors.csv"), rows("signs.csv")
         self.net = sumolib.net.readNet(self.path(self.sc["net"]))
-        self.cost, self.succ, self.cars = {}, {}, {}
+        seconds, after, cars = {}, {}, {}
         for e in self.net.getEdges():
             i = e.getID()
-            self.cost[i] = e.getLength() / max(e.getSpeed(), 0.1) + 2.0
-            self.succ[i] = [o.getID() for o in e.getOutgoing()]
-            self.cars[i] = [o.getID() for o, cs in e.getOutgoing().items()
-                            if any(c.getFromLane().allows("passenger") and c.getToLane().allows("passenger") for c in cs)]
-        self.memo = {}
+            seconds[i] = crossing(e.getLength(), e.getSpeed())
+            after[i] = [o.getID() for o in e.getOutgoing()]
+            cars[i] = [o.getID() for o, cs in e.getOutgoing().items()
+                       if any(c.getFromLane().allows("passenger") and c.getToLane().allows("passenger") for c in cs)]
+        self.roads, self.every_road = Roads(seconds, cars), Roads(seconds, after)
 
     def path(self, rel):
         return os.path.join(self.root, rel)
 
     def ts(self, t):
         return (self.t0 + dt.timedelta(seconds=t)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-    def route(self, a, b, avoid=frozenset(), cars=True):
-        """The driver's own map knowledge: fastest at the speed limit, without the edges to avoid."""
-        key = (a, b, avoid, cars)
-        if key in self.memo:
-            return self.memo[key]
-        succ, best, prev, heap, out = (self.cars if cars else self.succ), {a: 0.0}, {}, [(0.0, a)], None
-        while heap:
-            c, e = heapq.heappop(heap)
-            if e == b:
-                out = [e]
-                while out[-1] != a:
-                    out.append(prev[out[-1]])
-                out = tuple(reversed(out))
-                break
-            if c > best[e]:
-                continue
-            for o in succ.get(e, ()):
-                if o in avoid:
-                    continue
-                n = c + self.cost[o]
-                if n < best.get(o, INF):
-                    best[o], prev[o] = n, e
-                    heapq.heappush(heap, (n, o))
-        if len(self.memo) > 200000:
-            self.memo.clear()
-        self.memo[key] = out
-        return out
 
 
 class Sensors:
@@ -130,40 +102,39 @@ class Sensors:
 
 
 class Incident:
-    def __init__(self, world, edge, begin, duration, kind):
-        self.w, self.edge, self.begin, self.end, self.kind = world, edge, begin, begin + duration, kind
+    """One edge or several, closed at the same time."""
+
+    def __init__(self, world, edges, begin, duration, kind):
+        self.w, self.edges, self.begin, self.end, self.kind = world, edges, begin, begin + duration, kind
         self.active, self.saved, self.turned, self.stuck, self.seen = False, {}, 0, 0, set()
         self.passed = set()
         self.exempt = set(world.sc["closure_exempt_vclasses"])
-        # A closure reaches back over every edge that leads nowhere else.
-        self.shut = {edge}
-        grown = kind == "full"
-        pred = collections.defaultdict(set)
-        for a, outs in world.cars.items():
-            for o in outs:
-                pred[o].add(a)
-        while grown:
-            grown = False
-            for s in list(self.shut):
-                for a in pred[s]:
-                    if a not in self.shut and all(o in self.shut for o in world.cars[a]):
-                        self.shut.add(a); grown = True
-        self.barrier = sorted({a for s in self.shut for a in pred[s]} - self.shut)
-        self.shut = frozenset(self.shut)
+        self.shut = world.roads.shut_by(edges) if kind == "full" else frozenset(() if kind == "none" else edges)
+        self.barrier = world.roads.barrier(self.shut)
 
-    def lanes(self):
-        n = sumo.edge.getLaneNumber(self.edge)
+    def lanes(self, edge):
+        n = sumo.edge.getLaneNumber(edge)
         k = n if self.kind == "full" else min(int(self.kind.split(":")[1]), n - 1)
-        return ["%s_%d" % (self.edge, i) for i in range(k)]
+        return ["%s_%d" % (edge, i) for i in range(k)]
+
+    def events(self, t, state):
+        """What the road operator announces: topic and payload, one an edge."""
+        for n, edge in enumerate(self.edges, 1):
+            yield "event/incident-%d" % n, {
+                "v": 1, "event_id": "incident-%d" % n, "state": state, "ts": self.w.ts(t),
+                "edges": [edge], "kind": "road_closed" if self.kind == "full" else "lanes_closed",
+                "lanes_closed": len(self.lanes(edge)),
+                "start": self.w.ts(self.begin), "planned_end": self.w.ts(self.end)}
 
     def step(self, t):
         inside = self.begin <= t < self.end
         if inside:
-            self.passed.update(sumo.edge.getLastStepVehicleIDs(self.edge))
+            for edge in self.edges:
+                self.passed.update(sumo.edge.getLastStepVehicleIDs(edge))
         if self.kind == "none":
             return
         if inside and not self.active:
-            for l in self.lanes():
+            for l in (l for edge in self.edges for l in self.lanes(edge)):
                 self.saved[l] = list(sumo.lane.getDisallowed(l))
                 was = set(sumo.lane.getAllowed(l))
                 sumo.lane.setAllowed(l, sorted(self.exempt if not was else (self.exempt & was or {"authority"})))
@@ -188,7 +159,8 @@ class Incident:
         rest = route[i:]
         if not self.shut.intersection(rest[1:]):
             return
-        new = self.w.route(b, rest[-1], self.shut, sumo.vehicle.getVehicleClass(v) != "ignoring")
+        roads = self.w.every_road if sumo.vehicle.getVehicleClass(v) == "ignoring" else self.w.roads
+        new = roads.way(b, rest[-1], self.shut)
         try:
             if new is None:
                 raise ValueError("no way round")
@@ -271,10 +243,10 @@ class Mqtt(Guidance):
         import paho.mqtt.client as mq
         self.base = "%s/%s" % (self.a.topic_root, self.w.city)
         self.lock_acked, self.inbox = -1, collections.deque()
-        self.active, self.seen, self.log = {}, set(), []
+        self.active, self.seen, self.log, self.bad = {}, set(), [], []
         self.shown = {s["sign_id"]: s["edge_id"] for s in self.w.signs}
-        self.first_direction_t = None
-        self.wait_s = 0.0
+        self.wait_s, self.late_s, self.began = 0.0, 0.0, self.a.pace_from
+        self.announced = {}                          # when each state of the incident was announced
         self.seq = 0
         self.c = mq.Client(mq.CallbackAPIVersion.VERSION2, client_id="closed-loop-%d" % os.getpid())
         self.c.max_queued_messages_set(0)
@@ -299,28 +271,35 @@ class Mqtt(Guidance):
         if self.a.announce and self.inc.kind != "none":
             for at, state in ((self.inc.begin, "active"), (self.inc.end, "cleared")):
                 if at <= t < at + self.a.period:
-                    self.publish("event/incident-1", {
-                        "v": 1, "event_id": "incident-1", "state": state, "ts": self.w.ts(t),
-                        "kind": "road_closed" if self.inc.kind == "full" else "lanes_closed",
-                        "edges": [self.inc.edge], "lanes_closed": len(self.inc.lanes()),
-                        "start": self.w.ts(self.inc.begin), "planned_end": self.w.ts(self.inc.end)})
+                    self.announced.setdefault(state, t)
+                    for topic, event in self.inc.events(t, state):
+                        self.publish(topic, event)
         self.seq += 1
         self.publish("clock", {"v": 1, "seq": self.seq, "ts": self.w.ts(t), "final": False})
-        began = time.monotonic()
         if self.a.pace == "ack":
+            began = time.monotonic()
             while self.lock_acked < self.seq and time.monotonic() - began < self.a.ack_timeout:
                 self.take(t)
                 time.sleep(0.002)
+            self.wait_s += time.monotonic() - began
             self.stats["ack_timeouts"] += self.lock_acked < self.seq
-        else:
-            factor = float(self.a.pace)
-            due = getattr(self, "next_wall", None) or began
-            self.next_wall = max(due, began) + self.a.period / factor
-            while time.monotonic() < self.next_wall:
-                self.take(t)
-                time.sleep(0.005)
-        self.take(t)
-        self.wait_s += time.monotonic() - began
+            if self.stats["ack_timeouts"] > 3:
+                sys.exit("the guide does not answer the clock")
+            self.take(t)
+
+    def keep_pace(self, t):
+        """Waits until second `t` is due, and hears what is said meanwhile."""
+        passed = (t - self.w.sc["begin"]) / float(self.a.pace)
+        if self.began is None:
+            self.began = time.time() - passed
+        due = self.began + passed
+        self.late_s = max(self.late_s, time.time() - due)
+        while True:
+            self.take(t)
+            left = due - time.time()
+            if left <= 0:
+                return
+            time.sleep(min(left, 0.01))
 
     def take(self, t):
         while self.inbox:
@@ -336,8 +315,8 @@ class Mqtt(Guidance):
                 self.direction(t, tail, json.loads(raw) if raw else None)
             except Exception as ex:                  # a bad direction is counted, never fatal
                 self.stats["bad_directions"] += 1
-                if len(self.log) < 2000:
-                    self.log.append({"t": t, "topic": topic, "error": repr(ex)[:200]})
+                if len(self.bad) < 100:
+                    self.bad.append({"t": t, "topic": topic, "error": repr(ex)[:200]})
 
     def direction(self, t, tail, d):
         kind, target = tail[1], "/".join(tail[2:])         # an area's topic may go deeper: area/{tile}/{part}
@@ -345,12 +324,13 @@ class Mqtt(Guidance):
         if d is None or d.get("state") == "clear":
             self.active.pop(key, None)
             self.stats["cleared"] += 1
+            self.log.append({"t": t, "kind": kind, "target": target, "state": "clear"})
             return
         if kind == "sign" and target not in self.shown:
             raise ValueError("unknown sign")
         avoid = frozenset(d.get("avoid_edges") or ())
         via = tuple(d.get("via_edges") or ())
-        unknown = [e for e in avoid.union(via) if e not in self.w.cost]
+        unknown = [e for e in avoid.union(via) if e not in self.w.roads.after]
         if unknown:
             raise ValueError("unknown edges %s" % unknown[:3])
         if not avoid:
@@ -368,13 +348,15 @@ class Mqtt(Guidance):
         self.active[key] = {"avoid": avoid, "via": via, "until": until, "edges": edges, "id": d.get("direction_id", ""),
                             "vehicle": target if kind == "vehicle" else None}
         self.stats["directions"] += 1
-        if self.first_direction_t is None and t >= self.inc.begin:
-            self.first_direction_t = t
-        if len(self.log) < 2000:
-            self.log.append({"t": t, "topic": "/".join(tail), "avoid": sorted(avoid), "via": list(via),
-                             "text": d.get("text"), "valid_until_t": until})
+        advised = [way["edges"] for way in (d.get("why") or {}).get("ways", ()) if way.get("verdict") == "advised"]
+        self.log.append({"t": t, "kind": kind, "target": target, "state": "show", "id": d.get("direction_id", ""),
+                         "cause": d.get("cause"), "avoid": list(d["avoid_edges"]), "via": list(via),
+                         "on": sorted(edges or ()), "way": advised[0] if advised else [], "text": d.get("text"),
+                         "until": round(until, 1)})
 
     def step(self, t):
+        if self.a.pace != "ack":
+            self.keep_pace(t)
         for key in [k for k, d in self.active.items() if d["until"] <= t]:
             del self.active[key]
         for key, d in self.active.items():
@@ -404,7 +386,7 @@ class Mqtt(Guidance):
         if d["via"]:
             legs, new = [here, *[e for e in d["via"] if e != here], goal], [here]
             for a, b in zip(legs, legs[1:]):
-                leg = self.w.route(a, b, d["avoid"]) if a != b else (a,)
+                leg = self.w.roads.way(a, b, d["avoid"]) if a != b else (a,)
                 if leg is None:
                     new = None
                     self.stats["via_unreachable"] += 1
@@ -414,13 +396,14 @@ class Mqtt(Guidance):
                 new = None
                 self.stats["via_loops"] += 1
         if new is None:
-            new = self.w.route(here, goal, d["avoid"])
+            new = self.w.roads.way(here, goal, d["avoid"])
         if new is None:
             self.stats["no_way_round"] += 1
             return
         try:
             sumo.vehicle.setRoute(v, list(new))
             self.stats["changed"] += 1
+            self.stats["sent_over_closed"] += self.inc.active and not self.inc.shut.isdisjoint(new[1:])
         except Exception:
             self.stats["refused"] += 1
 
@@ -466,7 +449,7 @@ def main():
     ap.add_argument("--seed", type=int, default=1, help="SUMO's seed")
     ap.add_argument("--compliance-seed", type=int, default=1)
     ap.add_argument("--period", type=int, default=30, help="seconds between readings")
-    ap.add_argument("--incident-edge")
+    ap.add_argument("--incident-edge", action="append", help="give it twice for two closures at once")
     ap.add_argument("--incident-begin", type=float)
     ap.add_argument("--incident-duration", type=float)
     ap.add_argument("--incident-kind", help="full, lanes:K (the K rightmost lanes) or none")
@@ -477,6 +460,7 @@ def main():
     ap.add_argument("--mqtt-port", type=int, default=1883)
     ap.add_argument("--topic-root", default="wayside/v1")
     ap.add_argument("--pace", default="ack", help="ack: wait for the guide after each batch; a number: times real time")
+    ap.add_argument("--pace-from", type=float, help="when the first second is due, in seconds of Unix time; default: when it is reached")
     ap.add_argument("--ack-timeout", type=float, default=5.0)
     ap.add_argument("--announce", action="store_true", help="publish the incident as an event")
     ap.add_argument("--record", help="write readings, events and clock as newline-delimited JSON (.gz)")
@@ -489,8 +473,11 @@ def main():
     di = w.sc.get("incident", {})
     pick = lambda x, k, d=None: x if x is not None else di.get(k, d)
     a.horizon = a.horizon or w.sc["end"]
-    inc = Incident(w, pick(a.incident_edge, "edge"), pick(a.incident_begin, "begin"),
-                   pick(a.incident_duration, "duration"), pick(a.incident_kind, "kind", "full"))
+    edges = a.incident_edge or [di["edge"]] if a.incident_edge or di else []
+    kind = pick(a.incident_kind, "kind", "full")
+    if kind != "none" and not edges:
+        ap.error("the world has no incident of its own: give --incident-edge")
+    inc = Incident(w, edges, pick(a.incident_begin, "begin", 0.0), pick(a.incident_duration, "duration", 0.0), kind)
     sens = Sensors(w, a.period)
     guide = PROVIDERS[a.provider](w, a, inc)
     rec = gz_text(a.record) if a.record else None
@@ -527,10 +514,8 @@ def main():
             was = inc.active
             inc.step(t)
             if rec and a.announce and was != inc.active:
-                record(t, "event/incident-1", {"v": 1, "event_id": "incident-1",
-                       "state": "active" if inc.active else "cleared", "ts": w.ts(t), "edges": [inc.edge],
-                       "kind": "road_closed" if inc.kind == "full" else "lanes_closed",
-                       "lanes_closed": len(inc.lanes()), "start": w.ts(inc.begin), "planned_end": w.ts(inc.end)})
+                for topic, event in inc.events(t, "active" if inc.active else "cleared"):
+                    record(t, topic, event)
             if rec or a.provider == "mqtt":
                 sens.sample()
                 if int(t) % a.period == 0:
@@ -566,7 +551,7 @@ def main():
             affected = set(json.load(f)["passed_incident_edge"])
     res = {"world": w.city, "provider": a.provider, "compliance": 0 if a.provider == "none" else a.compliance,
            "seed": a.seed, "compliance_seed": a.compliance_seed,
-           "incident": {"edge": inc.edge, "begin": inc.begin, "end": inc.end, "kind": inc.kind,
+           "incident": {"edges": inc.edges, "begin": inc.begin, "end": inc.end, "kind": inc.kind,
                         "shut": sorted(inc.shut), "turned_at_barrier": inc.turned, "stuck_at_barrier": inc.stuck},
            "all": summary(tr), "ended_at": t, "teleports": teleports, "running_peak": running_peak,
            "guidance": dict(guide.stats), "wall_s": round(time.time() - wall, 1),
@@ -574,14 +559,15 @@ def main():
     if affected is not None:
         res["affected"] = summary(tr, affected)
     if a.provider == "mqtt":
-        res["first_direction_after_s"] = None if guide.first_direction_t is None else guide.first_direction_t - inc.begin
-        res["guide_wait_s"] = round(guide.wait_s, 1)
-        res["direction_log"] = guide.log
+        res["announced_at"] = guide.announced
+        res["guide_wait_s"], res["behind_pace_s"] = round(guide.wait_s, 1), round(guide.late_s, 2)
+        res["bad_directions"] = guide.bad
+        res["directions"] = guide.log
     res["trips"] = {k: [v["depart"], round(v["wait"] + v["duration"], 1), round(v["wait"] + v["loss"], 1), v["reroutes"]]
                     for k, v in sorted(tr.items())}
     with open(a.out, "w") as f:
         json.dump(res, f, separators=(",", ":"))
-    print(json.dumps({k: v for k, v in res.items() if k not in ("trips", "passed_incident_edge", "direction_log")}))
+    print(json.dumps({k: v for k, v in res.items() if k not in ("trips", "passed_incident_edge", "directions")}))
 
 
 if __name__ == "__main__":

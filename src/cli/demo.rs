@@ -39,7 +39,7 @@ pub(super) struct Args {
 }
 
 /// Faster than this, a second of lateness is over before a message has crossed the broker.
-fn speed(text: &str) -> Result<f64, String> {
+pub(super) fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if (1.0..=60.0).contains(&speed) => Ok(speed),
         _ => Err("a number from 1 to 60".to_owned()),
@@ -233,10 +233,10 @@ async fn watch(mut source: MqttSource, draws: bool) {
 /// The filter of all directions: the topic of the first output that has one, up to its last word
 /// before the variable parts.
 fn signs_filter(plan: &Plan) -> Result<String, Failure> {
-    use crate::plan::OutputKind::{Signs, Vehicles};
+    use crate::plan::OutputKind::{Archive, Signs, Vehicles, Windows};
     let topic = plan.outputs.iter().find_map(|output| match &output.kind {
         Signs { topic, .. } | Vehicles { topic, .. } => topic.split_once("/direction/"),
-        crate::plan::OutputKind::Archive { .. } => None,
+        Archive { .. } | Windows { .. } => None,
     });
     match topic {
         Some((before, _)) => Ok(format!("{before}/direction/#")),

@@ -16,7 +16,7 @@ use crate::io::archive::Archive;
 use crate::io::clock::SystemClock;
 use crate::io::recording::{Between, Paced, RecordingSource};
 use crate::ports::Source;
-use crate::runtime::{BATCH, Engine, Summary, replay, writers};
+use crate::runtime::{BATCH, Engine, ReplayOptions, Summary, Unwritten, replay, writers};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -36,6 +36,11 @@ pub(super) struct Args {
     /// End before the first message received at this time or later.
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
     until: Option<Timestamp>,
+    /// Write from this time on. What was received before goes through the pipeline too, at full
+    /// speed, so that windows and directions are those of the whole run; it is counted as
+    /// `before_seek`. With --from, the pipeline warms up between the two.
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    seek: Option<Timestamp>,
     /// `max`, or how many times faster than it was recorded. Changes no byte of the result.
     #[arg(long, default_value = "max", value_name = "max|N")]
     speed: Speed,
@@ -78,25 +83,31 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let skipped = source.skipped();
     let mut source: Box<dyn Source> = match args.speed {
         Speed::Max => Box::new(source),
-        Speed::Times(times) => Box::new(Paced::new(source, Arc::new(SystemClock::new()), times)),
+        Speed::Times(times) => {
+            let clock = Arc::new(SystemClock::new());
+            Box::new(Paced::new(source, clock, times).waiting_from(args.seek))
+        }
     };
     let bar = progress();
     let done = runtime()?.block_on(replay(
         &mut engine,
         source.as_mut(),
         &mut archive,
-        args.batch,
+        ReplayOptions { batch: args.batch, seek: args.seek },
         &mut |now, _| {
             bar.set_message(now.to_string());
             bar.inc(1);
         },
     ));
     bar.finish_and_clear();
-    done.with_context(|| format!("replay of {}", args.recording.display())).exits(Exit::Input)?;
+    let unwritten = done
+        .with_context(|| format!("replay of {}", args.recording.display()))
+        .exits(Exit::Input)?;
     archive.finish()?;
     let summary = engine.summary();
     let skipped = args.from.map(|_| skipped.load(Ordering::Relaxed));
-    let whole = Whole { summary: &summary, skipped };
+    let before_seek = args.seek.map(|_| unwritten);
+    let whole = Whole { summary: &summary, skipped, before_seek };
     write_summary(&args.out, &whole)?;
     match args.output {
         Output::Json => {
@@ -106,6 +117,13 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
             print_summary(&summary, args.output)?;
             if let Some(skipped) = skipped {
                 writeln!(std::io::stdout(), "passed over, received before --from: {skipped}")?;
+            }
+            if let Some(Unwritten { messages, windows, lines }) = before_seek {
+                writeln!(
+                    std::io::stdout(),
+                    "taken and not written, before --seek: {messages} messages, {windows} windows, \
+                     {lines} publications, dead letters and late readings"
+                )?;
             }
         }
     }
@@ -120,6 +138,9 @@ struct Whole<'s> {
     /// Only where `--from` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<u64>,
+    /// Only where `--seek` is given; the summary's other counts have it all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before_seek: Option<Unwritten>,
 }
 
 /// A spinner on a terminal, nothing anywhere else.

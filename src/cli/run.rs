@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::demo::speed;
 use super::replay::print_summary;
 use super::{Exit, Exits, Failure, Output, plan, runtime};
+use crate::domain::time::Timestamp;
 use crate::io::archive::GrowingArchive;
-use crate::io::clock::SystemClock;
+use crate::io::clock::{ScaledClock, SystemClock};
 use crate::io::journal::{Journal, JournalOptions};
 use crate::io::mqtt::{LastWill, MqttSession, SessionOptions};
 use crate::plan::{Broker, MqttVersion, OutputKind, Plan};
@@ -24,6 +26,12 @@ pub(super) struct Args {
     /// acknowledged (for benches and for recordings played from elsewhere).
     #[arg(long, value_enum, default_value_t)]
     clock: ClockChoice,
+    /// For benches: the unit's clock shows TIME (RFC 3339) at its start, whatever this machine's does.
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse, requires = "clock_speed", conflicts_with = "clock")]
+    clock_from: Option<Timestamp>,
+    /// ... and runs so many times as fast as the world's.
+    #[arg(long, value_name = "SPEED", value_parser = speed, requires = "clock_from")]
+    clock_speed: Option<f64>,
     /// The form of the summary that is printed at the end.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -76,7 +84,10 @@ impl BrokerArgs {
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let plan = Arc::new(plan(&args.pipeline)?);
     let broker = args.broker.broker(&plan)?;
-    let clock: SharedClock = Arc::new(SystemClock::new());
+    let clock: SharedClock = match args.clock_from.zip(args.clock_speed) {
+        Some((start, speed)) => Arc::new(ScaledClock::new(start, speed)),
+        None => Arc::new(SystemClock::new()),
+    };
     let archive = archive(&plan)?;
     let summary = runtime()?.block_on(live(args, Arc::clone(&plan), &broker, clock, archive))?;
     print_summary(&summary, args.output)?;
@@ -143,11 +154,11 @@ async fn live(
 
 /// The plan's archive, which goes on from run to run.
 fn archive(plan: &Plan) -> Result<Option<GrowingArchive>, Failure> {
-    let dir = plan.outputs.iter().find_map(|output| match &output.kind {
-        OutputKind::Archive { dir } => Some(dir),
+    let archive = plan.outputs.iter().find_map(|output| match &output.kind {
+        OutputKind::Archive { dir, keep_days } => Some(GrowingArchive::open(dir, *keep_days)),
         _ => None,
     });
-    dir.map(|dir| GrowingArchive::open(dir).exits(Exit::Input)).transpose()
+    archive.transpose().exits(Exit::Input)
 }
 
 /// The plan's journal, with what an earlier run left in it.

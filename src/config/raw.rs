@@ -32,13 +32,21 @@ pub(super) mod default {
     pub const DWELL: &str = "5m";
     pub const EXPIRY: &str = "5m";
     pub const DIVERSION_CAP: f64 = 0.3;
+    pub const AREA_DWELL: &str = "1m";
     pub const REACH_M: f64 = 2000.0;
+    pub const AREA_REACH_M: f64 = 1000.0;
+    pub const SWITCH_GAIN: f64 = 0.15;
+    pub const COMPLIANCE: f64 = 0.6;
+    pub const ADVICE_DECAY: &str = "3m";
     pub const DEADLINE: &str = "250ms";
     pub const KEEP_ALIVE: &str = "30s";
     pub const PORT: u32 = 1883;
     pub const PORT_TLS: u32 = 8883;
     pub const RETAIN: bool = true;
+    pub const RETAIN_WINDOWS: bool = false;
     pub const MAX_CHARS: u32 = 160;
+    pub const DETECT_INCIDENTS: bool = true;
+    pub const KEEP_DAYS: u32 = 366;
     pub const MAX_SIZE: &str = "2GB";
     pub const MAX_AGE: &str = "7d";
     pub const SNAPSHOT_EVERY: &str = "30s";
@@ -251,6 +259,10 @@ group! {
         /// So many consecutive windows must agree before a better level is believed.
         #[schemars(range(min = 1, max = 60), extend("default" = default::LEAVE_AFTER))]
         leave_after: Option<At<u32>>,
+        /// Look for incidents that nobody announced: roads that fall empty while drivers wait before
+        /// them.
+        #[schemars(extend("default" = default::DETECT_INCIDENTS))]
+        detect_incidents: Option<At<bool>>,
     }
 }
 
@@ -268,9 +280,12 @@ group! {
         /// A direction must save at least this.
         #[schemars(extend("default" = default::MIN_SAVING))]
         min_saving: Option<At<Interval>>,
-        /// How long a direction stays at least, unless its cause ends.
+        /// How long a sign keeps a direction at least, unless its cause ends.
         #[schemars(extend("default" = default::DWELL))]
         dwell: Option<At<Interval>>,
+        /// The same for vehicles: each is told once, so another way is news only to those after it.
+        #[schemars(extend("default" = default::AREA_DWELL))]
+        area_dwell: Option<At<Interval>>,
         /// A direction that is not renewed vanishes after this.
         #[schemars(extend("default" = default::EXPIRY))]
         expiry: Option<At<Interval>>,
@@ -282,6 +297,18 @@ group! {
         /// How far upstream of the trouble drivers are told, metres of road.
         #[schemars(extend("default" = default::REACH_M, "exclusiveMinimum" = 0, "maximum" = 50000))]
         reach_m: Option<At<f64>>,
+        /// The same for vehicles.
+        #[schemars(extend("default" = default::AREA_REACH_M, "exclusiveMinimum" = 0, "maximum" = 50000))]
+        area_reach_m: Option<At<f64>>,
+        /// A way that is said is left for one that is faster by this part, above 0, at most 1.
+        #[schemars(extend("default" = default::SWITCH_GAIN, "exclusiveMinimum" = 0, "maximum" = 1))]
+        switch_gain: Option<At<f64>>,
+        /// Share of drivers reckoned to follow, above 0, at most 1: how much traffic advice moves.
+        #[schemars(extend("default" = default::COMPLIANCE, "exclusiveMinimum" = 0, "maximum" = 1))]
+        compliance: Option<At<f64>>,
+        /// Traffic that was sent one way counts there for about this long, before detectors see it.
+        #[schemars(extend("default" = default::ADVICE_DECAY))]
+        advice_decay: Option<At<Interval>>,
         /// Signs that may be used, by id. Default: all of the network's.
         signs: Option<At<List<String>>>,
         /// Road edges that no advised way may use, by id: a residential street, a bus lane.
@@ -348,6 +375,8 @@ group! {
         signs: Option<At<SignsOutput>>,
         /// Vehicles, by map tile.
         vehicles: Option<At<VehiclesOutput>>,
+        /// Results of closed windows, as they close.
+        windows: Option<At<WindowsOutput>>,
         /// Windows and directions, kept as files.
         archive: Option<At<ArchiveOutput>>,
     }
@@ -402,6 +431,29 @@ group! {
 }
 
 group! {
+    /// Results of windows to whoever wants to see them at once: dashboards, other systems.
+    WindowsOutput {
+        /// The MQTT topic.
+        mqtt: Needed<WindowsTopic>,
+    }
+}
+
+group! {
+    /// One topic a window of the pipeline, one message a result, its rows as columns.
+    WindowsTopic {
+        /// `{window}` stands for the window's name and must be there; `{site}` is replaced.
+        topic: Needed<String>,
+        /// Quality of service: 0 or 1.
+        #[schemars(range(max = 1), extend("default" = default::QOS))]
+        qos: Option<At<u32>>,
+        /// The broker keeps the newest result for those that connect later. While the broker is
+        /// away a newer result then takes the place of one that waits.
+        #[schemars(extend("default" = default::RETAIN_WINDOWS))]
+        retain: Option<At<bool>>,
+    }
+}
+
+group! {
     /// Files of windows and directions.
     ArchiveOutput {
         /// Parquet files.
@@ -414,6 +466,9 @@ group! {
     ParquetDir {
         /// The folder; made when it is not there.
         dir: Needed<PathText>,
+        /// A live run keeps so many days of each kind of files, the newest ones.
+        #[schemars(range(min = 1, max = 36_500), extend("default" = default::KEEP_DAYS))]
+        keep_days: Option<At<u32>>,
     }
 }
 

@@ -59,7 +59,7 @@ pub struct SegmentState {
     pub occupancy_pct: Option<f64>,
 }
 
-/// The road operator's event that shuts some lanes of each segment now.
+/// The event behind each segment that is hard to pass now.
 pub type Incidents = BTreeMap<SegmentId, String>;
 
 /// All that is known of the traffic at one moment: what directions are made from.
@@ -70,6 +70,9 @@ pub struct View<'a> {
     pub states: &'a [SegmentState],
     pub closed: &'a ClosedSegments,
     pub incidents: &'a Incidents,
+    /// Segments that nobody can pass by all that the sensors say, though nobody announced it; with
+    /// `detected@` and the moment.
+    pub blocked: &'a Incidents,
     /// `window@start` of the window that last spoke for a segment.
     pub evidence: Box<dyn Fn(SegmentId) -> Option<String> + 'a>,
 }
@@ -88,6 +91,7 @@ impl fmt::Debug for View<'_> {
             .field("states", &self.states)
             .field("closed", &self.closed)
             .field("incidents", &self.incidents)
+            .field("blocked", &self.blocked)
             .finish_non_exhaustive()
     }
 }

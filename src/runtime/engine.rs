@@ -24,7 +24,7 @@ use crate::plan::{OutputKind, Plan};
 use crate::ports::{Message, Publication};
 use crate::query::QueryError;
 use crate::stage::aggregate::{Aggregate, AggregateError};
-use crate::stage::congestion::Congestion;
+use crate::stage::congestion::{Congestion, Taken};
 use crate::stage::decode::{DecodedBatch, Decoder, Fate, TopicFilter};
 use crate::stage::route::Route;
 use crate::stage::window::{Admission, Arrival, Windower};
@@ -236,13 +236,7 @@ impl Engine {
                     let tally = &mut tallies[*source];
                     if let Admission::Late { event_time, watermark } = admission {
                         tally.late += 1;
-                        events.push(Event::Late(LateReading {
-                            received_at: message.received_at,
-                            event_time,
-                            watermark,
-                            topic: message.topic.clone(),
-                            payload: message.payload.clone(),
-                        }));
+                        events.push(Event::Late(late(message, event_time, watermark)));
                     } else {
                         let refusal = Refusal {
                             reason: DeadReason::OutOfRange,
@@ -272,29 +266,42 @@ impl Engine {
         closure: &Closure,
         events: &mut Vec<Event>,
     ) {
-        let source = self.plan.sources[source].name.clone();
-        let tally = self.counts.sources.entry(source.clone()).or_default();
-        tally.received += 1;
+        let source = &self.plan.sources[source].name;
+        let mut tally = Tally { received: 1, ..Tally::default() };
         // A pipeline without congestion has nobody to tell of it; the message is still read.
-        match self.congestion.as_mut().map_or(Ok(()), |c| c.closure(closure)) {
-            Ok(()) => {
-                tally.accepted += 1;
-                self.counts.all.accepted += 1;
-                events.extend(self.speak(message.received_at));
+        let taken = self.congestion.as_mut().map_or(Ok(Taken::New), |c| c.closure(closure));
+        match &taken {
+            Ok(Taken::New) => tally.accepted = 1,
+            Ok(Taken::Repeated) => tally.duplicate = 1,
+            Ok(Taken::Outdated { .. }) => tally.late = 1,
+            Err(_) => {}
+        }
+        self.counts.add(source, &tally);
+        match taken {
+            Ok(Taken::New) => events.extend(self.speak(message.received_at)),
+            Ok(Taken::Repeated) => {}
+            Ok(Taken::Outdated { newest }) => {
+                events.push(Event::Late(late(message, closure.ts, newest)));
             }
             Err(mut refusal) => {
-                refusal.source = Some(source);
+                refusal.source = Some(source.clone());
                 self.count_dead(&refusal, false);
                 events.push(Event::Dead(letter(message, refusal)));
             }
         }
     }
 
-    /// Moves receive time on to `now`, a whole second: closes windows and lets the route stage speak.
-    pub fn tick(&mut self, now: Timestamp) -> Result<Vec<Event>, RunError> {
+    /// Moves receive time on to `now`, between two ticks: closes windows.
+    pub fn advance(&mut self, now: Timestamp) -> Result<Vec<Event>, RunError> {
         let mut events = Vec::new();
         self.windower.advance(now);
         self.steps(&mut events)?;
+        Ok(events)
+    }
+
+    /// Moves receive time on to `now`, a whole second: closes windows and lets the route stage speak.
+    pub fn tick(&mut self, now: Timestamp) -> Result<Vec<Event>, RunError> {
+        let mut events = self.advance(now)?;
         if let Some(congestion) = &mut self.congestion {
             congestion.advance(now, self.windower.sensors_now().unwrap_or(now));
         }
@@ -350,6 +357,11 @@ impl Engine {
     pub fn windows_so_far(&self) -> WindowSummary {
         let unused = self.congestion.as_ref().map(Congestion::unused_rows).unwrap_or_default();
         self.counts.windows(unused)
+    }
+
+    /// Incidents that nobody announced: how many were found so far, and how many last.
+    pub fn incidents_detected(&self) -> (u64, usize) {
+        self.congestion.as_ref().map_or((0, 0), Congestion::detected)
     }
 
     /// Does what the window stage wants done.
@@ -472,6 +484,16 @@ impl Engine {
             tally.dead += 1;
             tally.received += u64::from(unreceived);
         }
+    }
+}
+
+fn late(message: &Message, event_time: Timestamp, watermark: Timestamp) -> LateReading {
+    LateReading {
+        received_at: message.received_at,
+        event_time,
+        watermark,
+        topic: message.topic.clone(),
+        payload: message.payload.clone(),
     }
 }
 

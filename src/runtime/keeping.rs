@@ -11,16 +11,19 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Event, RunError};
+use super::outgoing;
+use super::replay::write;
 use super::speak::Worded;
 use super::state::EngineState;
 use super::unit::{Did, Unit};
 use crate::domain::time::Timestamp;
 use crate::io::archive::{ArchiveMark, GrowingArchive};
 use crate::io::journal::{Entry, Journal, Position, Recovered, Snapshot, State};
+use crate::plan::Plan;
 use crate::ports::{Message, Publication};
 
 /// The form of `Kept`; a snapshot of another form is not read.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// The kind of the journal's notes that hold words: what a writer with a deadline gave once, it
 /// must not give anew.
@@ -199,10 +202,10 @@ impl Keeping {
                 }
                 Entry::Note { .. } => {}
             }
-            self.file(&mut did, archive)?;
+            self.file(unit.engine.plan(), &mut did, archive)?;
         }
         unit.messages(messages, &mut did)?;
-        self.file(&mut did, archive)?;
+        self.file(unit.engine.plan(), &mut did, archive)?;
         // They are in the journal already.
         unit.engine.take_words();
         Ok(())
@@ -210,27 +213,26 @@ impl Keeping {
 
     fn file(
         &mut self,
+        plan: &Plan,
         did: &mut Vec<Did>,
         archive: &mut Option<GrowingArchive>,
     ) -> Result<(), RunError> {
         for did in did.drain(..) {
             if let Did::Events(events) = did {
                 if let Some(archive) = archive {
-                    file(archive, &events)?;
+                    write(archive, &events)?;
                 }
-                self.note(&events);
+                for publication in outgoing::publications(plan, &events) {
+                    self.note(publication?.into_owned());
+                }
             }
         }
         Ok(())
     }
 
     /// Keeps in mind what should be seen now.
-    fn note(&mut self, events: &[Event]) {
-        for event in events {
-            if let Event::Publish(publication) = event {
-                self.outbox.insert(publication.topic.clone(), publication.clone());
-            }
-        }
+    fn note(&mut self, publication: Publication) {
+        self.outbox.insert(publication.topic.clone(), publication);
     }
 
     /// What every audience should see at `now`, with what is left of its time; the rest has run out.
@@ -253,7 +255,7 @@ impl Keeping {
         self.resumed.expired += (before - self.outbox.len()) as u64;
     }
 
-    /// Journals messages before they are taken.
+    /// Journals messages before they are taken: the disk works while the engine does.
     pub fn received(&mut self, messages: &[Message]) {
         for message in messages {
             self.journal.append_message(message);
@@ -261,6 +263,7 @@ impl Keeping {
         if let Some(last) = messages.last() {
             self.acknowledgements.push_back((self.journal.last(), last.receipt));
         }
+        self.commit();
     }
 
     pub fn ticked(&mut self, now: Timestamp) {
@@ -272,17 +275,21 @@ impl Keeping {
     }
 
     /// Holds publications back until the disk has what they follow from, and commits.
-    pub fn follows(&mut self, events: &[Event], words: &[Worded]) -> Result<(), RunError> {
+    pub fn follows(
+        &mut self,
+        plan: &Plan,
+        events: &[Event],
+        words: &[Worded],
+    ) -> Result<(), RunError> {
         if !words.is_empty() {
             let bytes = rmp_serde::to_vec_named(words)
                 .map_err(|error| RunError::Keep(error.to_string()))?;
             self.journal.append(&Entry::Note { kind: WORDS, bytes });
         }
-        self.note(events);
-        for event in events {
-            if let Event::Publish(publication) = event {
-                self.publications.push_back((self.journal.last(), publication.clone()));
-            }
+        for publication in outgoing::publications(plan, events) {
+            let publication = publication?.into_owned();
+            self.publications.push_back((self.journal.last(), publication.clone()));
+            self.note(publication);
         }
         Ok(())
     }
@@ -368,7 +375,7 @@ impl Keeping {
             engine: unit.engine.state(),
             waiting: unit.waiting.clone(),
             beaten: unit.beaten,
-            archive: archive.map(GrowingArchive::mark).transpose()?,
+            archive: archive.map(GrowingArchive::mark),
             outbox: self.outbox.clone(),
         };
         let bytes =
@@ -388,17 +395,4 @@ impl Keeping {
     pub fn close(self) -> Result<(), RunError> {
         Ok(self.journal.close()?)
     }
-}
-
-/// Writes what happened where it belongs.
-pub(super) fn file(archive: &mut GrowingArchive, events: &[Event]) -> Result<(), RunError> {
-    for event in events {
-        match event {
-            Event::Window { name, result } => archive.window(result, name)?,
-            Event::Publish(publication) => archive.publication(publication)?,
-            Event::Dead(letter) => archive.dead(letter)?,
-            Event::Late(late) => archive.late(late)?,
-        }
-    }
-    Ok(())
 }

@@ -10,12 +10,13 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::engine::{Engine, Event, RunError};
-use super::keeping::{Journaling, Keeping, Released, file};
-use super::replay::BATCH;
+use super::keeping::{Journaling, Keeping, Released};
+use super::outgoing;
+use super::replay::{BATCH, write};
 use super::status;
 use super::unit::{Did, Pace, Unit};
 use crate::domain::time::Timestamp;
@@ -225,15 +226,16 @@ impl Live<'_, '_> {
                 Did::Events(events) => {
                     (self.observe)(&events);
                     if let Some(archive) = &mut self.archive {
-                        tokio::task::block_in_place(|| file(archive, &events))?;
+                        tokio::task::block_in_place(|| write(archive, &events))?;
                     }
+                    let plan = self.unit.engine.plan();
                     match &mut self.keeping {
-                        Some(keeping) => keeping.follows(&events, &std::mem::take(&mut words))?,
+                        Some(keeping) => {
+                            keeping.follows(plan, &events, &std::mem::take(&mut words))?;
+                        }
                         None => {
-                            for event in &events {
-                                if let Event::Publish(publication) = event {
-                                    self.sink.send(publication).await?;
-                                }
+                            for publication in outgoing::publications(plan, &events) {
+                                self.sink.send(&*publication?).await?;
                             }
                         }
                     }
@@ -304,34 +306,33 @@ impl Live<'_, '_> {
                 keeping.snapshot(&self.unit, self.archive.as_mut(), now)
             }),
             Some(_) => Ok(()),
-            None => self.archive(now, ARCHIVE_EVERY),
+            None => {
+                self.archive(now, ARCHIVE_EVERY);
+                Ok(())
+            }
         }
     }
 
-    fn archive(&mut self, now: Duration, every: Duration) -> Result<(), RunError> {
+    fn archive(&mut self, now: Duration, every: Duration) {
         if let Some(archive) = &mut self.archive
             && now.saturating_sub(self.archived) >= every
         {
             self.archived = now;
-            tokio::task::block_in_place(|| archive.mark())?;
+            tokio::task::block_in_place(|| archive.mark());
         }
-        Ok(())
     }
 
     async fn say(&mut self, state: &str) -> Result<(), RunError> {
         let now = self.clock.now();
         self.status.seq += 1;
         self.status.last = Some(now);
-        let link = (self.link)();
-        let journal = self.keeping.as_ref().map(Keeping::stats);
-        let publication = status::publication(
-            self.unit.engine,
-            state,
-            self.status.seq,
-            now,
-            &link,
-            journal.as_ref(),
-        );
+        let around = json!({
+            "link": (self.link)(),
+            "journal": self.keeping.as_ref().map(Keeping::stats),
+            "archive": self.archive.as_ref().map(GrowingArchive::stats),
+        });
+        let publication =
+            status::publication(self.unit.engine, state, self.status.seq, now, around);
         Ok(self.sink.send(&publication).await?)
     }
 
@@ -342,7 +343,8 @@ impl Live<'_, '_> {
             keeping.snapshot(&self.unit, self.archive.as_mut(), now)?;
             return keeping.close();
         }
-        self.archive(now, Duration::ZERO)
+        self.archive(now, Duration::ZERO);
+        Ok(())
     }
 }
 

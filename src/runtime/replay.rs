@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::{Engine, Event, RunError};
 use crate::domain::time::Timestamp;
-use crate::io::archive::Archive;
+use crate::io::archive::{Archive, RunFiles};
 use crate::ports::{Message, Source};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -54,17 +54,32 @@ impl Seconds {
 /// Messages that are decoded together, unless somebody wants it otherwise.
 pub const BATCH: usize = 1_000;
 
-/// Runs `source` to its end through `engine` into `archive`, `batch` messages at most at a time:
-/// that changes no byte of the result. `observe` hears of every step: its receive time and what
-/// followed from it.
+/// How a recording is replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayOptions {
+    /// Messages that are taken together at most: changes no byte of the result.
+    pub batch: usize,
+    /// What follows from messages and seconds before this receive time is not written: the run is
+    /// warm when it comes here, and what is written then is what the whole run would write.
+    pub seek: Option<Timestamp>,
+}
+
+impl Default for ReplayOptions {
+    fn default() -> Self {
+        Self { batch: BATCH, seek: None }
+    }
+}
+
+/// Runs `source` to its end through `engine` into `archive`. `observe` hears of every step: its
+/// receive time and what followed from it.
 pub async fn replay(
     engine: &mut Engine,
     source: &mut dyn Source,
     archive: &mut Archive,
-    batch: usize,
+    options: ReplayOptions,
     observe: &mut dyn FnMut(Timestamp, &[Event]),
-) -> Result<(), RunError> {
-    let mut replay = Replay::new(engine, archive, batch, observe);
+) -> Result<Unwritten, RunError> {
+    let mut replay = Replay::new(engine, archive, options, observe);
     while let Some(message) = source.next().await {
         match message {
             Ok(message) => replay.push(message)?,
@@ -78,11 +93,21 @@ pub async fn replay(
     replay.finish()
 }
 
+/// What came before the moment that was sought, and went through all the stages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Unwritten {
+    pub messages: u64,
+    pub windows: u64,
+    /// Publications, dead letters and late readings.
+    pub lines: u64,
+}
+
 /// A replay that is fed message by message.
 pub struct Replay<'r> {
     engine: &'r mut Engine,
     archive: &'r mut Archive,
-    batch: usize,
+    options: ReplayOptions,
+    unwritten: Unwritten,
     /// Read, not yet taken: all of one second.
     held: Vec<Message>,
     now: Option<Timestamp>,
@@ -99,10 +124,11 @@ impl<'r> Replay<'r> {
     pub fn new(
         engine: &'r mut Engine,
         archive: &'r mut Archive,
-        batch: usize,
+        options: ReplayOptions,
         observe: &'r mut dyn FnMut(Timestamp, &[Event]),
     ) -> Self {
-        Self { engine, archive, batch: batch.max(1), held: Vec::new(), now: None, observe }
+        let (unwritten, held) = (Unwritten::default(), Vec::new());
+        Self { engine, archive, options, unwritten, held, now: None, observe }
     }
 
     /// Takes the next message of the recording.
@@ -111,7 +137,7 @@ impl<'r> Replay<'r> {
             return Ok(());
         }
         let mut ticks = self.engine.seconds.until(message.received_at).peekable();
-        if ticks.peek().is_some() || self.held.len() >= self.batch {
+        if ticks.peek().is_some() || self.held.len() >= self.options.batch.max(1) {
             self.flush()?;
         }
         for tick in ticks {
@@ -128,27 +154,44 @@ impl<'r> Replay<'r> {
         let Some(last) = self.held.last() else { return Ok(()) };
         let now = last.received_at;
         let events = self.engine.messages(&self.held)?;
+        if self.comes_before(now) {
+            self.unwritten.messages += self.held.len() as u64;
+        }
         self.held.clear();
         self.keep(now, &events)
     }
 
     /// The recording is over.
-    pub fn finish(mut self) -> Result<(), RunError> {
+    pub fn finish(mut self) -> Result<Unwritten, RunError> {
         self.flush()?;
-        let Some(now) = self.now else { return Ok(()) };
-        let events = self.engine.finish(now)?;
-        self.keep(now, &events)
+        if let Some(now) = self.now {
+            let events = self.engine.finish(now)?;
+            self.keep(now, &events)?;
+        }
+        Ok(self.unwritten)
     }
 
     fn keep(&mut self, now: Timestamp, events: &[Event]) -> Result<(), RunError> {
-        keep(self.archive, events)?;
+        if self.comes_before(now) {
+            let is_window = |event: &&Event| matches!(event, Event::Window { .. });
+            let windows = events.iter().filter(is_window).count() as u64;
+            self.unwritten.windows += windows;
+            self.unwritten.lines += events.len() as u64 - windows;
+        } else {
+            write(self.archive, events)?;
+        }
         (self.observe)(now, events);
         Ok(())
+    }
+
+    /// Messages that are held together are of one second, and `seek` is taken down to its own.
+    fn comes_before(&self, now: Timestamp) -> bool {
+        self.options.seek.is_some_and(|seek| now < seek.floor_to(SECOND))
     }
 }
 
 /// Writes what happened where it belongs.
-pub(super) fn keep(archive: &mut Archive, events: &[Event]) -> Result<(), RunError> {
+pub(super) fn write(archive: &mut impl RunFiles, events: &[Event]) -> Result<(), RunError> {
     for event in events {
         match event {
             Event::Window { name, result } => archive.window(result, name)?,

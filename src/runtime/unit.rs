@@ -134,6 +134,8 @@ impl<'e> Unit<'e> {
             return Ok(());
         }
         self.seconds(beat.ts - Duration::from_millis(1), did)?;
+        // Not with the first message: which one that is differs where a broker repeats some.
+        did.push(Did::Events(self.engine.advance(beat.ts)?));
         let mut waiting = std::mem::take(&mut self.waiting);
         for held in &mut waiting {
             held.received_at = beat.ts;

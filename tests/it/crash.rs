@@ -249,16 +249,23 @@ async fn a_unit_that_was_cut_off_for_ten_minutes_catches_up() {
 fn same(undisturbed: &Path, other: &Path) {
     let (expected, found) = (windows(undisturbed), windows(other));
     assert!(expected.len() > 500, "{} windows' rows", expected.len());
-    let first = expected.iter().zip(&found).position(|(a, b)| a != b);
-    assert_eq!(first.map(|at| (&expected[at], &found[at])), None, "row {first:?}");
-    assert_eq!(found.len(), expected.len());
+    same_lines("windows' row", &expected, &found);
     assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len(), "a row is there twice");
 
     let (expected, found) = (directions(undisturbed), directions(other));
     assert!(expected.len() > 20, "{} directions", expected.len());
-    let first = expected.iter().zip(&found).position(|(a, b)| a != b);
-    assert_eq!(first.map(|at| (&expected[at], &found[at])), None, "direction {first:?}");
-    assert_eq!(found.len(), expected.len());
+    same_lines("direction", &expected, &found);
+}
+
+fn same_lines(what: &str, expected: &[String], found: &[String]) {
+    let around = |lines: &[String], at: usize| -> String {
+        lines[at.saturating_sub(2).min(lines.len())..(at + 4).min(lines.len())].join("\n")
+    };
+    if let Some(at) = expected.iter().zip(found).position(|(a, b)| a != b) {
+        let (expected, found) = (around(expected, at), around(found, at));
+        panic!("{what} {at} differs; undisturbed:\n{expected}\nother:\n{found}");
+    }
+    assert_eq!(found.len(), expected.len(), "{what}s");
 }
 
 fn balances(whole: &Value, pieces: &Value) {

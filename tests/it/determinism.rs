@@ -18,7 +18,7 @@ use wayside::io::memory::MemorySource;
 use wayside::io::recording::{Paced, RecordingSource};
 use wayside::plan::Plan;
 use wayside::ports::{Message, Source};
-use wayside::runtime::{BATCH, Engine, EngineState, Replay, replay, writers};
+use wayside::runtime::{BATCH, Engine, EngineState, Replay, ReplayOptions, replay, writers};
 
 use super::support::{bytes, data, root};
 
@@ -42,7 +42,13 @@ fn run(plan: &Arc<Plan>, source: &mut dyn Source, batch: usize) -> Vec<(String, 
         .enable_time()
         .build()
         .unwrap()
-        .block_on(replay(&mut engine, source, &mut archive, batch, &mut |_, _| {}))
+        .block_on(replay(
+            &mut engine,
+            source,
+            &mut archive,
+            ReplayOptions { batch, seek: None },
+            &mut |_, _| {},
+        ))
         .unwrap();
     archive.finish().unwrap();
     bytes(out.path())
@@ -56,7 +62,8 @@ fn run_with_stops(plan: &Arc<Plan>, messages: &[Message], every: usize) -> Vec<(
     let mut chunks = messages.chunks(every).peekable();
     while let Some(chunk) = chunks.next() {
         let mut nobody = |_: Timestamp, _: &[_]| {};
-        let mut replay = Replay::new(&mut kept, &mut archive, BATCH, &mut nobody);
+        let mut replay =
+            Replay::new(&mut kept, &mut archive, ReplayOptions::default(), &mut nobody);
         for message in chunk {
             replay.push(message.clone()).unwrap();
         }

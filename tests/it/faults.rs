@@ -15,7 +15,7 @@ use wayside::io::recording::RecordingSource;
 use wayside::plan::Plan;
 use wayside::ports::{Message, SharedClock, Source};
 use wayside::runtime::{
-    BATCH, Engine, Journaling, LiveOptions, Pace, Replay, RunError, Summary, run, writers,
+    Engine, Journaling, LiveOptions, Pace, Replay, ReplayOptions, RunError, Summary, run, writers,
 };
 
 use super::support::{lines, root};
@@ -189,13 +189,13 @@ fn with_a_step(by: i64) -> (Vec<u8>, usize, Summary) {
     let mut all = messages();
     let rest = all.split_off(all.len() / 2);
     let mut nobody = |_: wayside::domain::time::Timestamp, _: &[_]| {};
-    let mut replay = Replay::new(&mut engine, &mut archive, BATCH, &mut nobody);
+    let mut replay = Replay::new(&mut engine, &mut archive, ReplayOptions::default(), &mut nobody);
     for message in all {
         replay.push(message).unwrap();
     }
     replay.flush().unwrap();
     engine.step(by);
-    let mut replay = Replay::new(&mut engine, &mut archive, BATCH, &mut nobody);
+    let mut replay = Replay::new(&mut engine, &mut archive, ReplayOptions::default(), &mut nobody);
     for message in rest {
         let received_at = message.received_at.moved(by);
         replay.push(Message { received_at, ..message }).unwrap();

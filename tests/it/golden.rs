@@ -67,7 +67,7 @@ fn a_sign_with_a_font_says_what_fits_it() {
         write!(font, "\nch: {} {symbol}\n{}", u32::from(c), "@@@@@\n".repeat(7)).unwrap();
     }
     std::fs::write(network.join("blocks.tfon"), font).unwrap();
-    let table = "sign_id,font,width_px,height_px\nvms_01,blocks,84,27\n";
+    let table = "sign_id,font,width_px,height_px\nvms_06,blocks,84,27\n";
     std::fs::write(network.join("fonts.csv"), table).unwrap();
     let out = dir.path().join("out");
     let recording = root().join("pipelines/demo/recording.ndjson.gz");
@@ -77,7 +77,7 @@ fn a_sign_with_a_font_says_what_fits_it() {
     let mut shown = 0;
     for line in lines(&out.join("directions.ndjson")) {
         let p = &line["payload"];
-        if p["sign_id"] == "vms_01" && p["state"] == "show" {
+        if p["sign_id"] == "vms_06" && p["state"] == "show" {
             shown += 1;
             for row in p["text"].as_array().unwrap() {
                 assert!(row.as_str().unwrap().len() <= 14, "{row}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wayside::io::archive::Archive;
 use wayside::io::recording::RecordingSource;
-use wayside::runtime::{BATCH, Engine, Summary, replay, writers};
+use wayside::runtime::{Engine, ReplayOptions, Summary, replay, writers};
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -52,7 +52,13 @@ pub fn run_file(path: &Path, recording: &Path, out: &Path, words: Words) -> Summ
     tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap()
-        .block_on(replay(&mut engine, &mut source, &mut archive, BATCH, &mut |_, _| {}))
+        .block_on(replay(
+            &mut engine,
+            &mut source,
+            &mut archive,
+            ReplayOptions::default(),
+            &mut |_, _| {},
+        ))
         .unwrap();
     archive.finish().unwrap();
     engine.summary()

@@ -88,10 +88,11 @@ impl Checker<'_> {
         let windows = self.windows(raw.windows.as_ref(), &sources, network.as_deref());
         let congestion =
             raw.congestion.as_ref().and_then(|congestion| self.congestion(congestion, &windows));
+        let areas = raw.outputs.as_ref().is_some_and(|outputs| outputs.vehicles.is_some());
         let directions = raw
             .directions
             .as_ref()
-            .and_then(|directions| self.directions(directions, network.as_deref()));
+            .and_then(|directions| self.directions(directions, network.as_deref(), areas));
         let writer = self.writer(raw.writer.as_ref());
         let outputs = self.outputs(raw.outputs.as_ref());
         let journal = raw.journal.as_ref().and_then(|journal| self.journal(journal));

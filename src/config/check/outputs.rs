@@ -1,4 +1,6 @@
-//! Outputs: topics for signs and vehicles, the archive's folder.
+//! Outputs: topics for signs, vehicles and windows, the archive's folder.
+
+use std::num::NonZeroUsize;
 
 use crate::plan::{Output, OutputKind};
 
@@ -11,8 +13,9 @@ impl Checker<'_> {
         let Some(raw) = raw else { return Vec::new() };
         let signs = raw.signs.as_ref().and_then(|signs| self.signs_output(signs));
         let vehicles = raw.vehicles.as_ref().and_then(|vehicles| self.vehicles_output(vehicles));
+        let windows = raw.windows.as_ref().and_then(|windows| self.windows_output(windows));
         let archive = raw.archive.as_ref().and_then(|archive| self.archive_output(archive));
-        [("signs", signs), ("vehicles", vehicles), ("archive", archive)]
+        [("signs", signs), ("vehicles", vehicles), ("windows", windows), ("archive", archive)]
             .into_iter()
             .filter_map(|(name, kind)| Some(Output { name: name.into(), kind: kind? }))
             .collect()
@@ -38,14 +41,26 @@ impl Checker<'_> {
         Some(OutputKind::Vehicles { topic, qos, retain, max_chars })
     }
 
+    fn windows_output(&mut self, raw: &raw::WindowsOutput) -> Option<OutputKind> {
+        let mqtt = raw.mqtt.0.as_ref()?;
+        let qos = self.qos(mqtt.qos.as_ref());
+        let retain = mqtt.retain.as_ref().map_or(default::RETAIN_WINDOWS, |at| at.value);
+        let topic = mqtt.topic.0.as_ref()?;
+        let topic = self.topic(topic, topics::bad_topic(topic, &["window"]));
+        Some(OutputKind::Windows { topic, qos, retain })
+    }
+
     fn archive_output(&mut self, raw: &raw::ArchiveOutput) -> Option<OutputKind> {
-        let at = raw.parquet.0.as_ref()?.dir.0.as_ref()?;
+        let parquet = raw.parquet.0.as_ref()?;
+        let keep_days = self.count(parquet.keep_days.as_ref(), default::KEEP_DAYS, 1, 36_500);
+        let at = parquet.dir.0.as_ref()?;
         let dir = self.path(at)?;
         if dir.is_file() {
             self.findings
                 .error(&at.span, format!("{} is a file", dir.display()))
                 .help("the archive is a folder of files");
         }
-        Some(OutputKind::Archive { dir })
+        let keep_days = usize::try_from(keep_days).ok().and_then(NonZeroUsize::new)?;
+        Some(OutputKind::Archive { dir, keep_days })
     }
 }

@@ -12,6 +12,7 @@ use super::super::tree;
 use super::{Bounds, Checker};
 
 const MIN_SAVING: Bounds = Bounds("0s", "1h");
+const ADVICE_DECAY: Bounds = Bounds("1s", "1h");
 const DWELL: Bounds = Bounds("0s", "2h");
 /// Shorter, and a sign goes dark between two renewals; longer, and it outlives its facts.
 const EXPIRY: Bounds = Bounds("30s", "2h");
@@ -22,12 +23,20 @@ impl Checker<'_> {
         &mut self,
         raw: &At<raw::Directions>,
         network: Option<&Network>,
+        areas: bool,
     ) -> Option<Directions> {
         let min_saving = self.interval(raw.min_saving.as_ref(), default::MIN_SAVING, &MIN_SAVING);
         let dwell = self.interval(raw.dwell.as_ref(), default::DWELL, &DWELL);
         let expiry = self.interval(raw.expiry.as_ref(), default::EXPIRY, &EXPIRY);
         let diversion_cap =
             self.above_zero(raw.diversion_cap.as_ref(), default::DIVERSION_CAP, 1.0);
+        let area_dwell = self.interval(raw.area_dwell.as_ref(), default::AREA_DWELL, &DWELL);
+        let area_reach_m =
+            self.above_zero(raw.area_reach_m.as_ref(), default::AREA_REACH_M, 50_000.0);
+        let switch_gain = self.above_zero(raw.switch_gain.as_ref(), default::SWITCH_GAIN, 1.0);
+        let compliance = self.above_zero(raw.compliance.as_ref(), default::COMPLIANCE, 1.0);
+        let advice_decay =
+            self.interval(raw.advice_decay.as_ref(), default::ADVICE_DECAY, &ADVICE_DECAY);
         let reach_m = self.above_zero(raw.reach_m.as_ref(), default::REACH_M, 50_000.0);
         let speak_from = match raw.speak_from.as_ref().map(|at| at.value) {
             Some(LevelWord::Heavy) => CongestionLevel::Heavy,
@@ -41,10 +50,16 @@ impl Checker<'_> {
         Some(Directions {
             min_saving,
             dwell,
+            area_dwell,
             expiry,
             diversion_cap,
             speak_from,
             reach_m,
+            area_reach_m,
+            areas,
+            switch_gain,
+            compliance,
+            advice_decay,
             signs,
             never_via,
         })

@@ -226,7 +226,9 @@ impl Checker<'_> {
             self.result_for_congestion(&windows[at]);
             read.push(at);
         }
-        Some(Congestion { windows: read, enter_after, leave_after })
+        let detect_incidents =
+            raw.detect_incidents.as_ref().map_or(default::DETECT_INCIDENTS, |at| at.value);
+        Some(Congestion { windows: read, enter_after, leave_after, detect_incidents })
     }
 
     /// Congestion finds its columns by name.

@@ -43,6 +43,8 @@ fn the_pipeline_schema_has_the_keys_that_are_read() {
         ("SignsTopic", raw::SignsTopic::KEYS),
         ("VehiclesOutput", raw::VehiclesOutput::KEYS),
         ("VehiclesTopic", raw::VehiclesTopic::KEYS),
+        ("WindowsOutput", raw::WindowsOutput::KEYS),
+        ("WindowsTopic", raw::WindowsTopic::KEYS),
         ("ArchiveOutput", raw::ArchiveOutput::KEYS),
         ("ParquetDir", raw::ParquetDir::KEYS),
         ("Journal", raw::Journal::KEYS),

@@ -7,13 +7,18 @@
 //!
 //! A part appears under its name when it is complete. What was written since the last [`mark`] is
 //! taken back when the archive is told to, so that a run which goes on from there writes
-//! each thing once.
+//! each thing once. Of each kind the newest days are kept: days that have files, whatever their
+//! dates, so that a clock which is wrong for an hour does not age the others.
+//!
+//! A unit must not fall silent because a disk is full: what cannot be written is told and counted
+//! ([`ArchiveStats`]), and the archive goes on when it can.
 //!
 //! [`mark`]: GrowingArchive::mark
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
@@ -22,7 +27,7 @@ use parquet::arrow::ArrowWriter;
 use serde::{Deserialize, Serialize};
 
 use super::super::{columnar, part};
-use super::{ArchiveError, dead_line, direction_line, form, late_line};
+use super::{ArchiveError, RunFiles, dead_line, direction_line, form, late_line};
 use crate::batch::WindowBatch;
 use crate::domain::refusal::{DeadLetter, LateReading};
 use crate::domain::time::Timestamp;
@@ -44,11 +49,26 @@ const DIRECTIONS: usize = 0;
 const DEAD: usize = 1;
 const LATE: usize = 2;
 
+/// What did not get into the archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ArchiveStats {
+    /// The disk does not take anything just now.
+    pub failing: bool,
+    /// Rows of windows, and lines of the other files.
+    pub lost: u64,
+}
+
 #[derive(Debug)]
 pub struct GrowingArchive {
     folder: PathBuf,
+    keep_days: NonZeroUsize,
     schema: SchemaRef,
     next_part: u64,
+    stats: ArchiveStats,
+    /// A day has begun since days were counted last.
+    new_day: bool,
+    /// The newest day that a window began on.
+    window_day: Option<String>,
     /// Rows that are in no part yet, by day.
     held: BTreeMap<String, Vec<RecordBatch>>,
     held_rows: usize,
@@ -57,10 +77,14 @@ pub struct GrowingArchive {
 
 impl GrowingArchive {
     /// Opens an archive; it goes on after whatever is there.
-    pub fn open(folder: &Path) -> Result<Self, ArchiveError> {
+    pub fn open(folder: &Path, keep_days: NonZeroUsize) -> Result<Self, ArchiveError> {
         fs::create_dir_all(folder).map_err(|error| ArchiveError::new(folder, &error))?;
         let last = parts(folder)?.last().map_or(0, |(number, _)| *number);
         Ok(Self {
+            keep_days,
+            stats: ArchiveStats::default(),
+            new_day: true,
+            window_day: None,
             schema: form::schema(),
             next_part: last + 1,
             held: BTreeMap::new(),
@@ -84,38 +108,68 @@ impl GrowingArchive {
         Ok(())
     }
 
-    /// Adds a closed window's result under the window's name in the pipeline.
-    pub fn window(&mut self, batch: &WindowBatch, name: &str) -> Result<(), ArchiveError> {
-        let rows = form::long_form(&self.schema, batch, name)
-            .map_err(|error| ArchiveError::new(&self.folder, &error))?;
-        self.held_rows += rows.num_rows();
-        self.held.entry(day(batch.start)).or_default().push(rows);
-        if self.held_rows > MAX_HELD_ROWS { self.write_parts() } else { Ok(()) }
+    pub fn stats(&self) -> ArchiveStats {
+        self.stats
     }
 
-    pub fn publication(&mut self, publication: &Publication) -> Result<(), ArchiveError> {
-        self.logs[DIRECTIONS].push(publication.ts, &direction_line(publication))
+    /// Brings everything so far to the disk, and says how far that is. Where the disk does not take
+    /// it, what is held is held on.
+    pub fn mark(&mut self) -> ArchiveMark {
+        let written =
+            self.write_parts().and_then(|()| self.logs.iter_mut().try_for_each(Log::sync));
+        match &written {
+            Ok(()) if self.stats.failing => {
+                tracing::warn!(lost = self.stats.lost, "the archive is written again");
+                self.stats.failing = false;
+            }
+            Ok(()) => {}
+            Err(error) => self.failed(error),
+        }
+        if std::mem::take(&mut self.new_day)
+            && let Err(error) = self.drop_days()
+        {
+            self.failed(&error);
+        }
+        let logs = self.logs.each_ref().map(Log::mark);
+        ArchiveMark { next_part: self.next_part, logs }
     }
 
-    pub fn dead(&mut self, letter: &DeadLetter) -> Result<(), ArchiveError> {
-        self.logs[DEAD].push(letter.received_at, &dead_line(letter))
+    fn failed(&mut self, error: &ArchiveError) {
+        if !self.stats.failing {
+            tracing::error!(%error, help = error.help(), "the unit goes on without its archive");
+        }
+        self.stats.failing = true;
     }
 
-    pub fn late(&mut self, reading: &LateReading) -> Result<(), ArchiveError> {
-        self.logs[LATE].push(reading.received_at, &late_line(reading))
+    fn push(&mut self, log: usize, time: Timestamp, line: &str) {
+        match self.logs[log].push(time, line) {
+            Ok(begun) => self.new_day |= begun,
+            Err(error) => {
+                self.stats.lost += 1;
+                self.failed(&error);
+            }
+        }
     }
 
-    /// Brings everything so far to the disk, and says how far that is.
-    pub fn mark(&mut self) -> Result<ArchiveMark, ArchiveError> {
-        self.write_parts()?;
-        let [directions, dead, late] = &mut self.logs;
-        let logs = [directions.mark()?, dead.mark()?, late.mark()?];
-        Ok(ArchiveMark { next_part: self.next_part, logs })
+    /// Removes all but the newest days of each kind.
+    fn drop_days(&self) -> Result<(), ArchiveError> {
+        for kind in LOGS.iter().chain(&["windows"]) {
+            let mut days = entries(&self.folder.join(kind))?;
+            days.sort();
+            days.truncate(days.len().saturating_sub(self.keep_days.get()));
+            for day in days {
+                tracing::info!(day = %day.display(), "an old day of the archive is dropped");
+                let gone =
+                    if day.is_dir() { fs::remove_dir_all(&day) } else { fs::remove_file(&day) };
+                gone.map_err(|error| ArchiveError::new(&day, &error))?;
+            }
+        }
+        Ok(())
     }
 
+    /// What could not be written stays held.
     fn write_parts(&mut self) -> Result<(), ArchiveError> {
-        self.held_rows = 0;
-        for (day, batches) in std::mem::take(&mut self.held) {
+        while let Some((day, batches)) = self.held.first_key_value() {
             let folder = self.folder.join("windows").join(format!("date={day}"));
             let path = folder.join(format!("{:08}.parquet", self.next_part));
             let write = || -> Result<(), String> {
@@ -125,7 +179,7 @@ impl GrowingArchive {
                 let properties = Some(columnar::properties());
                 let mut out = ArrowWriter::try_new(&file, self.schema.clone(), properties)
                     .map_err(|error| error.to_string())?;
-                for batch in &batches {
+                for batch in batches {
                     out.write(batch).map_err(|error| error.to_string())?;
                 }
                 out.close().map_err(|error| error.to_string())?;
@@ -134,7 +188,45 @@ impl GrowingArchive {
             };
             write().map_err(|error| ArchiveError::new(&path, &error))?;
             self.next_part += 1;
+            self.held.pop_first();
         }
+        self.held_rows = 0;
+        Ok(())
+    }
+}
+
+impl RunFiles for GrowingArchive {
+    fn window(&mut self, batch: &WindowBatch, name: &str) -> Result<(), ArchiveError> {
+        let rows = form::long_form(&self.schema, batch, name)
+            .map_err(|error| ArchiveError::new(&self.folder, &error))?;
+        self.held_rows += rows.num_rows();
+        let day = day(batch.start);
+        self.new_day |= self.window_day.as_ref().is_none_or(|last| *last < day);
+        self.window_day = self.window_day.take().max(Some(day.clone()));
+        self.held.entry(day).or_default().push(rows);
+        if self.held_rows > MAX_HELD_ROWS
+            && let Err(error) = self.write_parts()
+        {
+            self.stats.lost += self.held_rows as u64;
+            self.held.clear();
+            self.held_rows = 0;
+            self.failed(&error);
+        }
+        Ok(())
+    }
+
+    fn publication(&mut self, publication: &Publication) -> Result<(), ArchiveError> {
+        self.push(DIRECTIONS, publication.ts, &direction_line(publication));
+        Ok(())
+    }
+
+    fn dead(&mut self, letter: &DeadLetter) -> Result<(), ArchiveError> {
+        self.push(DEAD, letter.received_at, &dead_line(letter));
+        Ok(())
+    }
+
+    fn late(&mut self, reading: &LateReading) -> Result<(), ArchiveError> {
+        self.push(LATE, reading.received_at, &late_line(reading));
         Ok(())
     }
 }
@@ -175,7 +267,15 @@ fn day(time: Timestamp) -> String {
 #[derive(Debug)]
 struct Log {
     folder: PathBuf,
-    open: Option<(String, BufWriter<File>)>,
+    open: Option<Day>,
+}
+
+#[derive(Debug)]
+struct Day {
+    date: String,
+    out: BufWriter<File>,
+    /// Bytes that are on the disk for certain.
+    length: u64,
 }
 
 impl Log {
@@ -198,12 +298,13 @@ impl Log {
     }
 
     fn turn_to(&mut self, day: &str) -> Result<(), ArchiveError> {
-        self.mark()?;
+        self.sync()?;
         let path = self.path(day);
         let file = fs::create_dir_all(&self.folder)
             .and_then(|()| OpenOptions::new().append(true).create(true).open(&path));
         let file = file.map_err(|error| ArchiveError::new(&path, &error))?;
-        self.open = Some((day.to_owned(), BufWriter::new(file)));
+        let length = file.metadata().map_err(|error| ArchiveError::new(&path, &error))?.len();
+        self.open = Some(Day { date: day.to_owned(), out: BufWriter::new(file), length });
         Ok(())
     }
 
@@ -211,26 +312,36 @@ impl Log {
         self.folder.join(format!("{day}.ndjson"))
     }
 
-    fn push(&mut self, time: Timestamp, line: &str) -> Result<(), ArchiveError> {
+    /// True if a day has begun.
+    fn push(&mut self, time: Timestamp, line: &str) -> Result<bool, ArchiveError> {
         // A clock that is set back over midnight goes on in the newer file.
         let new = day(time);
-        if self.open.as_ref().is_none_or(|(day, _)| *day < new) {
+        let begins = self.open.as_ref().is_none_or(|open| open.date < new);
+        if begins {
             self.turn_to(&new)?;
         }
-        let path = self.folder.clone();
-        let Some((_, out)) = &mut self.open else { return Ok(()) };
-        writeln!(out, "{line}").map_err(|error| ArchiveError::new(&path, &error))
+        if let Some(Day { out, .. }) = &mut self.open {
+            // In one piece: a line that does not fit on the disk leaves no half.
+            let line = format!("{line}\n");
+            out.write_all(line.as_bytes())
+                .map_err(|error| ArchiveError::new(&self.folder, &error))?;
+        }
+        Ok(begins)
     }
 
-    fn mark(&mut self) -> Result<Option<(String, u64)>, ArchiveError> {
-        let path = self.folder.clone();
-        let Some((day, out)) = &mut self.open else { return Ok(None) };
-        let length = out.flush().and_then(|()| {
+    fn sync(&mut self) -> Result<(), ArchiveError> {
+        let Some(Day { out, length, .. }) = &mut self.open else { return Ok(()) };
+        let synced = out.flush().and_then(|()| {
             out.get_ref().sync_all()?;
-            Ok(out.get_ref().metadata()?.len())
+            *length = out.get_ref().metadata()?.len();
+            Ok(())
         });
-        let length = length.map_err(|error| ArchiveError::new(&path, &error))?;
-        Ok(Some((day.clone(), length)))
+        synced.map_err(|error| ArchiveError::new(&self.folder, &error))
+    }
+
+    /// The newest day, and how much of it is on the disk.
+    fn mark(&self) -> Option<(String, u64)> {
+        self.open.as_ref().map(|open| (open.date.clone(), open.length))
     }
 }
 
@@ -272,6 +383,10 @@ mod tests {
         }
     }
 
+    fn two() -> NonZeroUsize {
+        NonZeroUsize::new(2).unwrap()
+    }
+
     fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
         let mut found = Vec::new();
         let mut folders = vec![folder.to_owned()];
@@ -303,11 +418,11 @@ mod tests {
             archive.publication(&direction("2008-11-11T23:59:59Z")).unwrap();
             archive.publication(&direction("2008-11-12T00:00:01Z")).unwrap();
         };
-        let mut archive = GrowingArchive::open(folder.path()).unwrap();
+        let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
         first(&mut archive);
-        let mark = archive.mark().unwrap();
+        let mark = archive.mark();
         second(&mut archive);
-        archive.mark().unwrap();
+        archive.mark();
         drop(archive);
         let whole = files(folder.path());
         let names: Vec<&str> = whole.iter().map(|(name, _)| name.as_str()).collect();
@@ -322,27 +437,76 @@ mod tests {
             ]
         );
 
-        let mut archive = GrowingArchive::open(folder.path()).unwrap();
+        let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
         archive.take_back(&mark).unwrap();
         assert_eq!(files(folder.path()).len(), 2);
         second(&mut archive);
-        archive.mark().unwrap();
+        archive.mark();
         drop(archive);
         assert_eq!(files(folder.path()), whole);
 
-        let mut archive = GrowingArchive::open(folder.path()).unwrap();
+        let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
         archive.take_back(&ArchiveMark::default()).unwrap();
         assert_eq!(files(folder.path()), []);
+    }
+
+    #[test]
+    fn the_newest_days_are_kept() {
+        let folder = TempDir::new().unwrap();
+        let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
+        // A day of a clock that was wrong costs no more than one of the days.
+        for day in ["2008-11-10", "2008-11-11", "2008-11-12", "2099-01-01", "2008-11-13"] {
+            archive.window(&window(&format!("{day}T12:00:00Z")), "m").unwrap();
+            archive.publication(&direction(&format!("{day}T12:00:00Z"))).unwrap();
+            archive.mark();
+        }
+        let found = files(folder.path());
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "directions/2008-11-12.ndjson",
+                "directions/2099-01-01.ndjson",
+                "windows/date=2008-11-12/00000003.parquet",
+                "windows/date=2008-11-13/00000005.parquet",
+                "windows/date=2099-01-01/00000004.parquet",
+            ]
+        );
+        assert_eq!(archive.stats(), ArchiveStats::default());
+    }
+
+    #[test]
+    fn what_the_disk_does_not_take_is_held_or_counted_and_the_rest_goes_on() {
+        let folder = TempDir::new().unwrap();
+        let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
+        for kind in ["windows", "directions"] {
+            fs::write(folder.path().join(kind), "in the way").unwrap();
+        }
+        archive.window(&window("2008-11-11T07:00:00Z"), "m").unwrap();
+        archive.publication(&direction("2008-11-11T07:00:00Z")).unwrap();
+        let mark = archive.mark();
+        assert_eq!((mark.next_part, &mark.logs[DIRECTIONS]), (1, &None));
+        assert_eq!(archive.stats(), ArchiveStats { failing: true, lost: 1 });
+
+        for kind in ["windows", "directions"] {
+            fs::remove_file(folder.path().join(kind)).unwrap();
+        }
+        archive.publication(&direction("2008-11-11T07:01:00Z")).unwrap();
+        let mark = archive.mark();
+        assert_eq!(mark.next_part, 2);
+        assert!(mark.logs[DIRECTIONS].is_some());
+        assert_eq!(archive.stats(), ArchiveStats { failing: false, lost: 1 });
+        assert_eq!(files(folder.path()).len(), 2);
     }
 
     #[test]
     fn without_a_mark_it_goes_on_after_what_is_there() {
         let folder = TempDir::new().unwrap();
         for _ in 0..2 {
-            let mut archive = GrowingArchive::open(folder.path()).unwrap();
+            let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
             archive.window(&window("2008-11-11T07:00:00Z"), "m").unwrap();
             archive.publication(&direction("2008-11-11T07:00:00Z")).unwrap();
-            archive.mark().unwrap();
+            archive.mark();
         }
         let found = files(folder.path());
         assert_eq!(found.len(), 3);

@@ -35,7 +35,7 @@ use crate::domain::refusal::{DeadLetter, LateReading};
 use crate::ports::Publication;
 
 pub use compare::{Cell, Comparison, Count, DirectionDifference, WindowDifference, compare};
-pub use growing::{ArchiveMark, GrowingArchive};
+pub use growing::{ArchiveMark, ArchiveStats, GrowingArchive};
 pub use read::{DirectionLine, Directions, ReadError, Windows, is_run, windows_schema};
 
 /// The archive cannot be written.
@@ -58,7 +58,16 @@ impl ArchiveError {
     }
 }
 
-/// The open files of a run.
+/// What the events of a run are written to.
+pub trait RunFiles {
+    /// Adds a closed window's result under the window's name in the pipeline.
+    fn window(&mut self, batch: &WindowBatch, name: &str) -> Result<(), ArchiveError>;
+    fn publication(&mut self, publication: &Publication) -> Result<(), ArchiveError>;
+    fn dead(&mut self, letter: &DeadLetter) -> Result<(), ArchiveError>;
+    fn late(&mut self, reading: &LateReading) -> Result<(), ArchiveError>;
+}
+
+/// The open files of a replay.
 #[derive(Debug)]
 pub struct Archive {
     windows_file: Place,
@@ -87,25 +96,6 @@ impl Archive {
         })
     }
 
-    /// Adds a closed window's result under the window's name in the pipeline.
-    pub fn window(&mut self, batch: &WindowBatch, name: &str) -> Result<(), ArchiveError> {
-        let rows = form::long_form(&self.schema, batch, name)
-            .map_err(|error| self.windows_file.failed(&error))?;
-        self.windows.write(&rows).map_err(|error| self.windows_file.failed(&error))
-    }
-
-    pub fn publication(&mut self, publication: &Publication) -> Result<(), ArchiveError> {
-        self.directions.push(&direction_line(publication))
-    }
-
-    pub fn dead(&mut self, letter: &DeadLetter) -> Result<(), ArchiveError> {
-        self.dead.push(&dead_line(letter))
-    }
-
-    pub fn late(&mut self, reading: &LateReading) -> Result<(), ArchiveError> {
-        self.late.push(&late_line(reading))
-    }
-
     /// Completes all files under their own names.
     pub fn finish(self) -> Result<(), ArchiveError> {
         let Self { windows_file, windows, directions, dead, late, .. } = self;
@@ -118,6 +108,26 @@ impl Archive {
         directions.finish()?;
         dead.finish()?;
         late.finish()
+    }
+}
+
+impl RunFiles for Archive {
+    fn window(&mut self, batch: &WindowBatch, name: &str) -> Result<(), ArchiveError> {
+        let rows = form::long_form(&self.schema, batch, name)
+            .map_err(|error| self.windows_file.failed(&error))?;
+        self.windows.write(&rows).map_err(|error| self.windows_file.failed(&error))
+    }
+
+    fn publication(&mut self, publication: &Publication) -> Result<(), ArchiveError> {
+        self.directions.push(&direction_line(publication))
+    }
+
+    fn dead(&mut self, letter: &DeadLetter) -> Result<(), ArchiveError> {
+        self.dead.push(&dead_line(letter))
+    }
+
+    fn late(&mut self, reading: &LateReading) -> Result<(), ArchiveError> {
+        self.late.push(&late_line(reading))
     }
 }
 

@@ -12,6 +12,10 @@ use super::{JournalOptions, MediumFile, Position, Snapshot, State};
 use super::{keep, snapshot};
 use crate::ports::SharedClock;
 
+/// After a commit the next one waits for so long: under load, syncs for a few entries each cost more
+/// than the entries do. What comes alone is committed at once.
+const GATHER: Duration = Duration::from_millis(2);
+
 /// A buffer that grew beyond this while the disk stood still is given back.
 const KEPT_BUFFER_BYTES: usize = 4 << 20;
 
@@ -107,6 +111,7 @@ impl Writer {
             }
             batch.bytes.clear();
             batch.bytes.shrink_to(KEPT_BUFFER_BYTES);
+            std::thread::sleep(GATHER);
         }
         self.shared.end(reason);
         drop(guard);

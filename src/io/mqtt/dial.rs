@@ -8,34 +8,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::QoS as QoS5;
-use rumqttc::v5::mqttbytes::v5::LastWill as LastWill5;
-use rumqttc::{TlsConfiguration, Transport};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::{LastWill, MAX_PACKET_BYTES};
-use crate::plan::{Broker, MqttVersion, Secret, Tls};
+use super::LastWill;
+use crate::plan::{Broker, Secret, Tls};
 use crate::ports::PortError;
 
-/// How long the broker keeps our subscriptions and what it could not deliver.
-const SESSION_EXPIRY: Duration = Duration::from_hours(24);
-/// Unacknowledged messages that a broker of version 5 may send ahead.
-const RECEIVE_MAXIMUM: u16 = 1_000;
 /// Unacknowledged publications of ours; a broker may allow less.
 pub(super) const WINDOW: u16 = 16;
-/// A version 3.1.1 broker cannot be told a limit. Cutting the connection over a large message would
-/// bring the same message again, so up to here it is taken.
-const MAX_PACKET_BYTES_311: usize = 16 << 20;
-/// Seconds for the way to an open connection.
-const CONNECT_SECONDS: u64 = 10;
-
 /// All that is needed to open connections, again and again.
 pub(super) struct Dial {
     pub(super) broker: Broker,
-    login: Option<(String, String)>,
-    transport: Transport,
-    will: Option<LastWill>,
+    /// User and password.
+    pub(super) login: Option<(String, String)>,
+    /// `None`: plain TCP.
+    pub(super) tls: Option<Arc<ClientConfig>>,
+    pub(super) will: Option<LastWill>,
 }
 
 impl Dial {
@@ -61,22 +50,13 @@ impl Dial {
                 });
             }
         };
-        let transport = match &broker.tls {
-            None => Transport::tcp(),
-            Some(tls) => {
-                Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(tls_config(tls)?)))
-            }
-        };
-        Ok(Self { broker: broker.clone(), login, transport, will: will.cloned() })
+        let tls = broker.tls.as_ref().map(tls_config).transpose()?.map(Arc::new);
+        Ok(Self { broker: broker.clone(), login, tls, will: will.cloned() })
     }
 
     /// `host:port`, for messages.
     pub(super) fn address(&self) -> String {
         format!("{}:{}", self.broker.host, self.broker.port)
-    }
-
-    pub(super) fn version(&self) -> MqttVersion {
-        self.broker.version
     }
 
     /// What to look at when the broker refuses user or password.
@@ -97,73 +77,6 @@ impl Dial {
     /// makes load.
     pub(super) fn keep_alive(&self) -> Duration {
         self.broker.keep_alive.clamp(Duration::from_secs(5), Duration::from_secs(65_535))
-    }
-
-    /// An IPv6 address needs brackets beside a port, except in certificates.
-    fn host(&self) -> String {
-        let host = &self.broker.host;
-        if host.contains(':') && self.broker.tls.is_none() {
-            format!("[{host}]")
-        } else {
-            host.clone()
-        }
-    }
-
-    pub(super) fn options_5(&self) -> rumqttc::v5::MqttOptions {
-        let mut options =
-            rumqttc::v5::MqttOptions::new(&self.broker.client_id, self.host(), self.broker.port);
-        options
-            .set_keep_alive(self.keep_alive())
-            .set_clean_start(false)
-            .set_transport(self.transport.clone())
-            .set_manual_acks(true)
-            .set_outgoing_inflight_upper_limit(WINDOW * 2)
-            .set_connection_timeout(CONNECT_SECONDS);
-        let expiry = u32::try_from(SESSION_EXPIRY.as_secs()).unwrap_or(u32::MAX);
-        options
-            .set_session_expiry_interval(Some(expiry))
-            .set_receive_maximum(Some(RECEIVE_MAXIMUM))
-            .set_max_packet_size(Some(MAX_PACKET_BYTES));
-        let mut network = options.network_options();
-        network.set_tcp_nodelay(true);
-        options.set_network_options(network);
-        if let Some((user, password)) = &self.login {
-            options.set_credentials(user, password);
-        }
-        if let Some(will) = &self.will {
-            let payload = will.payload.to_string();
-            options.set_last_will(LastWill5::new(
-                &will.topic,
-                payload,
-                QoS5::AtLeastOnce,
-                true,
-                None,
-            ));
-        }
-        options
-    }
-
-    pub(super) fn options_311(&self) -> (rumqttc::MqttOptions, rumqttc::NetworkOptions) {
-        let mut options =
-            rumqttc::MqttOptions::new(&self.broker.client_id, self.host(), self.broker.port);
-        options
-            .set_keep_alive(self.keep_alive())
-            .set_clean_session(false)
-            .set_transport(self.transport.clone())
-            .set_manual_acks(true)
-            .set_inflight(WINDOW * 2)
-            .set_max_packet_size(MAX_PACKET_BYTES_311, MAX_PACKET_BYTES_311);
-        if let Some((user, password)) = &self.login {
-            options.set_credentials(user, password);
-        }
-        if let Some(will) = &self.will {
-            let (payload, qos) = (will.payload.to_string(), rumqttc::QoS::AtLeastOnce);
-            options.set_last_will(rumqttc::LastWill::new(&will.topic, payload, qos, true));
-        }
-        let mut network = rumqttc::NetworkOptions::new();
-        network.set_connection_timeout(CONNECT_SECONDS);
-        network.set_tcp_nodelay(true);
-        (options, network)
     }
 }
 

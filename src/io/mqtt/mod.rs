@@ -1,6 +1,6 @@
 //! Source and sink on an MQTT broker: versions 5 and 3.1.1, QoS 0 and 1, TLS.
 //!
-//! One [`MqttSession`] is one connection, kept by a task of its own. What it promises:
+//! One [`MqttSession`] is one connection, kept by a thread of its own. What it promises:
 //!
 //! - **In**: a message is acknowledged only when its receipt is; after a reconnect the broker sends
 //!   again what was not. Subscriptions are made anew on every connection.
@@ -16,6 +16,7 @@
 mod dial;
 mod link;
 mod outbox;
+mod packets;
 mod session;
 mod shared;
 
@@ -25,8 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, watch};
 
 use self::dial::Dial;
 use self::outbox::Outgoing;
@@ -118,12 +118,13 @@ pub struct MqttStats {
 pub struct MqttSession {
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
-    task: JoinHandle<()>,
+    /// Ends the thread wherever it is.
+    cut: Arc<Notify>,
     flush_limit: Duration,
 }
 
 impl MqttSession {
-    /// Reads secrets and certificates, and begins to connect. Needs a running tokio runtime.
+    /// Reads secrets and certificates, and begins to connect.
     pub fn start(options: SessionOptions, clock: SharedClock) -> Result<Self, PortError> {
         let flush_limit = options.flush_limit;
         let dial = Dial::new(&options.broker, options.last_will.as_ref())?;
@@ -136,8 +137,28 @@ impl MqttSession {
             options.retry,
             phase_sender,
         );
-        let task = tokio::spawn(session.run());
-        Ok(Self { shared, phase, task, flush_limit })
+        let cut = Arc::new(Notify::new());
+        let until_cut = Arc::clone(&cut);
+        let no_thread = |error: std::io::Error| PortError::Fatal {
+            what: format!("no thread for the MQTT connection: {error}"),
+            help: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(no_thread)?;
+        std::thread::Builder::new()
+            .name("mqtt".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = session.run() => {}
+                        () = until_cut.notified() => {}
+                    }
+                });
+            })
+            .map_err(no_thread)?;
+        Ok(Self { shared, phase, cut, flush_limit })
     }
 
     /// Waits until the broker has taken connection and subscriptions, or refused them for good. As
@@ -168,7 +189,8 @@ impl MqttSession {
     /// lost: `flush` first.
     pub async fn stop(mut self) {
         self.shared.ask_to_stop();
-        if tokio::time::timeout(STOP_LIMIT, &mut self.task).await.is_err() {
+        let ended = self.phase.wait_for(|phase| *phase == Phase::Ended);
+        if tokio::time::timeout(STOP_LIMIT, ended).await.is_err() {
             tracing::warn!("the MQTT broker took no farewell; the connection is cut");
         }
     }
@@ -176,7 +198,7 @@ impl MqttSession {
 
 impl Drop for MqttSession {
     fn drop(&mut self) {
-        self.task.abort();
+        self.cut.notify_one();
         self.shared.end(None);
     }
 }

@@ -1,9 +1,8 @@
-//! The task that keeps a connection: connects, polls, hands over, starts again.
+//! What keeps a connection, on a thread of its own: connects, reads, hands over, starts again.
 //!
-//! It never waits for anything but the connection: requests are handed over without waiting, so
-//! polling goes on, and pings with it.
+//! It never waits for anything but the connection: what goes out is handed over without waiting, so
+//! reading goes on, and pings with it.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +10,17 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Retry;
 use super::dial::{Dial, WINDOW};
-use super::link::{self, Events, Heard, LinkError, Refused, Requests};
+use super::link::{Heard, Link, LinkError, Moved, Refused};
 use super::shared::{Cause, EndGuard, Shared};
+
+/// After a read the socket is left alone for so long. A broker writes every message by itself: under
+/// load, waking for each of them is a third of the work. One that comes alone is not held up. The thread
+/// itself sleeps, since a runtime that waits for its sockets wakes for each packet, wanted or not.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// How far a session has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,16 +47,42 @@ enum Outcome {
     Lost(String, Duration),
 }
 
-/// A connection that is being made or is up.
+/// A connection that is up.
 struct Connection {
-    requests: Requests,
+    link: Link,
     /// When it came up, on the port clock.
-    since: Option<Duration>,
+    since: Duration,
     /// Open publications that the broker allows.
     window: u64,
-    /// Silence after which it is held to be dead.
-    patience: Duration,
-    leaving: bool,
+    /// Half of the silence after which it is held to be dead.
+    keep_alive: Duration,
+    /// How often in a row `keep_alive` has passed without a byte from the broker ...
+    silent: u32,
+    /// ... and without room for one.
+    full: u32,
+}
+
+impl Connection {
+    /// `keep_alive` has passed: asks the broker for a sign of life, unless two have not come.
+    fn beat(&mut self, room: bool) -> Result<Moved, LinkError> {
+        let seconds = self.keep_alive.as_secs() * 2;
+        // Nobody reads while there is no room. If the pipeline waits for room in our own queue
+        // meanwhile, losing the connection sets it free.
+        if room {
+            self.silent += 1;
+        } else {
+            self.full += 1;
+        }
+        if self.full >= 2 {
+            let why = "the pipeline has not kept up with the messages";
+            return Err(LinkError::Lost(why.to_owned()));
+        }
+        if self.silent >= 2 {
+            return Err(LinkError::Lost(format!("no sign of life for {seconds} s")));
+        }
+        self.link.ping();
+        Ok(Moved::Other)
+    }
 }
 
 impl Session {
@@ -107,118 +137,117 @@ impl Session {
 
     /// Waits; true when a stop was asked for meanwhile.
     async fn stopped_within(&self, pause: Duration) -> bool {
-        let stop = async {
-            while !self.shared.stopping() {
-                self.shared.work.notified().await;
-            }
-        };
-        timeout(pause, stop).await.is_ok()
+        timeout(pause, self.asked_to_stop()).await.is_ok()
     }
 
     /// One connection, from the first packet to its end.
     async fn connection(&mut self) -> Outcome {
-        let (requests, mut events) = link::open(&self.dial);
-        let mut connection = Connection {
-            requests,
-            since: None,
-            window: u64::from(WINDOW),
-            patience: self.dial.keep_alive() * 2,
-            leaving: false,
+        let mut heard = Vec::new();
+        let opened = tokio::select! {
+            opened = Link::open(&self.dial, &mut heard) => opened,
+            () = self.asked_to_stop() => return Outcome::Stopped,
         };
+        let (link, welcome) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.broken(None, error),
+        };
+        let mut connection = Connection {
+            link,
+            since: self.shared.elapsed(),
+            window: u64::from(welcome.receive_maximum.unwrap_or(WINDOW).clamp(1, WINDOW)),
+            keep_alive: welcome.keep_alive.unwrap_or(self.dial.keep_alive()),
+            silent: 0,
+            full: 0,
+        };
+        self.shared.connected(welcome.max_packet_bytes);
+        tracing::info!("MQTT broker {}: connected", self.dial.address());
+        if self.subscriptions.is_empty() {
+            self.phase.send_replace(Phase::Ready);
+        } else if !connection.link.subscribe(&self.subscriptions) {
+            return Outcome::Fatal((
+                format!("not a valid MQTT topic filter among {:?}", self.filters()),
+                Some("`+` stands alone between slashes, `#` alone at the end".to_owned()),
+            ));
+        }
+        let mut beat = interval(connection.keep_alive);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beat.reset();
+        let mut gather = false;
         loop {
-            let heard = match self.listen(&mut connection, &mut events).await {
-                Some(Ok(heard)) => heard,
-                Some(Err(error)) => return self.broken(&connection, error),
-                None => return Outcome::Stopped,
+            if let Some(outcome) = self.understand(&mut heard) {
+                return outcome;
+            }
+            self.hand_over(&mut connection);
+            if std::mem::take(&mut gather) {
+                std::thread::sleep(GATHER);
+            }
+            if self.shared.stopping() {
+                // What was acknowledged before the stop was asked for must not come again.
+                self.hand_over(&mut connection);
+                connection.link.leave().await;
+                return Outcome::Stopped;
+            }
+            // Where the pipeline cannot follow, the socket is left unread and the broker holds back.
+            let room = !self.shared.inbox_is_full();
+            let outcome = tokio::select! {
+                moved = connection.link.moved(room, &mut heard) => moved,
+                () = self.shared.work.notified() => Ok(Moved::Other),
+                _ = beat.tick() => connection.beat(room),
             };
+            if !heard.is_empty() {
+                connection.silent = 0;
+            }
+            if room {
+                connection.full = 0;
+            }
+            gather = matches!(outcome, Ok(Moved::AllThereWas));
+            if let Err(error) = outcome {
+                // What came before the end counts.
+                return self
+                    .understand(&mut heard)
+                    .unwrap_or_else(|| self.broken(Some(&connection), error));
+            }
+        }
+    }
+
+    async fn asked_to_stop(&self) {
+        while !self.shared.stopping() {
+            self.shared.work.notified().await;
+        }
+    }
+
+    /// Takes in what came; an outcome if it ends the connection.
+    fn understand(&self, heard: &mut Vec<Heard>) -> Option<Outcome> {
+        let mut messages = Vec::with_capacity(heard.len());
+        let mut outcome = None;
+        for heard in heard.drain(..) {
             match heard {
-                Heard::Connected { receive_maximum, max_packet_bytes, keep_alive } => {
-                    connection.since = Some(self.shared.elapsed());
-                    connection.window =
-                        u64::from(receive_maximum.unwrap_or(WINDOW).clamp(1, WINDOW));
-                    connection.patience =
-                        keep_alive.map_or(connection.patience, |interval| interval * 2);
-                    self.shared.connected(max_packet_bytes);
-                    tracing::info!("MQTT broker {}: connected", self.dial.address());
-                    if self.subscriptions.is_empty() {
-                        self.phase.send_replace(Phase::Ready);
-                    } else if !connection.requests.subscribe(&self.subscriptions) {
-                        return Outcome::Fatal((
-                            format!("not a valid MQTT topic filter among {:?}", self.filters()),
-                            Some(
-                                "`+` stands alone between slashes, `#` alone at the end".to_owned(),
-                            ),
-                        ));
-                    }
+                Heard::Message { topic, payload, packet_id } => {
+                    messages.push((topic, payload, packet_id));
                 }
                 Heard::Subscribed(answers) => {
-                    if let Some(cause) = self.subscribed(&answers) {
-                        return Outcome::Fatal(cause);
-                    }
-                }
-                Heard::Message { topic, payload, packet_id } => {
-                    self.shared.arrived(topic, payload, packet_id);
+                    outcome = outcome.or(self.subscribed(&answers).map(Outcome::Fatal));
                 }
                 Heard::Transmitted(packet_id) => self.shared.transmitted(packet_id),
                 Heard::Answered { packet_id, refusal } => {
                     self.shared.answered(packet_id, refusal.as_deref());
                 }
-                Heard::Left => return Outcome::Stopped,
-                Heard::Nothing => {}
+                Heard::Connected(_) | Heard::Nothing => {}
             }
         }
-    }
-
-    /// The next event, while handing over what there is to hand over. `None`: stop without
-    /// farewell, there is nobody to say it to.
-    async fn listen(
-        &self,
-        connection: &mut Connection,
-        events: &mut Events,
-    ) -> Option<Result<Heard, LinkError>> {
-        // Where the pipeline cannot follow, the socket is left unread and the broker holds back. If
-        // it waits for room in our own queue meanwhile, losing the connection sets it free.
-        let room = async {
-            while self.shared.inbox_is_full() && !self.shared.stopping() {
-                self.shared.work.notified().await;
-            }
-        };
-        if timeout(connection.patience, room).await.is_err() {
-            let why = "the pipeline has not kept up with the messages";
-            return Some(Err(LinkError::Lost(why.to_owned())));
+        if !messages.is_empty() {
+            self.shared.arrived(messages.into_iter());
         }
-        let mut silence = pin!(sleep(connection.patience));
-        // The future is kept over the turns of the loop: breaking it off could lose a packet.
-        let mut poll = pin!(events.poll());
-        loop {
-            if connection.since.is_some() {
-                self.hand_over(connection);
-            } else if self.shared.stopping() {
-                return None;
-            }
-            tokio::select! {
-                heard = &mut poll => return Some(heard),
-                () = self.shared.work.notified() => {}
-                () = &mut silence => {
-                    let seconds = connection.patience.as_secs();
-                    return Some(Err(LinkError::Lost(format!("no sign of life for {seconds} s"))));
-                }
-            }
-        }
+        outcome
     }
 
     fn hand_over(&self, connection: &mut Connection) {
-        let Connection { requests, window, leaving, .. } = connection;
-        if *leaving {
-            return;
+        let Connection { link, window, .. } = connection;
+        self.shared.give_acknowledgements(|packet_id| link.acknowledge(packet_id));
+        if !self.shared.stopping() {
+            self.shared
+                .give_publications(*window, |publication, left| link.publish(publication, left));
         }
-        self.shared.give_acknowledgements(|packet_id| requests.acknowledge(packet_id));
-        if self.shared.stopping() {
-            *leaving = requests.leave();
-            return;
-        }
-        self.shared
-            .give_publications(*window, |publication, left| requests.publish(publication, left));
     }
 
     /// Takes the broker's answer to our subscriptions; a cause if it ends the start.
@@ -245,7 +274,7 @@ impl Session {
         None
     }
 
-    fn broken(&self, connection: &Connection, error: LinkError) -> Outcome {
+    fn broken(&self, connection: Option<&Connection>, error: LinkError) -> Outcome {
         let address = self.dial.address();
         let (what, help) = match error {
             LinkError::Refused(Refused::Login) => (
@@ -278,8 +307,7 @@ impl Session {
             }
             LinkError::Lost(why) => {
                 let held = connection
-                    .since
-                    .map(|since| self.shared.elapsed().saturating_sub(since))
+                    .map(|connection| self.shared.elapsed().saturating_sub(connection.since))
                     .unwrap_or_default();
                 return Outcome::Lost(why, held);
             }

@@ -214,15 +214,9 @@ impl Shared {
         state.inbox.len() >= MAX_INBOX || state.inbox_bytes >= MAX_INBOX_BYTES
     }
 
-    /// Hands `give` one packet after another to acknowledge, until it takes no more.
-    pub(super) fn give_acknowledgements(&self, mut give: impl FnMut(u16) -> bool) {
-        let mut state = self.state();
-        while let Some(packet_id) = state.acknowledgements.front().copied() {
-            if !give(packet_id) {
-                return;
-            }
-            state.acknowledgements.pop_front();
-        }
+    /// Hands `give` every packet to acknowledge.
+    pub(super) fn give_acknowledgements(&self, give: impl FnMut(u16)) {
+        self.state().acknowledgements.drain(..).for_each(give);
     }
 
     /// Hands `give` one publication after another, with the time it has left, until it takes no
@@ -277,18 +271,22 @@ impl Shared {
         self.departure.notify_waiters();
     }
 
-    /// `packet_id` is 0 for QoS 0, which needs no acknowledgement.
-    pub(super) fn arrived(&self, topic: String, payload: Vec<u8>, packet_id: u16) {
+    /// Messages that came together: topic, payload, and packet id, which is 0 for QoS 0 and then
+    /// needs no acknowledgement.
+    pub(super) fn arrived(&self, messages: impl Iterator<Item = (String, Vec<u8>, u16)>) {
         let received_at = self.clock.now();
-        let mut state = self.state();
-        state.last_receipt += 1;
-        let receipt = state.last_receipt;
-        if packet_id != 0 {
-            state.unacknowledged.push_back((receipt, packet_id));
+        let mut guard = self.state();
+        let state = &mut *guard;
+        for (topic, payload, packet_id) in messages {
+            state.last_receipt += 1;
+            let receipt = state.last_receipt;
+            if packet_id != 0 {
+                state.unacknowledged.push_back((receipt, packet_id));
+            }
+            state.stats.received += 1;
+            state.inbox_bytes += payload.len();
+            state.inbox.push_back(Message { topic, payload, received_at, receipt });
         }
-        state.stats.received += 1;
-        state.inbox_bytes += payload.len();
-        state.inbox.push_back(Message { topic, payload, received_at, receipt });
         self.arrival.notify_one();
     }
 

@@ -114,6 +114,8 @@ pub struct Paced<S> {
     source: S,
     clock: SharedClock,
     speed: f64,
+    /// Messages before this moment are not waited for.
+    from: Option<Timestamp>,
     /// The first message's time, and the clock's then.
     start: Option<(Timestamp, Duration)>,
     /// Taken from the source, not yet due.
@@ -133,7 +135,13 @@ impl<S: Source> Paced<S> {
     /// `speed` 1 is the pace of the recording; it must be finite and above 0, else 1 is taken.
     pub fn new(source: S, clock: SharedClock, speed: f64) -> Self {
         let speed = if speed.is_finite() && speed > 0.0 { speed } else { 1.0 };
-        Self { source, clock, speed, start: None, held: None }
+        Self { source, clock, speed, from: None, start: None, held: None }
+    }
+
+    /// Whatever comes before this moment comes at once.
+    #[must_use]
+    pub fn waiting_from(self, from: Option<Timestamp>) -> Self {
+        Self { from, ..self }
     }
 
     /// How long until a message of this time is due.
@@ -157,7 +165,8 @@ impl<S: Source> Source for Paced<S> {
             }
         }
         let time = self.held.as_ref()?.received_at;
-        let wait = self.wait(time);
+        let early = self.from.is_some_and(|from| time < from);
+        let wait = if early { Duration::ZERO } else { self.wait(time) };
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }

@@ -26,8 +26,20 @@ pub(super) struct Closures {
     incidents: Incidents,
 }
 
+/// What became of a message on an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    New,
+    /// It says what is known, as a message that a broker sends once more does.
+    Repeated,
+    /// The newest word on the event, of this moment, holds.
+    Outdated {
+        newest: Timestamp,
+    },
+}
+
 /// The newest word on one event.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Event {
     ts: Timestamp,
     state: ClosureState,
@@ -46,9 +58,9 @@ impl Closures {
         &self.incidents
     }
 
-    /// Keeps the message if it is the newest on its event. Of two with the same time the one that
+    /// Holds to the message if it is the newest on its event. Of two with the same time the one that
     /// closes wins, in whatever order they come.
-    pub(super) fn take(&mut self, closure: &Closure, network: &Network) -> Result<(), Refusal> {
+    pub(super) fn take(&mut self, closure: &Closure, network: &Network) -> Result<Taken, Refusal> {
         let mut segments: Vec<SegmentId> =
             closure.edges.iter().filter_map(|edge| network.segment_by_name(edge)).collect();
         segments.sort_unstable();
@@ -60,8 +72,10 @@ impl Closures {
             return Err(nothing_to_close(closure));
         }
         let rank = |ts: Timestamp, state: ClosureState| (ts, state == ClosureState::Active);
-        if known.is_some_and(|e| rank(e.ts, e.state) > rank(closure.ts, closure.state)) {
-            return Ok(());
+        if let Some(newest) =
+            known.filter(|e| rank(e.ts, e.state) > rank(closure.ts, closure.state))
+        {
+            return Ok(Taken::Outdated { newest: newest.ts });
         }
         let event = Event {
             ts: closure.ts,
@@ -70,9 +84,12 @@ impl Closures {
             start: closure.start,
             segments,
         };
+        if known == Some(&event) {
+            return Ok(Taken::Repeated);
+        }
         self.events.insert(closure.event_id.clone(), event);
         self.forget_oldest_ended();
-        Ok(())
+        Ok(Taken::New)
     }
 
     /// Works out what is closed at `now`; says whether that has changed.

@@ -7,6 +7,7 @@
 mod closures;
 mod columns;
 mod hysteresis;
+mod incident;
 mod screen;
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,10 @@ use crate::plan;
 use closures::Closures;
 use columns::Observation;
 use hysteresis::Hysteresis;
+use incident::{Detected, Flow};
 use screen::Screen;
 
+pub use closures::Taken;
 pub use screen::Fault;
 
 /// A segment is unknown when this many windows in a row said nothing of it.
@@ -64,6 +67,10 @@ pub struct Congestion {
     /// In order of precedence.
     feeds: Vec<Feed>,
     closures: Closures,
+    /// Absent where incidents are not looked for.
+    detected: Option<Detected>,
+    /// The detected incidents, as the route stage sees them.
+    blocked: Incidents,
     states: Vec<SegmentState>,
     /// Per segment the index of the feed that speaks for it.
     speakers: Vec<Option<usize>>,
@@ -94,6 +101,7 @@ struct Track {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Memory {
+    flow: Flow,
     hysteresis: Hysteresis,
     screen: Screen,
     observed: SegmentState,
@@ -107,6 +115,7 @@ struct Memory {
 pub struct CongestionState {
     tracks: Vec<Vec<Track>>,
     closures: Closures,
+    detected: Option<Detected>,
     states: Vec<SegmentState>,
     speakers: Vec<Option<usize>>,
     unused: UnusedRows,
@@ -118,6 +127,7 @@ impl Congestion {
     /// `windows` are the plan's; a feed that they lack is left out.
     pub fn new(plan: &plan::Congestion, windows: &[plan::Window], network: Arc<Network>) -> Self {
         let memory = Memory {
+            flow: Flow::default(),
             hysteresis: Hysteresis::new(plan.enter_after, plan.leave_after),
             screen: Screen::default(),
             observed: SegmentState::default(),
@@ -139,6 +149,8 @@ impl Congestion {
         Self {
             feeds: plan.windows.iter().filter_map(feed).collect(),
             closures: Closures::default(),
+            detected: plan.detect_incidents.then(Detected::default),
+            blocked: Incidents::new(),
             states: vec![SegmentState::default(); count],
             speakers: vec![None; count],
             unused: UnusedRows::default(),
@@ -148,18 +160,19 @@ impl Congestion {
         }
     }
 
-    /// Takes one message of the road operator. An older message about an event than the one that
-    /// holds is accepted and changes nothing.
+    /// Takes one message of the road operator. Only one that is new changes anything.
     ///
     /// # Errors
     /// `UnknownSegment` if none of the edges is in the network, `MissingField` if it names none.
     /// Where some are known, those are closed: a closed road is not left open for the sake of an
     /// edge that the map lacks.
-    pub fn closure(&mut self, closure: &Closure) -> Result<(), Refusal> {
-        self.closures.take(closure, &self.network)?;
-        // Its time is the operator's clock, which must not carry other events along with it.
-        self.pass(self.now.unwrap_or(closure.ts));
-        Ok(())
+    pub fn closure(&mut self, closure: &Closure) -> Result<Taken, Refusal> {
+        let taken = self.closures.take(closure, &self.network)?;
+        if taken == Taken::New {
+            // Its time is the operator's clock, which must not carry other events along with it.
+            self.pass(self.now.unwrap_or(closure.ts));
+        }
+        Ok(taken)
     }
 
     /// Takes the result of one window; results of windows that are no feed are ignored. Rows that
@@ -195,6 +208,7 @@ impl Congestion {
         feed.forget(silent_before);
         self.compose();
         self.pass(batch.end);
+        self.detect(batch.end);
         Ok(())
     }
 
@@ -252,6 +266,7 @@ impl Congestion {
             states: &self.states,
             closed: self.closed(),
             incidents: self.incidents(),
+            blocked: &self.blocked,
             evidence: Box::new(|id| self.evidence(id)),
         }
     }
@@ -265,6 +280,7 @@ impl Congestion {
         CongestionState {
             tracks: self.feeds.iter().map(|feed| feed.tracks.clone()).collect(),
             closures: self.closures.clone(),
+            detected: self.detected.clone(),
             states: self.states.clone(),
             speakers: self.speakers.clone(),
             unused: self.unused,
@@ -279,12 +295,15 @@ impl Congestion {
         let segments = self.states.len();
         let fits = state.tracks.len() == self.feeds.len()
             && state.tracks.iter().all(|tracks| tracks.len() == segments)
-            && (state.states.len(), state.speakers.len()) == (segments, segments);
+            && (state.states.len(), state.speakers.len()) == (segments, segments)
+            && state.detected.is_some() == self.detected.is_some();
         if fits {
             for (feed, tracks) in self.feeds.iter_mut().zip(state.tracks) {
                 feed.tracks = tracks;
             }
             self.closures = state.closures;
+            self.detected = state.detected;
+            self.show_detected();
             self.states = state.states;
             self.speakers = state.speakers;
             self.unused = state.unused;
@@ -302,6 +321,28 @@ impl Congestion {
         {
             self.change += 1;
         }
+    }
+
+    /// Looks for roads that have fallen empty, at the end of a window.
+    fn detect(&mut self, now: Timestamp) {
+        let Some(detected) = &mut self.detected else { return };
+        let (feeds, closures) = (&self.feeds, &self.closures);
+        let flows = |id: SegmentId| feeds.iter().map(move |f| &f.tracks[id.0 as usize].memory.flow);
+        let shut = |id: SegmentId| closures.closed().contains_key(&id);
+        if detected.update(now, &self.network, shut, flows) {
+            self.change += 1;
+            self.show_detected();
+        }
+    }
+
+    fn show_detected(&mut self) {
+        let segments = self.detected.iter().flat_map(Detected::segments);
+        self.blocked = segments.map(|(id, since)| (id, format!("detected@{since}"))).collect();
+    }
+
+    /// Incidents that nobody announced: how many were found so far, and how many last.
+    pub fn detected(&self) -> (u64, usize) {
+        (self.detected.as_ref().map_or(0, Detected::found), self.blocked.len())
     }
 
     /// For each segment the first feed that knows its level speaks.
@@ -365,6 +406,9 @@ impl Memory {
     ) {
         let level = level_of(observation, limit_kmh);
         self.fault = self.screen.check(observation, level, start, end, size);
+        if self.fault.is_none() {
+            self.flow.push(observation);
+        }
         if self.fault.is_some() {
             self.forget();
         } else if let Some(level) = level {

@@ -22,7 +22,12 @@ fn window(name: &str) -> plan::Window {
 }
 
 fn stage(windows: &[usize]) -> Congestion {
-    let plan = plan::Congestion { windows: windows.to_vec(), enter_after: 2, leave_after: 3 };
+    let plan = plan::Congestion {
+        windows: windows.to_vec(),
+        enter_after: 2,
+        leave_after: 3,
+        detect_incidents: true,
+    };
     let network = Arc::new(grid(4, 2).build());
     Congestion::new(&plan, &[window("loops"), window("cameras")], network)
 }
@@ -288,4 +293,69 @@ fn shut_lanes_close_nothing_but_are_an_incident() {
     stage.closure(&lanes).unwrap();
     assert!(stage.closed().is_empty());
     assert_eq!(stage.incidents().values().collect::<Vec<_>>(), ["lanes"]);
+}
+
+/// Twenty minutes of traffic on two segments in a row; then minutes of these: vehicles on the road
+/// and speed before it.
+fn empty_road(stage: &mut Congestion, from: i64, minutes: &[(f64, f64)]) -> Vec<bool> {
+    const BEFORE: &str = "0,0>1,0";
+    let road = stage.network.id(ROAD);
+    let window = |n: i64, vehicles: f64, speed_before: f64| {
+        let swing = (n % 3) as f64;
+        let here = observation((vehicles > 0.0).then_some(44.0 + swing), Some(vehicles), Some(4.0));
+        let before = observation(Some(speed_before + swing), Some(18.0 - swing), Some(8.0));
+        batch(0, n, &[(Some(ROAD), here), (Some(BEFORE), before)])
+    };
+    for n in from..from + 20 {
+        stage.window(&window(n, 18.0 + (n % 5) as f64, 40.0)).unwrap();
+        assert!(stage.view().blocked.is_empty(), "ordinary traffic, minute {n}");
+    }
+    let after = |(n, (vehicles, speed)): (i64, &(f64, f64))| {
+        stage.window(&window(n, *vehicles, *speed)).unwrap();
+        stage.view().blocked.contains_key(&road)
+    };
+    (from + 20..).zip(minutes).map(after).collect()
+}
+
+#[test]
+fn a_road_that_empties_while_drivers_wait_before_it_is_blocked_until_it_flows() {
+    let mut stage = stage(&[0]);
+    let change = stage.view().change;
+    let blocked =
+        empty_road(&mut stage, 0, &[(0.0, 30.0), (0.0, 15.0), (1.0, 8.0), (0.0, 8.0), (12.0, 8.0)]);
+    assert_eq!(blocked, [false, true, true, true, false]);
+    assert!(stage.view().change > change);
+    assert_eq!(stage.detected(), (1, 0));
+}
+
+#[test]
+fn a_detector_that_dies_while_nobody_waits_is_no_incident() {
+    let blocked = empty_road(&mut stage(&[0]), 0, &[(0.0, 40.0); 20]);
+    assert_eq!(blocked, [false; 20]);
+}
+
+#[test]
+fn an_incident_is_given_up_when_nobody_waits_for_it_any_more() {
+    let mut minutes = vec![(0.0, 10.0), (0.0, 10.0)];
+    minutes.extend([(0.0, 40.0); 20]);
+    let blocked = empty_road(&mut stage(&[0]), 0, &minutes);
+    assert!(blocked[1] && blocked[10]);
+    assert!(!blocked[12], "{blocked:?}");
+}
+
+#[test]
+fn what_is_announced_is_not_discovered() {
+    let mut stage = stage(&[0]);
+    stage.closure(&closure("works", ClosureState::Active, 0, &[ROAD])).unwrap();
+    assert_eq!(empty_road(&mut stage, 0, &[(0.0, 10.0); 5]), [false; 5]);
+    let kept = stage.state();
+    let plan = plan::Congestion {
+        windows: vec![0],
+        enter_after: 2,
+        leave_after: 3,
+        detect_incidents: false,
+    };
+    let network = Arc::clone(&stage.network);
+    let mut other = Congestion::new(&plan, &[window("loops"), window("cameras")], network);
+    assert!(!other.restore(kept), "a state with detection is of another plan");
 }

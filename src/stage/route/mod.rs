@@ -1,18 +1,18 @@
 //! Who is told to avoid what, by which way, from when until when.
 //!
-//! Every time the traffic has changed, all is worked out anew; what was said before decides only
-//! whether to speak again. Knows nothing of words: a direction is facts.
+//! Every time the traffic has changed, all is worked out anew; what was said before counts only
+//! where something is not clearly better than it. Knows nothing of words: a direction is facts.
 
 mod advice;
-mod audience;
-mod case;
-mod destinations;
-mod scene;
+mod around;
+mod decide;
+mod flips;
+mod flows;
+mod load;
 #[cfg(test)]
 mod tests;
 mod times;
 mod trouble;
-mod via;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,31 +21,36 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::congestion::View;
-use crate::domain::direction::{Audience, Cause, Direction, DirectionState};
-use crate::domain::network::{Network, SegmentId};
+use crate::domain::direction::{Audience, Direction, DirectionState};
+use crate::domain::network::Network;
 use crate::domain::time::Timestamp;
 use crate::domain::wording::Problem;
 use crate::plan::Directions;
 
-use audience::{Proposal, proposals};
-use destinations::Destinations;
-use scene::{Scene, Usual};
+use advice::Advice;
+use around::Maps;
+use decide::{Desk, Usual};
+use flips::Flips;
+use load::Load;
+use times::{Learnt, Memory, Times};
 
-/// A direction in force gives way to another one for the same trouble, once its dwell is over, if
-/// that saves this much more: less is within the error of travel times.
-const SWITCH_S: f64 = 30.0;
-
-/// A direction that is out is kept while it saves at least this part of the minimum saving, so that
-/// it does not flicker around the minimum; one that costs as much is left within its dwell.
-const KEEP_SHARE: f64 = 0.5;
+/// What one audience should be told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Proposal {
+    audience: Audience,
+    advice: Advice,
+}
 
 /// The route stage.
 #[derive(Debug)]
 pub struct Route {
     network: Arc<Network>,
     plan: Directions,
-    destinations: Destinations,
+    memory: Memory,
+    load: Load,
+    flips: Flips,
     usual: Usual,
+    maps: Maps,
     shown: BTreeMap<Audience, Shown>,
     issued: u32,
     /// The view's change number at the last look.
@@ -59,7 +64,7 @@ pub struct Route {
 struct Shown {
     id: String,
     revision: u32,
-    /// When it began to say this; dwell counts from here.
+    /// When it began to say this way; dwell counts from here.
     since: Timestamp,
     valid_until: Timestamp,
     said: Proposal,
@@ -68,6 +73,9 @@ struct Shown {
 /// All that the stage knows and its plan does not.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RouteState {
+    learnt: Learnt,
+    load: Load,
+    flips: Flips,
     shown: Vec<Shown>,
     issued: u32,
     seen: Option<u64>,
@@ -77,10 +85,13 @@ pub struct RouteState {
 impl Route {
     pub fn new(plan: &Directions, network: Arc<Network>) -> Self {
         Self {
-            destinations: Destinations::of(&network),
             plan: plan.clone(),
+            memory: Memory::new(&network),
+            load: Load::default(),
+            flips: Flips::default(),
             network,
             usual: Usual::new(),
+            maps: Maps::default(),
             shown: BTreeMap::new(),
             issued: 0,
             seen: None,
@@ -90,6 +101,9 @@ impl Route {
 
     pub fn state(&self) -> RouteState {
         RouteState {
+            learnt: self.memory.state(),
+            load: self.load.clone(),
+            flips: self.flips.clone(),
             shown: self.shown.values().cloned().collect(),
             issued: self.issued,
             seen: self.seen,
@@ -101,6 +115,9 @@ impl Route {
     pub fn restore(&mut self, state: RouteState) {
         let shown = state.shown.into_iter();
         self.shown = shown.map(|shown| (shown.said.audience.clone(), shown)).collect();
+        self.memory.restore(state.learnt);
+        self.load = state.load;
+        self.flips = state.flips;
         self.issued = state.issued;
         self.seen = state.seen;
         self.due = state.due;
@@ -109,6 +126,9 @@ impl Route {
     /// The clock has been set: all moments count as `by` ms later.
     pub fn step(&mut self, by: i64) {
         self.due = self.due.map(|due| due.moved(by));
+        self.memory.step(by);
+        self.load.step(by);
+        self.flips.step(by);
         for shown in self.shown.values_mut() {
             shown.since = shown.since.moved(by);
             shown.valid_until = shown.valid_until.moved(by);
@@ -125,137 +145,89 @@ impl Route {
         }
         self.seen = Some(view.change);
         let network = Arc::clone(&self.network);
-        let plan = self.plan.clone();
-        let mut scene = Scene::new(&network, &plan, view, &self.destinations, &mut self.usual);
-        let said: BTreeSet<Audience> = self.shown.keys().cloned().collect();
-        let mut wanted = proposals(&network, &plan, view, &mut scene, &said);
-
-        // What is out, under today's figures: absent where it no longer holds.
-        let mut held = BTreeMap::new();
-        for (audience, shown) in &self.shown {
-            let members = shown.said.members.iter().filter_map(|m| scene.again(m)).collect();
-            if let Some(proposal) = Proposal::new(audience.clone(), members) {
-                held.insert(audience.clone(), proposal);
-            }
-        }
-        self.settle_areas(now, &mut held, &mut wanted);
+        self.memory.observe(&network, view, now);
+        let times = Times::of(&network, view, &self.memory);
+        let mut wanted = self.wanted(now, view, &times);
 
         let mut out = Vec::new();
         let audiences: BTreeSet<Audience> =
-            said.into_iter().chain(wanted.keys().cloned()).collect();
+            self.shown.keys().chain(wanted.keys()).cloned().collect();
         for audience in audiences {
-            let (held, want) = (held.remove(&audience), wanted.remove(&audience));
-            out.extend(match self.shown.remove(&audience) {
-                Some(shown) => self.go_on(now, shown, held, want),
-                None => want.map(|want| self.begin(now, want)).into_iter().collect(),
+            let want = wanted.remove(&audience);
+            out.extend(match (self.shown.remove(&audience), want) {
+                (Some(shown), Some(want)) => self.go_on(now, shown, want),
+                (Some(shown), None) => vec![self.withdraw(now, shown)],
+                (None, Some(want)) => vec![self.begin(now, want)],
+                (None, None) => Vec::new(),
             });
         }
         self.due = self.shown.values().map(|shown| self.look_again(now, shown)).min();
         out
     }
 
-    /// Sees to it that no segment is addressed by two area messages: one that is within its dwell
-    /// and still good keeps its segments, all others go to what is wanted for them now.
-    fn settle_areas(
-        &self,
+    fn wanted(
+        &mut self,
         now: Timestamp,
-        held: &mut BTreeMap<Audience, Proposal>,
-        wanted: &mut BTreeMap<Audience, Proposal>,
-    ) {
-        let closing: BTreeSet<SegmentId> = wanted
-            .values()
-            .filter(|p| p.advice.cause == Cause::Closure)
-            .flat_map(Proposal::segments)
-            .collect();
-        let least_s = self.plan.min_saving.as_secs_f64() * KEEP_SHARE;
-        let mut claimed = BTreeSet::new();
-        for (audience, shown) in &self.shown {
-            if matches!(audience, Audience::Sign(_)) || wanted.contains_key(audience) {
-                continue;
-            }
-            let keeps = held.get(audience).is_some_and(|now_held| {
-                let closure = now_held.advice.cause == Cause::Closure;
-                // Its name in the topic stands for what is avoided.
-                now_held.advice.avoid == shown.said.advice.avoid
-                    && now.since(shown.since) < self.plan.dwell
-                    && (closure || now_held.advice.gain_s >= -least_s)
-                    && (closure || now_held.segments().iter().all(|id| !closing.contains(id)))
-            });
-            if keeps {
-                claimed.extend(held.get(audience).into_iter().flat_map(Proposal::segments));
-            } else {
-                held.remove(audience);
-            }
-        }
-        let areas: Vec<Audience> =
-            wanted.keys().filter(|a| matches!(a, Audience::Area { .. })).cloned().collect();
-        for audience in areas {
-            if let Some(mut proposal) = wanted.remove(&audience) {
-                proposal.members.retain(|m| !claimed.contains(&m.here));
-                if let Some(rest) = Proposal::new(audience.clone(), proposal.members) {
-                    // The same audience says the same; only whom and how much may have changed.
-                    held.remove(&audience);
-                    wanted.insert(audience, rest);
-                }
-            }
-        }
+        view: &View<'_>,
+        times: &Times,
+    ) -> BTreeMap<Audience, Proposal> {
+        let said = self.shown.values().flat_map(|shown| &shown.said.advice.loads);
+        self.load.pass(now, around::sent(said), self.plan.advice_decay);
+        let (speak_from, reach_m) = (self.plan.speak_from, self.plan.reach_m);
+        let troubles = trouble::find(&self.network, view, &times.now, speak_from, reach_m);
+        let desk = Desk {
+            network: &self.network,
+            plan: &self.plan,
+            view,
+            now,
+            times,
+            load: &mut self.load,
+            usual: &mut self.usual,
+            maps: &mut self.maps,
+            shown: &self.shown,
+            flips: &self.flips,
+            wanted: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            left: BTreeMap::new(),
+        };
+        desk.decide(&troubles)
     }
 
     fn begin(&mut self, now: Timestamp, want: Proposal) -> Direction {
         self.issued += 1;
         let id = format!("d-{:04}", self.issued);
+        self.flips.changed(&want.audience, now);
         self.publish(now, id, 1, now, want)
     }
 
-    /// What becomes of a direction that is out: kept (and published again where that is due),
-    /// replaced, or withdrawn.
-    fn go_on(
-        &mut self,
-        now: Timestamp,
-        shown: Shown,
-        held: Option<Proposal>,
-        want: Option<Proposal>,
-    ) -> Vec<Direction> {
-        let area = matches!(shown.said.audience, Audience::Area { .. });
-        let (said, since) = match (held, want) {
-            (None, None) => return vec![self.withdraw(now, shown)],
-            // An area's name says what it says: the same name, the same advice.
-            (None, Some(want)) if area => (want, shown.since),
-            (None, Some(want)) => return self.replace(now, shown, now, want),
-            (Some(held), want) => {
-                let settled = now.since(shown.since) >= self.plan.dwell;
-                match judge(&self.plan, settled, &held, want.as_ref()) {
-                    Verdict::Keep => (held, shown.since),
-                    Verdict::Leave => {
-                        return match want {
-                            Some(want) => self.replace(now, shown, now, want),
-                            None => vec![self.withdraw(now, shown)],
-                        };
-                    }
-                }
+    /// What becomes of a direction that is out: kept (and published again where that is due) or
+    /// replaced.
+    fn go_on(&mut self, now: Timestamp, shown: Shown, want: Proposal) -> Vec<Direction> {
+        // Under one id there is one cause: when another one takes its place, the old direction is
+        // withdrawn, so that whoever follows it learns that it is over.
+        if want.advice.cause != shown.said.advice.cause {
+            return vec![self.withdraw(now, shown), self.begin(now, want)];
+        }
+        let same = want.advice.stem == shown.said.advice.stem;
+        let since = if same { shown.since } else { now };
+        if now >= self.renewal(&shown) || urgent(&shown.said) != urgent(&want) {
+            let facts = |advice: &Advice| (advice.via.clone(), advice.avoid.clone());
+            if facts(&want.advice) != facts(&shown.said.advice) {
+                self.flips.changed(&want.audience, now);
             }
+            return vec![self.publish(now, shown.id, shown.revision + 1, since, want)];
+        }
+        // What is sent over the roads goes by today's figures, even where nothing new is said.
+        let said = Proposal {
+            advice: Advice {
+                loads: want.advice.loads,
+                veh_s: want.advice.veh_s,
+                ..shown.said.advice
+            },
+            ..shown.said
         };
-        let renew = now >= self.renewal(&shown);
-        if renew || urgent(&shown.said) != urgent(&said) {
-            return self.replace(now, shown, since, said);
-        }
-        self.shown.insert(shown.said.audience.clone(), shown);
+        self.shown.insert(said.audience.clone(), Shown { said, ..shown });
         Vec::new()
-    }
-
-    /// The next message to an audience. Under one id there is one cause: when another one takes its
-    /// place, the old direction is withdrawn, so that whoever follows it learns that it is over.
-    fn replace(
-        &mut self,
-        now: Timestamp,
-        shown: Shown,
-        since: Timestamp,
-        said: Proposal,
-    ) -> Vec<Direction> {
-        if said.advice.cause == shown.said.advice.cause {
-            return vec![self.publish(now, shown.id, shown.revision + 1, since, said)];
-        }
-        vec![self.withdraw(now, shown), self.begin(now, said)]
     }
 
     fn publish(
@@ -273,7 +245,8 @@ impl Route {
     }
 
     /// The last word under an id. It expires like any other message.
-    fn withdraw(&self, now: Timestamp, shown: Shown) -> Direction {
+    fn withdraw(&mut self, now: Timestamp, shown: Shown) -> Direction {
+        self.flips.changed(&shown.said.audience, now);
         let (revision, valid_until) = (shown.revision + 1, now + self.plan.expiry);
         direction(now, &Shown { revision, valid_until, ..shown }, DirectionState::Clear)
     }
@@ -284,41 +257,15 @@ impl Route {
     }
 
     fn look_again(&self, now: Timestamp, shown: &Shown) -> Timestamp {
-        let settles = shown.since + self.plan.dwell;
+        let dwell = match shown.said.audience {
+            Audience::Sign(_) => self.plan.dwell,
+            Audience::Area { .. } => self.plan.area_dwell,
+        };
+        let settles = shown.since + dwell;
         // Never twice in one instant, however short the expiry.
         let renewal = self.renewal(shown).max(now + Duration::from_millis(1));
         if settles > now { renewal.min(settles) } else { renewal }
     }
-}
-
-enum Verdict {
-    Keep,
-    /// Say what is wanted now, or nothing.
-    Leave,
-}
-
-/// Whether a direction that still holds should stay. A closure displaces anything else at once, and
-/// a way that has become clearly slower is left at once; all other changes wait for the dwell.
-fn judge(plan: &Directions, settled: bool, held: &Proposal, want: Option<&Proposal>) -> Verdict {
-    let (old, new) = (&held.advice, want.map(|want| &want.advice));
-    let closure = old.cause == Cause::Closure;
-    let closes = new.is_some_and(|new| new.cause == Cause::Closure);
-    let least_s = plan.min_saving.as_secs_f64() * KEEP_SHARE;
-    if !closure && (closes || old.gain_s < -least_s) {
-        return Verdict::Leave;
-    }
-    if !settled {
-        return Verdict::Keep;
-    }
-    let weak = old.gain_s < least_s || old.filled;
-    if !closure && weak {
-        return Verdict::Leave;
-    }
-    let better = new.is_some_and(|new| {
-        let same_question = new.trouble == old.trouble && new.goal == old.goal;
-        !same_question || new.time_s + SWITCH_S < old.time_s
-    });
-    if better { Verdict::Leave } else { Verdict::Keep }
 }
 
 /// What must not wait for the next renewal when it changes: what the words name, who is addressed,
@@ -326,7 +273,7 @@ fn judge(plan: &Directions, settled: bool, held: &Proposal, want: Option<&Propos
 fn urgent(said: &Proposal) -> impl PartialEq + use<'_> {
     let advice = &said.advice;
     let named = (Problem::of(advice.cause, advice.level), advice.avoid.first(), &advice.via);
-    (named, advice.turn, advice.destination, &advice.closed, said.segments())
+    (named, advice.turn, advice.destination, &advice.closed)
 }
 
 fn direction(now: Timestamp, shown: &Shown, state: DirectionState) -> Direction {
@@ -334,7 +281,7 @@ fn direction(now: Timestamp, shown: &Shown, state: DirectionState) -> Direction 
     let advice = &said.advice;
     let applies_on = match said.audience {
         Audience::Sign(_) => Vec::new(),
-        Audience::Area { .. } => said.segments(),
+        Audience::Area { .. } => vec![advice.here],
     };
     Direction {
         id: shown.id.clone(),

@@ -1,41 +1,58 @@
 //! The unique keys of a source's rows whose windows are open, to know a repeat by.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use arrow::array::{
     Array, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, StringArray,
 };
 use arrow::datatypes::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
+/// Fewer keys than this are not worth a clearing.
+const LEAST_TO_CLEAR: usize = 4_096;
+
 /// Keys with the time of their row. Asked by key only, never walked where order could show.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Keys {
-    times: HashMap<Box<[u8]>, i64>,
-    by_time: BTreeMap<i64, Vec<Box<[u8]>>>,
+    /// With those that are forgotten and have not been cleared away: a key costs one entry, and
+    /// forgetting costs nothing until there are many.
+    times: HashMap<Box<[u8]>, i64, RandomState>,
+    /// Keys of rows before this moment are forgotten.
+    floor: i64,
+    /// How many may gather before they are cleared.
+    room: usize,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { times: HashMap::default(), floor: i64::MIN, room: LEAST_TO_CLEAR }
+    }
 }
 
 impl Keys {
     /// Keeps a key; `false` if it is there already.
     pub(super) fn insert(&mut self, key: &[u8], time: i64) -> bool {
-        if self.times.contains_key(key) {
-            return false;
+        if let Some(known) = self.times.get_mut(key) {
+            let forgotten = *known < self.floor;
+            if forgotten {
+                *known = time;
+            }
+            return forgotten;
+        }
+        if self.times.len() >= self.room {
+            self.times.retain(|_, time| *time >= self.floor);
+            // A quarter more than what has to be kept: a clearing costs a few steps a key.
+            self.room = LEAST_TO_CLEAR.max(self.times.len() + self.times.len() / 4);
         }
         self.times.insert(key.into(), time);
-        self.by_time.entry(time).or_default().push(key.into());
         true
     }
 
     /// Drops the keys of rows before a moment.
     pub(super) fn forget_before(&mut self, time: i64) {
-        if self.by_time.first_key_value().is_none_or(|(first, _)| *first >= time) {
-            return;
-        }
-        let kept = self.by_time.split_off(&time);
-        for key in std::mem::replace(&mut self.by_time, kept).into_values().flatten() {
-            self.times.remove(&key);
-        }
+        self.floor = self.floor.max(time);
     }
 }
 
@@ -140,7 +157,8 @@ impl KeyColumn<'_> {
 
 fn text(value: &str, key: &mut Vec<u8>) {
     key.push(1);
-    key.extend(value.len().to_le_bytes());
+    // Payloads are far smaller.
+    key.extend((value.len() as u32).to_le_bytes());
     key.extend(value.as_bytes());
 }
 
@@ -173,5 +191,17 @@ mod tests {
         keys.forget_before(1);
         columns.write(0, &mut key);
         assert!(keys.insert(&key, 9), "forgotten with its time");
+        assert!(!keys.insert(&key, 9));
+    }
+
+    #[test]
+    fn what_is_forgotten_does_not_fill_the_memory() {
+        let mut keys = Keys::default();
+        for n in 0..100_000_i64 {
+            assert!(keys.insert(&n.to_le_bytes(), n));
+            keys.forget_before(n - 500);
+        }
+        assert!(keys.times.len() <= LEAST_TO_CLEAR, "{}", keys.times.len());
+        assert!(!keys.insert(&99_900_i64.to_le_bytes(), 99_900));
     }
 }

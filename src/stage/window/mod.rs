@@ -221,13 +221,26 @@ impl Windower {
         let Some(clock) = &mut inlet.watermark else {
             return Admission::Accepted { revised: false };
         };
-        let moved = clock.advance(received_at);
-        let watermark = clock.millis();
-        sheet.group.with(at, |group| clock.observe(group, event_time));
+        if clock.advance(received_at) {
+            self.moved(source, sheets);
+        }
+        let admission = self.judge(sheet, source, row);
+        let mut moved = false;
+        if let Some(clock) = &mut self.inlets[source].watermark {
+            sheet.group.with(at, |group| moved = clock.observe(group, event_time));
+        }
         if moved {
             self.moved(source, sheets);
         }
+        admission
+    }
+
+    /// Takes a row into its windows by the marks as they are: it moves them afterwards.
+    fn judge(&mut self, sheet: &Sheet<'_>, source: usize, row: u32) -> Admission {
+        let at = row as usize;
         let inlet = &mut self.inlets[source];
+        let event_time = sheet.rows.event_times[at];
+        let time = event_time - inlet.shift;
         let windows = &mut self.windows;
         let taken =
             |&(window, _, by): &(usize, usize, Option<usize>), labels: &Labels<'_>| match &windows
@@ -243,9 +256,10 @@ impl Windower {
             && !inlet.windows.is_empty()
             && !inlet.windows.iter().zip(&sheet.by).any(|(window, by)| taken(window, by))
         {
-            let or_now = |millis: Option<i64>| millis.and_then(Timestamp::from_millis);
-            let event_time = or_now(Some(event_time)).unwrap_or(received_at);
-            let watermark = or_now(watermark).unwrap_or(event_time);
+            // Its windows can be written down, and so can it.
+            let event_time = Timestamp::from_millis(event_time).unwrap_or_default();
+            let watermark = inlet.watermark.as_ref().and_then(Watermark::millis);
+            let watermark = watermark.and_then(Timestamp::from_millis).unwrap_or(event_time);
             return Admission::Late { event_time, watermark };
         }
         if !sheet.keys.is_empty() && !inlet.windows.is_empty() {

@@ -17,15 +17,21 @@
 //! that comes back joins again without moving it back. In the first `lateness` of receipt time there
 //! is no watermark: a first reading from a fast clock must not make all others late.
 //!
-//! Between readings the value only grows with `now`, and it is brought up to date before a reading
-//! counts, so it does not matter how often anybody asks. Closed forms only: no clock is read.
+//! The value is brought up to date with every reading and whenever receipt time moves, and between
+//! readings it only grows, so it does not matter how often anybody asks. Closed forms only: no clock
+//! is read.
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::time::{Timestamp, millis_of};
 use crate::plan::EventTime;
+
+/// How long a group has a say in the source's clock after it last told something new, in times of
+/// `idle_after`. What its clock is off by does not age; but names that are made up have to go.
+const VOTES_FOR: i64 = 4;
 
 #[derive(Debug)]
 pub(super) struct Watermark {
@@ -37,7 +43,7 @@ pub(super) struct Watermark {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
     /// Never iterated where order could show: minimum and median only.
-    groups: HashMap<Box<str>, Group>,
+    groups: HashMap<Box<str>, Group, RandomState>,
     /// The newest receipt time, ms.
     now: i64,
     first_receipt: Option<i64>,
@@ -54,9 +60,8 @@ pub(super) struct State {
 struct Group {
     /// Newest event time, ms.
     newest: i64,
-    /// `newest` less the receipt time at which it was reached.
-    offset: i64,
-    last_receipt: i64,
+    /// The receipt time at which it was reached.
+    reached: i64,
 }
 
 impl Watermark {
@@ -65,7 +70,7 @@ impl Watermark {
             lateness: millis_of(rules.lateness),
             idle_after: millis_of(rules.idle_after),
             state: State {
-                groups: HashMap::new(),
+                groups: HashMap::default(),
                 now: i64::MIN,
                 first_receipt: None,
                 offset: 0,
@@ -102,7 +107,15 @@ impl Watermark {
     /// Receipt time has come this far; earlier moments change nothing. True if the watermark has
     /// moved.
     pub(super) fn advance(&mut self, now: Timestamp) -> bool {
-        self.state.now = self.state.now.max(now.millis());
+        if now.millis() <= self.state.now {
+            return false;
+        }
+        self.state.now = now.millis();
+        self.settle()
+    }
+
+    /// Brings the watermark up to date. True if it has moved.
+    fn settle(&mut self) -> bool {
         let Some(first) = self.state.first_receipt else { return false };
         if self.state.now < first.saturating_add(self.lateness) {
             return false;
@@ -120,27 +133,23 @@ impl Watermark {
     }
 
     /// A reading of this group has arrived. The caller has advanced to its receipt time. One that
-    /// tells nothing new of its group, such as a message that a broker sends once more, shows that
-    /// the group is there and nothing else.
-    pub(super) fn observe(&mut self, group: &str, event_time: i64) {
+    /// tells nothing new of its group, such as a message that a broker sends once more, changes
+    /// nothing. True if the watermark has moved.
+    pub(super) fn observe(&mut self, group: &str, event_time: i64) -> bool {
         let now = self.state.now;
-        let offset = event_time.saturating_sub(now);
+        let new = Group { newest: event_time, reached: now };
         match self.state.groups.get_mut(group) {
             None => {
                 self.state.first_receipt.get_or_insert(now);
-                let new = Group { newest: event_time, offset, last_receipt: now };
                 self.state.groups.insert(group.into(), new);
                 stand(&mut self.state.standing, event_time);
             }
             Some(known) if event_time > known.newest => {
                 leave(&mut self.state.standing, known.newest);
                 stand(&mut self.state.standing, event_time);
-                *known = Group { newest: event_time, offset, last_receipt: now };
+                *known = new;
             }
-            Some(known) => {
-                known.last_receipt = now;
-                return;
-            }
+            Some(_) => return false,
         }
         if self.state.until_offset == 0 {
             self.take_offset();
@@ -148,6 +157,7 @@ impl Watermark {
         } else {
             self.state.until_offset -= 1;
         }
+        self.settle()
     }
 
     /// The receipt clock has been set: what was received at `t` counts as received at `t + by` ms.
@@ -158,8 +168,7 @@ impl Watermark {
         self.state.first_receipt = self.state.first_receipt.map(|first| first.saturating_add(by));
         self.state.offset = self.state.offset.saturating_sub(by);
         for group in self.state.groups.values_mut() {
-            group.offset = group.offset.saturating_sub(by);
-            group.last_receipt = group.last_receipt.saturating_add(by);
+            group.reached = group.reached.saturating_add(by);
         }
     }
 
@@ -173,20 +182,21 @@ impl Watermark {
         self.state.now.saturating_add(self.state.offset).saturating_sub(self.idle_after)
     }
 
-    /// The lower median of the groups heard within `idle_after`. The others, should they not count
-    /// any more, are forgotten: names that are made up must not fill the memory.
+    /// The lower median of the groups that told something new within `VOTES_FOR`. The others, should
+    /// they not count any more, are forgotten: names that are made up must not fill the memory.
     fn take_offset(&mut self) {
-        let (floor, heard_since) = (self.floor(), self.state.now.saturating_sub(self.idle_after));
+        let votes_for = self.idle_after.saturating_mul(VOTES_FOR);
+        let (floor, heard_since) = (self.floor(), self.state.now.saturating_sub(votes_for));
         let standing = &mut self.state.standing;
         self.state.groups.retain(|_, group| {
-            let kept = group.last_receipt >= heard_since || group.newest >= floor;
+            let kept = group.reached >= heard_since || group.newest >= floor;
             if !kept {
                 leave(standing, group.newest);
             }
             kept
         });
-        let heard = self.state.groups.values().filter(|g| g.last_receipt >= heard_since);
-        let mut offsets: Vec<i64> = heard.map(|g| g.offset).collect();
+        let heard = self.state.groups.values().filter(|g| g.reached >= heard_since);
+        let mut offsets: Vec<i64> = heard.map(|g| g.newest.saturating_sub(g.reached)).collect();
         if offsets.is_empty() {
             return;
         }

@@ -1,12 +1,15 @@
 //! Directions on made-up towns.
 
+mod reckoning;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::domain::closure::ClosedSegments;
 use crate::domain::congestion::{CongestionLevel, Incidents, SegmentState};
+use crate::domain::direction::Cause;
 use crate::domain::network::testing::{Draft, grid};
-use crate::domain::network::{Costs, Penalties, Router, SignId, Turn};
+use crate::domain::network::{Costs, Penalties, Router, SegmentId, SignId, Turn};
 
 use DirectionState::{Clear, Show};
 
@@ -22,6 +25,12 @@ fn plan() -> Directions {
         diversion_cap: 1.0,
         speak_from: CongestionLevel::Queuing,
         reach_m: 2_000.0,
+        area_reach_m: 1_000.0,
+        areas: true,
+        area_dwell: Duration::from_mins(1),
+        switch_gain: 0.15,
+        compliance: 0.5,
+        advice_decay: Duration::from_mins(3),
         signs: Vec::new(),
         never_via: Vec::new(),
     }
@@ -33,6 +42,7 @@ struct Traffic {
     states: Vec<SegmentState>,
     closed: ClosedSegments,
     incidents: Incidents,
+    blocked: Incidents,
     change: u64,
 }
 
@@ -50,6 +60,7 @@ impl Traffic {
             network: Arc::clone(network),
             closed: ClosedSegments::new(),
             incidents: Incidents::new(),
+            blocked: Incidents::new(),
             change: 1,
         }
     }
@@ -84,6 +95,7 @@ impl Traffic {
             states: &self.states,
             closed: &self.closed,
             incidents: &self.incidents,
+            blocked: &self.blocked,
             evidence: Box::new(|id| Some(format!("minute@{}", id.0))),
         }
     }
@@ -155,9 +167,8 @@ fn a_closure_speaks_at_once_is_renewed_and_is_withdrawn_at_once() {
     assert_eq!(shown.evidence.rules[0], "closure_upstream");
     assert_eq!(shown.way.first(), Some(&network.id("0,1>1,1")));
     assert_eq!(shown.way.last(), Some(&network.id("4,1>5,1")));
-    assert_eq!(shown.via.len(), 1);
-    let street = network.segment(shown.via[0]).street.as_deref();
-    assert_ne!(street, Some("Row 1"), "the road that is closed");
+    let other = |id: &SegmentId| network.segment(*id).street.as_deref() != Some("Row 1");
+    assert!(shown.via.iter().any(other), "the road that is closed");
 
     for quiet in [1, 60, 149] {
         assert_eq!(route.update(at(quiet), &traffic.view()), [], "{quiet}");
@@ -246,9 +257,11 @@ fn a_jam_speaks_if_avoiding_it_saves_enough() {
     let shown = sign(route.update(at(60), &traffic.view())).unwrap();
     assert_eq!(shown.cause, Cause::Congestion);
     assert_eq!(shown.level, Some(CongestionLevel::Stationary));
-    assert_eq!(shown.delay_s, Some(230));
+    // 230 s by the newest window; half as much again where it goes on growing.
+    let delay = shown.delay_s.unwrap();
+    assert!((180..=345).contains(&delay), "{delay}");
     let saving = shown.saving_s.unwrap();
-    assert!((60..230).contains(&saving), "{saving}");
+    assert!((60..delay).contains(&saving), "{saving}");
     assert_eq!(shown.evidence.windows, [format!("minute@{}", network.id("2,1>3,1").0)]);
     let verdicts: Vec<_> = shown.evidence.ways.iter().map(|w| w.verdict.as_ref()).collect();
     assert_eq!(verdicts[..2], ["advised", "usual"]);
@@ -263,9 +276,13 @@ fn a_jam_direction_dwells_then_leaves_and_ends_with_its_jam() {
     // Still a queue, but avoiding it gains less than half of the minimum: that waits for the dwell.
     traffic.speed("2,1>3,1", 11.0);
     assert_eq!(sign(route.update(at(60), &traffic.view())), None);
+    traffic.speed("2,1>3,1", 11.1);
+    assert_eq!(sign(route.update(at(120), &traffic.view())), None);
+    traffic.speed("2,1>3,1", 11.0);
     let renewed = sign(route.update(at(150), &traffic.view())).unwrap();
     assert_eq!((renewed.state, renewed.level), (Show, Some(CongestionLevel::Queuing)));
-    assert!(renewed.saving_s < Some(30), "{:?}", renewed.saving_s);
+    assert!(renewed.saving_s < Some(60), "{:?}", renewed.saving_s);
+    traffic.speed("2,1>3,1", 11.1);
     assert_eq!(sign(route.update(at(300), &traffic.view())).unwrap().state, Clear);
 
     let (network, mut route) = town();

@@ -1,0 +1,310 @@
+//! A road that has fallen empty while drivers wait before it: an incident that nobody announced.
+//!
+//! After the idea of the California algorithm (Payne and Tignor 1978): a contrast between up- and
+//! downstream that persists. Behind signals occupancy and counts swing with every cycle, so each
+//! detector is compared with its own recent past instead of its neighbour's value: fewer vehicles
+//! than at any time in a quarter of an hour here, and slower ones than usual upstream. A detector
+//! that has died shows the first without the second.
+//!
+//! Knows nothing of levels or of what was announced.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::columns::Observation;
+use crate::domain::network::{Network, SegmentId};
+use crate::domain::time::Timestamp;
+
+/// Windows that are remembered: a quarter of an hour of minutes.
+const MEMORY: usize = 16;
+
+/// Fewer remembered windows say nothing.
+const ENOUGH: usize = 6;
+
+/// So many windows in a row must agree (persistence).
+const PERSISTENCE: usize = 2;
+
+/// A window is nearly empty with this share of the usual vehicles, or with one: a bus may still pass ...
+const EMPTY_SHARE: f64 = 0.1;
+
+/// ... and two neighbouring windows are emptier than ever with this share of the least two that are
+/// remembered: cycles longer than a window make one window in two nearly empty.
+const LEAST_SHARE: f64 = 0.25;
+
+/// With fewer vehicles a window, two nearly empty ones are chance: for ten expected vehicles the
+/// probability of none is below 1 in 20,000 (Poisson).
+const LEAST_USUAL: f64 = 5.0;
+
+/// The road is believed to be open again with this share of the usual vehicles.
+const FLOWING_SHARE: f64 = 0.25;
+
+/// Drivers upstream wait when they drive this share of their usual speed, or less ...
+const WAITING_SPEED_SHARE: f64 = 0.7;
+
+/// ... or cover the detector so many times as long as usual, and this percentage of time at least.
+const WAITING_OCCUPANCY_RISE: f64 = 2.0;
+const WAITING_OCCUPANCY_PCT: f64 = 15.0;
+
+/// How far upstream of the empty road somebody must wait, along segments without detectors.
+const LOOK_UPSTREAM_M: f64 = 500.0;
+
+/// When nobody waits upstream any more after this time, the road may be open and avoided by all for
+/// our own words: the incident is given up. If it is not over, drivers will wait again.
+const PROBE_AFTER: Duration = Duration::from_mins(10);
+
+/// What one feed's windows say of the flow on one segment.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Flow {
+    /// Ordinary windows, newest last.
+    past: VecDeque<Observation>,
+    /// The newest nearly empty windows in a row, newest last.
+    low: VecDeque<Observation>,
+}
+
+impl Flow {
+    /// Takes the next window that counted.
+    pub(super) fn push(&mut self, observation: Observation) {
+        let Some(vehicles) = observation.vehicles else { return };
+        if self.usual_vehicles().is_some_and(|usual| vehicles <= (EMPTY_SHARE * usual).max(1.0)) {
+            remember(&mut self.low, observation, MEMORY);
+            return;
+        }
+        // A few empty windows between ordinary ones are ordinary; a long emptiness is not to become
+        // the measure of the next one.
+        if self.low.len() < 2 * PERSISTENCE {
+            for low in std::mem::take(&mut self.low) {
+                remember(&mut self.past, low, MEMORY);
+            }
+        }
+        self.low.clear();
+        remember(&mut self.past, observation, MEMORY);
+    }
+
+    /// Vehicles in a window; absent where too little is known or too little passes to judge.
+    fn usual_vehicles(&self) -> Option<f64> {
+        let counts: Vec<f64> = self.past.iter().filter_map(|o| o.vehicles).collect();
+        let usual = mean(&counts)?;
+        (counts.len() >= ENOUGH && usual >= LEAST_USUAL).then_some(usual)
+    }
+
+    /// Persistently emptier than ever.
+    fn is_empty(&self) -> bool {
+        if self.low.len() < PERSISTENCE || self.usual_vehicles().is_none() {
+            return false;
+        }
+        let count = |o: &Observation| o.vehicles.unwrap_or_default();
+        let newest: f64 = self.low.iter().rev().take(PERSISTENCE).map(count).sum();
+        let past: Vec<f64> = self.past.iter().map(count).collect();
+        let least = past.windows(PERSISTENCE).map(|pair| pair.iter().sum::<f64>());
+        least.min_by(f64::total_cmp).is_some_and(|least| newest <= LEAST_SHARE * least)
+    }
+
+    /// The newest window had vehicles.
+    fn is_flowing(&self) -> bool {
+        let flows = |usual: f64| {
+            let newest = self.past.back().and_then(|o| o.vehicles);
+            self.low.is_empty() && newest.is_some_and(|newest| newest >= FLOWING_SHARE * usual)
+        };
+        self.usual_vehicles().is_some_and(flows)
+    }
+
+    /// Whether drivers wait here more than they use to; absent where that cannot be told.
+    fn is_waiting(&self) -> Option<bool> {
+        let split = self.past.len().checked_sub(PERSISTENCE).filter(|usual| *usual >= ENOUGH)?;
+        let speed = |o: &Observation| o.speed();
+        let occupancy = |o: &Observation| o.occupancy_pct;
+        let slower = contrast(&self.past, split, speed)
+            .is_some_and(|(usual, newest)| newest <= WAITING_SPEED_SHARE * usual);
+        let fuller = contrast(&self.past, split, occupancy).is_some_and(|(usual, newest)| {
+            newest >= WAITING_OCCUPANCY_PCT && newest >= WAITING_OCCUPANCY_RISE * usual
+        });
+        Some(self.low.is_empty() && (slower || fuller))
+    }
+}
+
+fn remember(windows: &mut VecDeque<Observation>, observation: Observation, most: usize) {
+    if windows.len() == most {
+        windows.pop_front();
+    }
+    windows.push_back(observation);
+}
+
+/// Means before and after the split, where both sides have values.
+fn contrast(
+    windows: &VecDeque<Observation>,
+    split: usize,
+    value: impl Fn(&Observation) -> Option<f64>,
+) -> Option<(f64, f64)> {
+    let values = |windows: &mut dyn Iterator<Item = &Observation>| -> Vec<f64> {
+        windows.filter_map(&value).collect()
+    };
+    let usual = mean(&values(&mut windows.iter().take(split)))?;
+    let newest = mean(&values(&mut windows.iter().skip(split)))?;
+    Some((usual, newest))
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The incidents that were detected and are not over.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Detected {
+    /// Since when.
+    since: BTreeMap<SegmentId, Timestamp>,
+    found: u64,
+}
+
+impl Detected {
+    pub(super) fn segments(&self) -> impl Iterator<Item = (SegmentId, Timestamp)> + '_ {
+        self.since.iter().map(|(id, since)| (*id, *since))
+    }
+
+    /// How many were found so far.
+    pub(super) fn found(&self) -> u64 {
+        self.found
+    }
+
+    /// Looks at the flows at the end of a window; `flows` gives those of all feeds for a segment.
+    /// Roads that are known to be shut are nobody's discovery. True if something has changed.
+    pub(super) fn update<'f, F: Iterator<Item = &'f Flow>>(
+        &mut self,
+        now: Timestamp,
+        network: &Network,
+        shut: impl Fn(SegmentId) -> bool,
+        flows: impl Fn(SegmentId) -> F,
+    ) -> bool {
+        let mut changed = false;
+        for id in network.segment_ids() {
+            let empty = || flows(id).any(Flow::is_empty);
+            let flowing = || flows(id).any(Flow::is_flowing);
+            let waiting = || waits_before(id, network, &flows);
+            match self.since.get(&id) {
+                None if !shut(id) && empty() && !flowing() && waiting() => {
+                    tracing::info!(
+                        segment = network.segment(id).name,
+                        "empty while drivers wait before it: an incident"
+                    );
+                    self.since.insert(id, now);
+                    self.found += 1;
+                    changed = true;
+                }
+                Some(since)
+                    if shut(id)
+                        || flowing()
+                        || (now.since(*since) >= PROBE_AFTER && !waiting()) =>
+                {
+                    self.since.remove(&id);
+                    changed = true;
+                }
+                _ => {}
+            }
+        }
+        changed
+    }
+}
+
+/// Whether drivers wait on a segment before this one: the nearest ones upstream that can tell.
+fn waits_before<'f, F: Iterator<Item = &'f Flow>>(
+    id: SegmentId,
+    network: &Network,
+    flows: &impl Fn(SegmentId) -> F,
+) -> bool {
+    let mut seen = BTreeSet::from([id]);
+    let mut ahead = vec![(id, 0.0)];
+    while let Some((at, metres)) = ahead.pop() {
+        for connection in network.incoming(at).iter().filter(|c| c.cars_allowed) {
+            let before = connection.from;
+            if !seen.insert(before) {
+                continue;
+            }
+            let told: Vec<bool> = flows(before).filter_map(Flow::is_waiting).collect();
+            if told.contains(&true) {
+                return true;
+            }
+            let metres = metres + network.segment(before).length_m;
+            if told.is_empty() && metres < LOOK_UPSTREAM_M {
+                ahead.push((before, metres));
+            }
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(vehicles: f64, speed_kmh: f64) -> Observation {
+        Observation {
+            vehicles: Some(vehicles),
+            speed_kmh: (vehicles > 0.0).then_some(speed_kmh),
+            occupancy_pct: Some(5.0),
+        }
+    }
+
+    fn flow(counts: &[f64]) -> Flow {
+        let mut flow = Flow::default();
+        for &count in counts {
+            flow.push(window(count, 40.0));
+        }
+        flow
+    }
+
+    const USUAL: [f64; 8] = [23.0, 12.0, 24.0, 11.0, 20.0, 22.0, 18.0, 17.0];
+
+    #[test]
+    fn two_empty_windows_after_traffic_are_empty() {
+        let mut flow = flow(&USUAL);
+        assert!(flow.is_flowing() && !flow.is_empty());
+        flow.push(window(0.0, 0.0));
+        assert!(!flow.is_empty(), "one red light is no incident");
+        flow.push(window(0.0, 0.0));
+        assert!(flow.is_empty() && !flow.is_flowing());
+        for _ in 0..60 {
+            flow.push(window(0.0, 0.0));
+            assert!(flow.is_empty(), "what is long empty does not become usual");
+        }
+        flow.push(window(9.0, 40.0));
+        assert!(flow.is_flowing() && !flow.is_empty());
+    }
+
+    #[test]
+    fn a_signal_that_empties_every_other_window_is_no_incident() {
+        let mut flow = flow(&[25.0, 1.0, 25.0, 1.0, 24.0, 0.0, 26.0, 1.0, 25.0, 1.0]);
+        assert!(!flow.is_empty());
+        flow.push(window(0.0, 0.0));
+        assert!(flow.is_empty(), "two in a row never happened");
+    }
+
+    #[test]
+    fn little_traffic_proves_nothing() {
+        let mut flow = flow(&[4.0, 5.0, 3.0, 4.0, 6.0, 2.0, 3.0, 4.0]);
+        for _ in 0..10 {
+            flow.push(window(0.0, 0.0));
+            assert!(!flow.is_empty());
+        }
+        let mut young = Flow::default();
+        for count in [20.0, 20.0, 20.0, 0.0, 0.0] {
+            young.push(window(count, 40.0));
+        }
+        assert!(!young.is_empty());
+    }
+
+    #[test]
+    fn who_drives_slower_than_usual_or_stands_on_the_detector_waits() {
+        let mut slower = flow(&USUAL);
+        assert_eq!(slower.is_waiting(), Some(false));
+        slower.push(window(20.0, 25.0));
+        slower.push(window(20.0, 20.0));
+        assert_eq!(slower.is_waiting(), Some(true));
+        let mut fuller = flow(&USUAL);
+        for _ in 0..2 {
+            fuller.push(Observation { occupancy_pct: Some(40.0), ..window(20.0, 40.0) });
+        }
+        assert_eq!(fuller.is_waiting(), Some(true));
+        assert_eq!(flow(&[20.0; 3]).is_waiting(), None);
+    }
+}

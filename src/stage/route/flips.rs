@@ -1,0 +1,80 @@
+//! How often each sign has changed: a sign that changes before a driver's eyes is not believed.
+//!
+//! Knows nothing of why it changes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::direction::{Audience, Cause};
+use crate::domain::network::SignId;
+use crate::domain::time::Timestamp;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Changes in the last hour after which a sign does not begin with a jam, or change its way round
+/// one: room is left to take it back and for a closure to come and go.
+const MOST_FOR_JAMS: usize = 2;
+
+/// The same for another way round a closure, which may then still be taken back.
+const MOST_FOR_CLOSURES: usize = 4;
+
+/// When each sign has changed within the last hour. To vehicles another way is no change: each is
+/// told once.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Flips(BTreeMap<SignId, Vec<Timestamp>>);
+
+impl Flips {
+    pub(super) fn step(&mut self, by: i64) {
+        for at in self.0.values_mut().flatten() {
+            *at = at.moved(by);
+        }
+    }
+
+    pub(super) fn changed(&mut self, audience: &Audience, now: Timestamp) {
+        if let Audience::Sign(sign) = audience {
+            let changes = self.0.entry(*sign).or_default();
+            changes.retain(|at| now.since(*at) < HOUR);
+            changes.push(now);
+        }
+    }
+
+    /// Whether a sign may change its way once more; that it begins with a closure, or ends what is
+    /// over, is never asked.
+    pub(super) fn allow(&self, audience: &Audience, cause: Cause, now: Timestamp) -> bool {
+        let Audience::Sign(sign) = audience else { return true };
+        let changes = self.0.get(sign).into_iter().flatten();
+        let lately = changes.filter(|at| now.since(**at) < HOUR).count();
+        let most = if cause == Cause::Closure { MOST_FOR_CLOSURES } else { MOST_FOR_JAMS };
+        lately <= most
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_may_change_so_often_an_hour_and_a_vehicle_always() {
+        let at = |seconds: u64| {
+            Timestamp::from_millis(1_226_386_800_000).unwrap() + Duration::from_secs(seconds)
+        };
+        let sign = Audience::Sign(SignId(3));
+        let area = Audience::Area { tile: "1".to_owned(), part: "e1".to_owned() };
+        let mut flips = Flips::default();
+        for minute in 0..5 {
+            let (jam, closure) = (minute <= 2, minute <= 4);
+            assert_eq!(flips.allow(&sign, Cause::Congestion, at(60 * minute)), jam, "{minute}");
+            assert_eq!(flips.allow(&sign, Cause::Closure, at(60 * minute)), closure, "{minute}");
+            assert!(flips.allow(&Audience::Sign(SignId(4)), Cause::Congestion, at(60 * minute)));
+            flips.changed(&sign, at(60 * minute));
+            flips.changed(&area, at(60 * minute));
+        }
+        assert!(!flips.allow(&sign, Cause::Closure, at(300)));
+        assert!(flips.allow(&area, Cause::Congestion, at(300)));
+        assert!(flips.allow(&sign, Cause::Congestion, at(3_600 + 121)));
+        flips.step(3_600_000);
+        assert!(!flips.allow(&sign, Cause::Congestion, at(3_600 + 121)));
+    }
+}

@@ -1,0 +1,202 @@
+//! Travel times, traffic, load and ways, each by itself.
+
+use super::super::around::{Around, Maps, sent, via};
+use super::super::flows;
+use super::super::load::Load;
+use super::super::times::{Memory, Times};
+use super::super::trouble::{self, Trouble};
+use super::*;
+
+fn times(network: &Network, traffic: &Traffic) -> Times {
+    let mut memory = Memory::new(network);
+    memory.observe(network, &traffic.view(), at(0));
+    Times::of(network, &traffic.view(), &memory)
+}
+
+fn closure(network: &Network, traffic: &Traffic, times: &Times) -> Trouble {
+    let found =
+        trouble::find(network, &traffic.view(), &times.now, CongestionLevel::Queuing, 2_000.0);
+    found.into_iter().next().unwrap()
+}
+
+#[test]
+fn what_is_not_measured_is_taken_from_its_neighbours_and_trusted_less() {
+    let (network, _) = town();
+    let mut traffic = Traffic::on(&network);
+    for segment in &network.segments {
+        traffic.unknown(&segment.name);
+    }
+    let id = network.id("1,1>2,1");
+    let nothing = times(&network, &traffic);
+    traffic.speed("2,1>3,1", 5.0);
+    let jam_ahead = times(&network, &traffic);
+    traffic.unknown("2,1>3,1");
+    traffic.speed("0,1>1,1", 5.0);
+    let jam_behind = times(&network, &traffic);
+    let seconds = |times: &Times| times.now.get(id);
+    assert!(seconds(&nothing) > nothing.free.get(id), "unknown is not free");
+    assert!(seconds(&jam_ahead) > seconds(&jam_behind), "queues grow against the traffic");
+    assert!(seconds(&jam_behind) > seconds(&nothing));
+    assert!(nothing.delay_s(&[id]) < 1e-9 && jam_ahead.delay_s(&[id]) > 0.0);
+}
+
+#[test]
+fn a_growing_time_is_carried_forward_and_within_bounds() {
+    let (network, _) = town();
+    let id = network.id("2,1>3,1");
+    let mut traffic = Traffic::on(&network);
+    let mut memory = Memory::new(&network);
+    let mut look = |traffic: &Traffic, seconds| {
+        memory.observe(&network, &traffic.view(), at(seconds));
+        Times::of(&network, &traffic.view(), &memory).now.get(id)
+    };
+    look(&traffic, 0);
+    traffic.speed("2,1>3,1", 20.0);
+    let growing = look(&traffic, 60);
+    let measured = 200.0 / (20.0 / 3.6);
+    assert!(growing > 0.6 * measured && growing < 1.5 * measured, "{growing} of {measured}");
+    // The same again and again is no growth.
+    let mut steady = growing;
+    for minute in 2..12 {
+        traffic.speed("2,1>3,1", 20.0 + 1e-9 * minute as f64);
+        steady = look(&traffic, 60 * minute);
+    }
+    assert!((steady - measured).abs() < 0.5, "{steady}");
+}
+
+#[test]
+fn the_time_without_traffic_is_learnt_slowly_upwards_and_quickly_downwards() {
+    let (network, _) = town();
+    let id = network.id("2,1>3,1");
+    let mut traffic = Traffic::on(&network);
+    let mut memory = Memory::new(&network);
+    let limit_s = network.segment(id).free_flow_s();
+    for minute in 0..200_u64 {
+        // Four of five windows are slow.
+        let speed = if minute % 5 == 0 { 50.0 } else { 10.0 } + 1e-9 * minute as f64;
+        traffic.speed("2,1>3,1", speed);
+        memory.observe(&network, &traffic.view(), at(60 * minute));
+    }
+    let learnt = Times::of(&network, &traffic.view(), &memory).quiet.get(id);
+    assert!(learnt >= limit_s && learnt < 0.5 * 200.0 / (10.0 / 3.6), "{learnt}");
+    // What a closure does is not learnt.
+    traffic.close("0,0>1,0", "works");
+    let before = memory.state();
+    for minute in 200..400_u64 {
+        traffic.speed("2,1>3,1", 4.0 + 1e-9 * minute as f64);
+        memory.observe(&network, &traffic.view(), at(60 * minute));
+    }
+    let after = Times::of(&network, &traffic.view(), &memory).quiet.get(id);
+    assert!((after - learnt).abs() < 1e-9, "{after} for {learnt}");
+    let mut again = Memory::new(&network);
+    again.restore(before);
+    let restored = Times::of(&network, &traffic.view(), &again).quiet.get(id);
+    assert!((restored - learnt).abs() < 1e-9);
+}
+
+#[test]
+fn traffic_divides_at_junctions_and_goes_on_beyond_the_trouble() {
+    let (network, _) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "works");
+    let times = times(&network, &traffic);
+    let shares = flows::turning(&network, &times, network.id("1,1>2,1"));
+    let sum: f64 = shares.iter().map(|(_, share)| share).sum();
+    assert!((sum - 1.0).abs() < 1e-9 && shares.len() == 3, "{shares:?}");
+    let trouble = closure(&network, &traffic, &times);
+    let gates = flows::gates(&network, &times, &trouble.segments);
+    let all: f64 = gates.iter().map(|gate| gate.share).sum();
+    assert!(all > 0.7 && all < 1.0 + 1e-9, "{gates:?}");
+    assert!(gates.iter().all(|gate| !trouble.segments.contains(&gate.segment)));
+    let bound = flows::bound(&network, &times, &trouble.segments, &trouble.upstream);
+    let (near, far) = (bound[&network.id("1,1>2,1")], bound[&network.id("0,1>1,1")]);
+    assert!(near > far && far > 0.0 && near <= 1.0, "{near} {far}");
+    // Whoever has passed one place is not new to the next.
+    let points = ["0,1>1,1", "1,1>2,1"].map(|name| network.id(name)).into();
+    let arriving = flows::arriving(&network, &times, &trouble.segments, &trouble.upstream, &points);
+    let whole: f64 = arriving.values().sum();
+    assert!((whole - times.usual_veh_s[network.id("2,1>3,1").0 as usize]).abs() < 1e-9);
+}
+
+#[test]
+fn what_is_sent_over_a_road_makes_it_longer_and_fades() {
+    let (network, _) = town();
+    let traffic = Traffic::on(&network);
+    let times = times(&network, &traffic);
+    let id = network.id("1,0>2,0");
+    let mut load = Load::default();
+    let decay = Duration::from_mins(3);
+    load.pass(at(0), BTreeMap::new(), decay);
+    assert!(load.extra_s(&times, id) < 1e-9);
+    load.add(&[id], 0.1);
+    let some = load.extra_s(&times, id);
+    load.add(&[id], 0.3);
+    let more = load.extra_s(&times, id);
+    assert!(some > 0.0 && more > 4.0 * some, "a queue costs more than sharing: {some} {more}");
+    load.take(&[id], 0.4);
+    assert!(load.extra_s(&times, id) < 1e-6);
+    load.pass(at(60), [(id, 0.4)].into(), decay);
+    load.pass(at(120), BTreeMap::new(), decay);
+    let soon = load.extra_s(&times, id);
+    load.pass(at(900), BTreeMap::new(), decay);
+    let late = load.extra_s(&times, id);
+    assert!(soon > 0.0 && late < soon / 4.0, "{soon} {late}");
+}
+
+#[test]
+fn ways_round_are_several_open_and_ordered() {
+    let (network, _) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "works");
+    let times = times(&network, &traffic);
+    let trouble = closure(&network, &traffic, &times);
+    let closed = traffic.closed.keys().copied();
+    let around =
+        Around::new(&network, &times, &trouble, closed, &[], &mut Maps::default()).unwrap();
+    let here = network.id("0,1>1,1");
+    let place = around.place(here).unwrap();
+    let costs = around.costs(&Load::default(), here);
+    let candidates = around.candidates(&place, &costs);
+    assert!(candidates.len() > 2, "{candidates:?}");
+    assert!(candidates[2..].windows(2).all(|p| p[0].expected_s <= p[1].expected_s));
+    for candidate in &candidates {
+        assert_eq!(candidate.stem[0], here);
+        assert!(!candidate.stem.iter().any(|id| around.avoid.contains(id)));
+        for pair in candidate.stem.windows(2) {
+            assert!(network.connection(pair[0], pair[1]).is_some());
+        }
+        let loads = around.loads(&place, &candidate.stem);
+        assert!((loads.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9);
+        assert!(!sent(loads.iter()).contains_key(&network.id("2,1>3,1")));
+        // What is told is enough to drive it whatever map one has.
+        let told = via(&network, &candidate.stem);
+        assert_eq!(told.last(), candidate.stem.last());
+    }
+    // A road that is full of our own making is left for another one.
+    let best = &candidates[0];
+    let mut load = Load::default();
+    load.add(&best.stem[1..], 2.0);
+    let costs = around.costs(&load, here);
+    let other = around.candidates(&place, &costs);
+    assert_ne!(other[0].stem, best.stem);
+}
+
+#[test]
+fn closures_split_the_approaches_over_more_than_one_way() {
+    let network = Arc::new(grid(7, 5).build());
+    let mut route = Route::new(&Directions { compliance: 1.0, ..plan() }, Arc::clone(&network));
+    let mut traffic = Traffic::on(&network);
+    for state in &mut traffic.states {
+        state.vehicles = Some(20.0);
+    }
+    traffic.change += 1;
+    assert_eq!(route.update(at(0), &traffic.view()), []);
+    traffic.close("3,2>4,2", "works");
+    let told = route.update(at(60), &traffic.view());
+    let over = |column: &str| {
+        let id = network.id(column);
+        told.iter().filter(|d| d.way.contains(&id)).count()
+    };
+    let (north, south) = (over("3,3>4,3"), over("3,1>4,1"));
+    assert!(north > 0 && south > 0, "{north} one way, {south} the other");
+}
