@@ -188,8 +188,10 @@ fn heard_5(packet: packet5::Packet) -> Result<Heard, LinkError> {
             Heard::Connected(Welcome {
                 receive_maximum: properties.and_then(|p| p.receive_max),
                 max_packet_bytes: properties.and_then(|p| p.max_packet_size),
+                // 0: the broker does not ask for any, and ours will do.
                 keep_alive: properties
                     .and_then(|p| p.server_keep_alive)
+                    .filter(|seconds| *seconds > 0)
                     .map(|seconds| Duration::from_secs(u64::from(seconds))),
             })
         }
@@ -259,4 +261,25 @@ fn heard_311(packet: v4::Packet) -> Result<Heard, LinkError> {
 
 fn text(error: impl std::fmt::Display) -> Unwritable {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answer to a connection of version 5, with a keep-alive in seconds.
+    fn welcome(keep_alive: u8) -> Welcome {
+        const SERVER_KEEP_ALIVE: u8 = 0x13;
+        let mut bytes = BytesMut::from(&[0x20, 6, 0, 0, 3, SERVER_KEEP_ALIVE, 0, keep_alive][..]);
+        match next(MqttVersion::V5, &mut bytes).unwrap() {
+            Some(Heard::Connected(welcome)) => welcome,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_broker_may_do_without_signs_of_life() {
+        assert_eq!(welcome(20).keep_alive, Some(Duration::from_secs(20)));
+        assert_eq!(welcome(0).keep_alive, None);
+    }
 }
