@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
@@ -16,18 +15,9 @@ use tempfile::TempDir;
 use wayside::domain::time::Timestamp;
 use wayside::io::recording::{Entry, Reader, RecordingWriter};
 
-use super::support::{Words, copy, root, run};
+use super::support::{Words, copy, root, run, wayside};
 
 const RECORDING: &str = "pipelines/demo/recording.ndjson.gz";
-
-fn wayside(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wayside"))
-        .args(args)
-        .current_dir(root())
-        .env_remove("WAYSIDE_LOG")
-        .output()
-        .unwrap()
-}
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()

@@ -1,19 +1,10 @@
 //! The program as a person meets it: exit codes and messages, above all on bad input.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use super::mosquitto::{Mosquitto, have};
-use super::support::{copy, root};
-
-fn wayside(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wayside"))
-        .args(args)
-        .current_dir(root())
-        .env_remove("WAYSIDE_LOG")
-        .output()
-        .unwrap()
-}
+use super::support::{copy, root, wayside};
 
 fn ends(output: &Output, code: i32, words: &[&str]) {
     let text = String::from_utf8_lossy(&output.stderr);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -37,6 +38,16 @@ pub enum Words {
 /// Replays `recording` through a ready pipeline into `out`.
 pub fn run(pipeline: &str, recording: &Path, out: &Path, words: Words) -> Summary {
     run_file(&root().join("pipelines").join(pipeline), recording, out, words)
+}
+
+/// The program in the project's folder, to its end.
+pub fn wayside(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wayside"))
+        .args(args)
+        .current_dir(root())
+        .env_remove("WAYSIDE_LOG")
+        .output()
+        .unwrap()
 }
 
 /// The same with any pipeline file.
