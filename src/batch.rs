@@ -3,6 +3,8 @@
 //! Knows nothing of SQL: a batch is rows under a schema, and the interval they belong to. A reading
 //! is one such row before it has found its batch.
 
+mod json;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
@@ -18,6 +20,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::domain::network::{Network, Segment};
 use crate::domain::time::Timestamp;
 use crate::plan::{ColumnKind, Mapping, StaticTable};
+
+pub use json::JsonColumns;
 
 /// Columns of a window's result that the congestion stage reads. Only `segment` is a must.
 pub const SEGMENT: &str = "segment";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::domain::time::Timestamp;
@@ -49,12 +49,53 @@ pub trait Source: Send {
     async fn acknowledge(&mut self, receipt: u64) -> Result<(), PortError>;
 }
 
+/// What a message that goes out says: JSON text, or nothing at all, which clears a retained message.
+/// Shared: a copy costs nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload(Arc<str>);
+
+impl Payload {
+    /// # Errors
+    /// The value is none that JSON has.
+    pub fn of(value: &impl Serialize) -> Result<Self, serde_json::Error> {
+        Ok(Self(serde_json::to_string(value)?.into()))
+    }
+
+    /// Clears what is retained.
+    pub fn nothing() -> Self {
+        Self("".into())
+    }
+
+    /// JSON; empty where there is nothing.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(text.into()))
+    }
+}
+
+impl From<Value> for Payload {
+    fn from(value: Value) -> Self {
+        Self(value.to_string().into())
+    }
+}
+
 /// One message to send out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Publication {
     pub ts: Timestamp,
     pub topic: String,
-    pub payload: Value,
+    pub payload: Payload,
     pub qos: u8,
     pub retain: bool,
     /// When the broker should drop it (MQTT 5 message expiry), counted from `ts`.

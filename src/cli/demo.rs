@@ -182,12 +182,12 @@ async fn play(
         }
         until(&*clock, message.received_at).await;
         last = message.received_at;
-        let payload = serde_json::from_slice(&message.payload)
+        let payload: Value = serde_json::from_slice(&message.payload)
             .with_context(|| format!("{}: a payload is not JSON", recording.display()))?;
         sink.send(&Publication {
             ts: message.received_at,
             topic: message.topic,
-            payload,
+            payload: payload.into(),
             qos: 1,
             retain: false,
             expiry: None,

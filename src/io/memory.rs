@@ -91,7 +91,7 @@ mod tests {
         let publication = Publication {
             ts: Timestamp::default(),
             topic: "c".into(),
-            payload: json!({}),
+            payload: json!({}).into(),
             qos: 1,
             retain: false,
             expiry: None,

@@ -461,7 +461,7 @@ impl Engine {
             sent.push(Publication {
                 ts: direction.ts,
                 topic,
-                payload: payload::direction(&plan.network, &direction, &words, &origin),
+                payload: payload::direction(&plan.network, &direction, &words, &origin).into(),
                 qos,
                 retain,
                 expiry: Some(direction.valid_until.since(direction.ts)),

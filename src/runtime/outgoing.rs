@@ -5,17 +5,13 @@
 
 use std::borrow::Cow;
 
-use arrow::array::{Array, AsArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
-use arrow::error::ArrowError;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use super::engine::{Event, RunError};
-use crate::batch::WindowBatch;
+use crate::batch::{JsonColumns, WindowBatch};
+use crate::domain::time::Timestamp;
 use crate::plan::{OutputKind, Plan};
-use crate::ports::Publication;
+use crate::ports::{Payload, Publication};
 
 /// The publications of a few events, in order.
 pub(super) fn publications<'e>(
@@ -59,51 +55,30 @@ fn publications_of<'e>(
 
 /// wire.md, "Out": a window's result. Columns rather than rows: it is a third of the bytes, and what
 /// a table of any kind is made of.
-fn window(name: &str, result: &WindowBatch) -> Result<Value, ArrowError> {
-    let schema = result.rows.schema();
-    let mut columns = Map::new();
-    for (field, column) in schema.fields().iter().zip(result.rows.columns()) {
-        columns.insert(field.name().clone(), Value::Array(values(column)?));
+fn window(name: &str, result: &WindowBatch) -> Result<Payload, String> {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        v: u8,
+        window: &'a str,
+        start: Timestamp,
+        end: Timestamp,
+        revision: u32,
+        rows: usize,
+        columns: JsonColumns<'a>,
     }
-    Ok(json!({
-        "v": 1,
-        "window": name,
-        "start": result.start,
-        "end": result.end,
-        "revision": result.revision,
-        "rows": result.rows.num_rows(),
-        "columns": columns,
-    }))
-}
-
-/// Numbers, texts and truths as they are in JSON; any other kind (a time, a list) as its text. What
-/// JSON has no number for (not-a-number, infinity) becomes null.
-fn values(column: &dyn Array) -> Result<Vec<Value>, ArrowError> {
-    let kind = column.data_type();
-    Ok(match kind {
-        DataType::Boolean => column.as_boolean().iter().map(Value::from).collect(),
-        DataType::UInt64 => column.as_primitive::<UInt64Type>().iter().map(Value::from).collect(),
-        _ if kind.is_integer() => {
-            let numbers = cast(column, &DataType::Int64)?;
-            numbers.as_primitive::<Int64Type>().iter().map(Value::from).collect()
-        }
-        DataType::Utf8 => column.as_string::<i32>().iter().map(Value::from).collect(),
-        _ if kind.is_floating() => {
-            let numbers = cast(column, &DataType::Float64)?;
-            numbers.as_primitive::<Float64Type>().iter().map(Value::from).collect()
-        }
-        _ => {
-            let options = FormatOptions::default();
-            let texts = ArrayFormatter::try_new(column, &options)?;
-            let text = |row: usize| {
-                if column.is_null(row) {
-                    return Ok(Value::Null);
-                }
-                Ok(texts.value(row).try_to_string()?.into())
-            };
-            (0..column.len()).map(text).collect::<Result<_, ArrowError>>()?
-        }
-    })
+    let schema = result.rows.schema();
+    let columns = schema.fields().iter().zip(result.rows.columns());
+    let columns = columns.map(|(field, column)| (field.name().as_str(), column.as_ref()));
+    let told = Told {
+        v: 1,
+        window: name,
+        start: result.start,
+        end: result.end,
+        revision: result.revision,
+        rows: result.rows.num_rows(),
+        columns: JsonColumns::new(columns).map_err(|error| error.to_string())?,
+    };
+    Payload::of(&told).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -114,7 +89,6 @@ mod tests {
     use arrow::record_batch::RecordBatch;
 
     use super::*;
-    use crate::domain::time::Timestamp;
 
     #[test]
     fn a_result_is_its_columns() {
@@ -133,7 +107,7 @@ mod tests {
             rows: RecordBatch::try_from_iter(columns).unwrap(),
         };
         assert_eq!(
-            window("minute", &result).unwrap().to_string(),
+            window("minute", &result).unwrap().as_str(),
             r#"{"v":1,"window":"minute","start":"2008-11-11T07:20:00.000Z","end":"2008-11-11T07:21:00.000Z","revision":2,"rows":2,"columns":{"segment":["a#1","b"],"vehicles":[3,-1],"speed_kmh":[31.25,null],"jam":[true,false]}}"#
         );
     }

@@ -54,7 +54,7 @@ pub(super) fn publication(
     Publication {
         ts: now,
         topic: plan.status_topic.clone(),
-        payload,
+        payload: payload.into(),
         qos: 1,
         retain: true,
         expiry: None,

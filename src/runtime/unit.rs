@@ -121,7 +121,7 @@ impl<'e> Unit<'e> {
         let answer = Publication {
             ts: beat.ts,
             topic: format!("{}/ack", message.topic),
-            payload: json!({"v": 1, "seq": beat.seq}),
+            payload: json!({"v": 1, "seq": beat.seq}).into(),
             qos: 1,
             retain: false,
             expiry: None,

@@ -134,7 +134,7 @@ async fn what_is_recorded_can_be_replayed() {
         let publication = Publication {
             ts: Timestamp::default(),
             topic: format!("{SITE}/sensor/loop_{n}/reading"),
-            payload: json!({"v": 1, "n": n}),
+            payload: json!({"v": 1, "n": n}).into(),
             qos: 1,
             retain: false,
             expiry: None,

@@ -38,7 +38,7 @@ async fn next(source: &mut MqttSource) -> Message {
 
 fn publication(topic: &str, payload: Value) -> Publication {
     let (ts, qos, retain, expiry) = (Timestamp::default(), 1, false, None);
-    Publication { ts, topic: topic.into(), payload, qos, retain, expiry }
+    Publication { ts, topic: topic.into(), payload: payload.into(), qos, retain, expiry }
 }
 
 async fn refusal(options: SessionOptions) -> (String, String) {

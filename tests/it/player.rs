@@ -50,7 +50,7 @@ impl Player {
         let publication = Publication {
             ts: Timestamp::default(),
             topic,
-            payload,
+            payload: payload.into(),
             qos: 1,
             retain: false,
             expiry: None,

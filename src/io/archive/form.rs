@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, StringArray, TimestampMillisecondArray, UInt32Array, new_null_array,
-};
-use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, UInt64Type};
+use arrow::array::{ArrayRef, StringArray, TimestampMillisecondArray, UInt32Array, new_null_array};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use serde_json::{Map, Value};
 
 use super::super::columnar;
-use crate::batch::{OCCUPANCY_PCT, SEGMENT, SPEED_KMH, VEHICLES, WindowBatch};
+use crate::batch::{JsonColumns, OCCUPANCY_PCT, SEGMENT, SPEED_KMH, VEHICLES, WindowBatch};
 
 /// `window` (its name), `start`, `end`, `revision`, `segment`, `vehicles`, `speed_kmh`,
 /// `occupancy_pct`, and `extra`, a JSON object of the query's other columns.
@@ -70,51 +66,15 @@ pub(super) fn long_form(
 /// The columns that have none of their own, a JSON object a row; null when there are none.
 fn extra(rows: &RecordBatch, told: &[&str]) -> Result<StringArray, String> {
     let schema = rows.schema();
-    let others: Vec<_> = schema
-        .fields()
-        .iter()
-        .zip(rows.columns())
-        .filter(|(field, _)| !told.contains(&field.name().as_str()))
-        .collect();
-    let mut texts = Vec::with_capacity(rows.num_rows());
-    for row in 0..rows.num_rows() {
+    let others = schema.fields().iter().zip(rows.columns());
+    let others = others.filter(|(field, _)| !told.contains(&field.name().as_str()));
+    let others = others.into_iter().map(|(field, array)| (field.name().as_str(), array.as_ref()));
+    let others = JsonColumns::new(others).map_err(|error| error.to_string())?;
+    let text = |row: usize| {
         if others.is_empty() {
-            texts.push(None);
-            continue;
+            return Ok(None);
         }
-        let mut object = Map::new();
-        for (field, array) in &others {
-            object.insert(field.name().clone(), json_value(array, row)?);
-        }
-        texts.push(Some(Value::Object(object).to_string()));
-    }
-    Ok(StringArray::from(texts))
-}
-
-fn json_value(array: &ArrayRef, row: usize) -> Result<Value, String> {
-    if array.is_null(row) {
-        return Ok(Value::Null);
-    }
-    let whole =
-        |kind: &DataType| cast(&array.slice(row, 1), kind).map_err(|error| error.to_string());
-    let kind = array.data_type();
-    Ok(match kind {
-        DataType::Boolean => array.as_boolean().value(row).into(),
-        _ if kind.is_unsigned_integer() => {
-            whole(&DataType::UInt64)?.as_primitive::<UInt64Type>().value(0).into()
-        }
-        _ if kind.is_signed_integer() => {
-            whole(&DataType::Int64)?.as_primitive::<Int64Type>().value(0).into()
-        }
-        // What JSON has no number for (not-a-number, infinity) becomes null.
-        _ if kind.is_floating() => {
-            whole(&DataType::Float64)?.as_primitive::<Float64Type>().value(0).into()
-        }
-        _ => {
-            let options = FormatOptions::default();
-            let formatter =
-                ArrayFormatter::try_new(array, &options).map_err(|error| error.to_string())?;
-            formatter.value(row).try_to_string().map_err(|error| error.to_string())?.into()
-        }
-    })
+        serde_json::to_string(&others.row(row)).map(Some)
+    };
+    (0..rows.num_rows()).map(text).collect::<Result<_, _>>().map_err(|error| error.to_string())
 }

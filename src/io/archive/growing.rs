@@ -376,7 +376,7 @@ mod tests {
         Publication {
             ts: time(ts),
             topic: "d".to_owned(),
-            payload: json!({"ts": ts}),
+            payload: json!({"ts": ts}).into(),
             qos: 1,
             retain: true,
             expiry: None,

@@ -248,7 +248,7 @@ pub struct MqttSink {
 #[async_trait]
 impl Sink for MqttSink {
     /// Queues the publication; waits only while the broker is there and the queue is full. A
-    /// payload of JSON null goes out empty, which clears a retained message. The expiry runs from
+    /// payload that is nothing clears a retained message. The expiry runs from
     /// this call on: a publication is sent when it is made, and its `ts` may be the time of a
     /// recording. QoS 2 goes out as 1.
     async fn send(&mut self, publication: &Publication) -> Result<(), PortError> {
@@ -259,14 +259,10 @@ impl Sink for MqttSink {
                 help: Some("a topic is not empty and has no `+`, `#` or null character".to_owned()),
             });
         }
-        let payload = match &publication.payload {
-            Value::Null => Vec::new(),
-            value => value.to_string().into_bytes(),
-        };
         self.shared
             .send(Outgoing {
                 topic: topic.to_owned(),
-                payload,
+                payload: publication.payload.as_str().into(),
                 confirmed: publication.qos > 0,
                 retain: publication.retain,
                 expires_at: publication

@@ -45,7 +45,7 @@ fn publication(topic: &str, n: i64, retain: bool) -> Publication {
     Publication {
         ts: Timestamp::default(),
         topic: topic.into(),
-        payload: json!({ "n": n }),
+        payload: json!({ "n": n }).into(),
         qos: 1,
         retain,
         expiry: None,
@@ -125,7 +125,7 @@ async fn messages_go_round_through_the_embedded_broker_in_both_versions() {
             sink.send(&publication("a/b", n, false)).await.unwrap();
         }
         let mut big = publication("big", 0, false);
-        big.payload = "x".repeat(1 << 20).into();
+        big.payload = Value::from("x".repeat(1 << 20)).into();
         sink.send(&big).await.unwrap();
         within(sink.flush()).await.unwrap();
         for n in 0..100 {
@@ -259,7 +259,7 @@ async fn while_the_broker_is_away_only_what_still_counts_is_kept() {
     sink.send(&publication("log", 1, false)).await.unwrap();
     sink.send(&publication("sign", 2, true)).await.unwrap();
     let mut clear = publication("gone", 0, true);
-    clear.payload = Value::Null;
+    clear.payload = crate::ports::Payload::nothing();
     clear.expiry = Some(Duration::from_secs(100));
     sink.send(&clear).await.unwrap();
     clock.advance(Duration::from_secs(61));

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of the network.
 
-use arrow::array::{Array, AsArray, Float64Array, RecordBatch};
+use arrow::array::{Array, AsArray, Float64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 
@@ -26,39 +26,51 @@ impl Observation {
     }
 }
 
-/// One row: the segment's name, if it has one, and the values.
-pub(super) type Row = (Option<String>, Observation);
+/// The columns of a result by the names of `batch`.
+pub(super) struct Rows {
+    segments: StringArray,
+    speed: Option<Float64Array>,
+    vehicles: Option<Float64Array>,
+    occupancy: Option<Float64Array>,
+}
 
-/// Reads the columns by the names of `batch`. Not-a-number, which SQL makes of 0/0, is absent.
-pub(super) fn read(rows: &RecordBatch) -> Result<Vec<Row>, String> {
-    let segments = rows
-        .column_by_name(batch::SEGMENT)
-        .ok_or_else(|| format!("its result has no column `{}`", batch::SEGMENT))?;
-    if !is_text(segments.data_type()) {
-        return Err(format!(
-            "column `{}` is {}, not text: it names the segment",
-            batch::SEGMENT,
-            segments.data_type()
-        ));
+impl Rows {
+    pub(super) fn of(rows: &RecordBatch) -> Result<Self, String> {
+        let segments = rows
+            .column_by_name(batch::SEGMENT)
+            .ok_or_else(|| format!("its result has no column `{}`", batch::SEGMENT))?;
+        if !is_text(segments.data_type()) {
+            return Err(format!(
+                "column `{}` is {}, not text: it names the segment",
+                batch::SEGMENT,
+                segments.data_type()
+            ));
+        }
+        let segments = cast(segments, &DataType::Utf8).map_err(|e| e.to_string())?;
+        Ok(Self {
+            segments: segments.as_string().clone(),
+            speed: numbers(rows, batch::SPEED_KMH)?,
+            vehicles: numbers(rows, batch::VEHICLES)?,
+            occupancy: numbers(rows, batch::OCCUPANCY_PCT)?,
+        })
     }
-    let segments = cast(segments, &DataType::Utf8).map_err(|e| e.to_string())?;
-    let segments = segments.as_string::<i32>();
-    let speed = numbers(rows, batch::SPEED_KMH)?;
-    let vehicles = numbers(rows, batch::VEHICLES)?;
-    let occupancy = numbers(rows, batch::OCCUPANCY_PCT)?;
-    let row = |i: usize| {
-        let value = |column: &Option<Float64Array>| {
-            let column = column.as_ref()?;
-            column.is_valid(i).then(|| column.value(i)).filter(|v| !v.is_nan())
-        };
-        let observation = Observation {
-            speed_kmh: value(&speed),
-            vehicles: value(&vehicles),
-            occupancy_pct: value(&occupancy),
-        };
-        (segments.is_valid(i).then(|| segments.value(i).to_owned()), observation)
-    };
-    Ok((0..rows.num_rows()).map(row).collect())
+
+    /// Each row's segment by name, if it has one, and what it says. Not-a-number, which SQL makes of
+    /// 0/0, is absent.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Option<&str>, Observation)> {
+        self.segments.iter().enumerate().map(|(row, segment)| {
+            let value = |column: &Option<Float64Array>| {
+                let column = column.as_ref()?;
+                column.is_valid(row).then(|| column.value(row)).filter(|v| !v.is_nan())
+            };
+            let observation = Observation {
+                speed_kmh: value(&self.speed),
+                vehicles: value(&self.vehicles),
+                occupancy_pct: value(&self.occupancy),
+            };
+            (segment, observation)
+        })
+    }
 }
 
 fn is_text(kind: &DataType) -> bool {

@@ -12,7 +12,6 @@ mod screen;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,20 +183,20 @@ impl Congestion {
         let Some(index) = self.feeds.iter().position(|f| f.window == batch.window) else {
             return Ok(());
         };
-        let rows = columns::read(&batch.rows)
+        let rows = columns::Rows::of(&batch.rows)
             .map_err(|what| format!("window `{}`: {what}", self.feeds[index].name))?;
         let feed = &mut self.feeds[index];
-        let mut seen = BTreeSet::new();
-        for (name, observation) in rows {
+        let mut seen = vec![false; self.states.len()];
+        for (name, observation) in rows.iter() {
             let Some(name) = name else {
                 self.unused.null_segment += 1;
                 continue;
             };
-            let Some(id) = self.network.segment_by_name(&name) else {
+            let Some(id) = self.network.segment_by_name(name) else {
                 self.unused.unknown_segment += 1;
                 continue;
             };
-            if !seen.insert(id) {
+            if std::mem::replace(&mut seen[id.0 as usize], true) {
                 self.unused.repeated_segment += 1;
                 continue;
             }

@@ -13,6 +13,7 @@
 //! in batches or how often anybody looks. Knows nothing of SQL.
 
 mod grid;
+mod inlet;
 mod keys;
 mod pane;
 mod runs;
@@ -28,7 +29,7 @@ use crate::batch::{SourceRows, Step};
 use crate::domain::time::{Timestamp, millis_of};
 use crate::plan::{Shape, Source, Window};
 use grid::Grid;
-use keys::{KeyColumns, Keys};
+use inlet::Inlet;
 use runs::{Labels, Sheet};
 use sessions::Sessions;
 use slices::Slices;
@@ -71,29 +72,6 @@ pub struct Windower {
     steps: Vec<Step>,
     /// The key of the row at hand.
     key: Vec<u8>,
-}
-
-/// One source.
-#[derive(Debug)]
-struct Inlet {
-    /// Index of the column whose values have a watermark each; `None`: one for all.
-    group: Option<usize>,
-    /// Columns of the unique key; empty: repeats are not looked for.
-    unique: Vec<usize>,
-    /// Taken off an event time before it looks for its windows, ms.
-    shift: i64,
-    /// The windows over it: index, which of the window's streams it is, and the index of the column
-    /// that its sessions go by.
-    windows: Vec<(usize, usize, Option<usize>)>,
-    /// The sources whose windows wait for one another, this one among them; empty for one alone.
-    linked: Vec<usize>,
-    /// Event times whose windows can be written down, ms.
-    range: std::ops::RangeInclusive<i64>,
-    /// Rows before this moment are in no window of slots.
-    open_from: i64,
-    /// Absent without event time; nothing can be windowed then.
-    watermark: Option<Watermark>,
-    keys: Keys,
 }
 
 /// One window definition.
@@ -398,66 +376,6 @@ impl Windower {
         open.min().unwrap_or(i64::MIN)
     }
 }
-
-impl Inlet {
-    fn new(index: usize, source: &Source, windows: &[Window]) -> Self {
-        let column = |name: &String| source.mapping.columns.iter().position(|c| &c.name == name);
-        let event_time = source.event_time.as_ref();
-        let over = windows.iter().enumerate().filter(|_| event_time.is_some());
-        let over: Vec<_> = over
-            .flat_map(|(at, window)| {
-                let by = match &window.shape {
-                    Shape::Slots { .. } => None,
-                    Shape::Session { by, .. } => column(by),
-                };
-                let streams = window.sources.iter().enumerate();
-                let own = streams.filter(move |(_, source)| **source == index);
-                own.map(move |(stream, _)| (at, stream, by))
-            })
-            .collect();
-        let longest =
-            over.iter().map(|(window, ..)| millis_of(windows[*window].shape.longest())).max();
-        Self {
-            group: event_time.and_then(|rules| rules.group.as_ref()).and_then(column),
-            unique: source.unique.iter().filter_map(column).collect(),
-            shift: i64::from(event_time.is_some_and(|rules| rules.interval_end)),
-            open_from: i64::MIN,
-            watermark: event_time.map(Watermark::new),
-            keys: Keys::default(),
-            range: Timestamp::within(longest.unwrap_or(0).saturating_add(MARGIN_MS)),
-            linked: linked(index, windows),
-            windows: over,
-        }
-    }
-
-    fn sheet<'b>(&self, rows: &'b SourceRows) -> Sheet<'b> {
-        Sheet {
-            rows,
-            keys: KeyColumns::of(&rows.batch, &self.unique),
-            group: Labels::of(&rows.batch, self.group),
-            by: self.windows.iter().map(|(.., by)| Labels::of(&rows.batch, *by)).collect(),
-        }
-    }
-}
-
-/// The sources that are joined to this one by windows over two of them, directly or not.
-fn linked(source: usize, windows: &[Window]) -> Vec<usize> {
-    let mut linked = vec![source];
-    let mut next = 0;
-    while let Some(&at) = linked.get(next) {
-        next += 1;
-        for window in windows.iter().filter(|window| window.sources.contains(&at)) {
-            let new = window.sources.iter().filter(|source| !linked.contains(source));
-            let new: Vec<usize> = new.copied().collect();
-            linked.extend(new);
-        }
-    }
-    linked.sort_unstable();
-    if linked.len() > 1 { linked } else { Vec::new() }
-}
-
-/// Local days begin up to this long before or after their UTC days, with room to spare.
-const MARGIN_MS: i64 = 3 * 86_400_000;
 
 /// A window that has come to its end.
 #[derive(Debug)]

@@ -21,7 +21,9 @@
 //! readings it only grows, so it does not matter how often anybody asks. Closed forms only: no clock
 //! is read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BinaryHeap, HashMap};
 
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
@@ -37,13 +39,17 @@ const VOTES_FOR: i64 = 4;
 pub(super) struct Watermark {
     lateness: i64,
     idle_after: i64,
+    /// Every group that may count, the oldest first, by an event time that it has reached: it may
+    /// have come further since, and sinks to its place when it comes to the top.
+    oldest: BinaryHeap<Reverse<(i64, usize)>>,
     state: State,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
-    /// Never iterated where order could show: minimum and median only.
-    groups: HashMap<Box<str>, Group, RandomState>,
+    /// Index of each group. Never iterated where order could show.
+    names: HashMap<Box<str>, usize, RandomState>,
+    groups: Vec<Group>,
     /// The newest receipt time, ms.
     now: i64,
     first_receipt: Option<i64>,
@@ -51,8 +57,6 @@ pub(super) struct State {
     offset: i64,
     /// Readings until the offset is taken anew.
     until_offset: usize,
-    /// How many groups stand at each newest event time.
-    standing: BTreeMap<i64, u32>,
     held: Option<i64>,
 }
 
@@ -62,6 +66,9 @@ struct Group {
     newest: i64,
     /// The receipt time at which it was reached.
     reached: i64,
+    /// Left out of the line: it was older than what counts when it came to the top, and has told
+    /// nothing new since.
+    idle: bool,
 }
 
 impl Watermark {
@@ -69,13 +76,14 @@ impl Watermark {
         Self {
             lateness: millis_of(rules.lateness),
             idle_after: millis_of(rules.idle_after),
+            oldest: BinaryHeap::new(),
             state: State {
-                groups: HashMap::default(),
+                names: HashMap::default(),
+                groups: Vec::new(),
                 now: i64::MIN,
                 first_receipt: None,
                 offset: 0,
                 until_offset: 0,
-                standing: BTreeMap::new(),
                 held: None,
             },
         }
@@ -87,6 +95,7 @@ impl Watermark {
 
     pub(super) fn restore(&mut self, state: State) {
         self.state = state;
+        self.line_up();
     }
 
     /// In milliseconds since the epoch.
@@ -122,8 +131,7 @@ impl Watermark {
         }
         let floor = self.floor();
         // With nobody left that counts, receipt time alone carries it on.
-        let reached =
-            self.state.standing.range(floor..).next().map_or(floor, |(oldest, _)| *oldest);
+        let reached = self.oldest_from(floor).unwrap_or(floor);
         let watermark = reached.saturating_sub(self.lateness);
         let moved = self.state.held.is_none_or(|held| held < watermark);
         if moved {
@@ -136,20 +144,23 @@ impl Watermark {
     /// tells nothing new of its group, such as a message that a broker sends once more, changes
     /// nothing. True if the watermark has moved.
     pub(super) fn observe(&mut self, group: &str, event_time: i64) -> bool {
-        let now = self.state.now;
-        let new = Group { newest: event_time, reached: now };
-        match self.state.groups.get_mut(group) {
-            None => {
-                self.state.first_receipt.get_or_insert(now);
-                self.state.groups.insert(group.into(), new);
-                stand(&mut self.state.standing, event_time);
+        let reached = self.state.now;
+        let new = Group { newest: event_time, reached, idle: false };
+        if let Some(&at) = self.state.names.get(group) {
+            let known = &mut self.state.groups[at];
+            if event_time <= known.newest {
+                return false;
             }
-            Some(known) if event_time > known.newest => {
-                leave(&mut self.state.standing, known.newest);
-                stand(&mut self.state.standing, event_time);
-                *known = new;
+            if known.idle {
+                self.oldest.push(Reverse((event_time, at)));
             }
-            Some(_) => return false,
+            *known = new;
+        } else {
+            self.state.first_receipt.get_or_insert(reached);
+            let at = self.state.groups.len();
+            self.state.groups.push(new);
+            self.state.names.insert(group.into(), at);
+            self.oldest.push(Reverse((event_time, at)));
         }
         if self.state.until_offset == 0 {
             self.take_offset();
@@ -167,7 +178,7 @@ impl Watermark {
         }
         self.state.first_receipt = self.state.first_receipt.map(|first| first.saturating_add(by));
         self.state.offset = self.state.offset.saturating_sub(by);
-        for group in self.state.groups.values_mut() {
+        for group in &mut self.state.groups {
             group.reached = group.reached.saturating_add(by);
         }
     }
@@ -187,15 +198,11 @@ impl Watermark {
     fn take_offset(&mut self) {
         let votes_for = self.idle_after.saturating_mul(VOTES_FOR);
         let (floor, heard_since) = (self.floor(), self.state.now.saturating_sub(votes_for));
-        let standing = &mut self.state.standing;
-        self.state.groups.retain(|_, group| {
-            let kept = group.reached >= heard_since || group.newest >= floor;
-            if !kept {
-                leave(standing, group.newest);
-            }
-            kept
-        });
-        let heard = self.state.groups.values().filter(|g| g.reached >= heard_since);
+        let kept = |group: &Group| group.reached >= heard_since || group.newest >= floor;
+        if !self.state.groups.iter().all(kept) {
+            self.forget(kept);
+        }
+        let heard = self.state.groups.iter().filter(|g| g.reached >= heard_since);
         let mut offsets: Vec<i64> = heard.map(|g| g.newest.saturating_sub(g.reached)).collect();
         if offsets.is_empty() {
             return;
@@ -203,19 +210,49 @@ impl Watermark {
         let middle = (offsets.len() - 1) / 2;
         let (_, median, _) = offsets.select_nth_unstable(middle);
         self.state.offset = *median;
-    }
-}
-
-fn stand(standing: &mut BTreeMap<i64, u32>, event_time: i64) {
-    *standing.entry(event_time).or_default() += 1;
-}
-
-fn leave(standing: &mut BTreeMap<i64, u32>, event_time: i64) {
-    if let Some(groups) = standing.get_mut(&event_time) {
-        *groups -= 1;
-        if *groups == 0 {
-            standing.remove(&event_time);
+        // The floor may be lower now, and some of them count again.
+        let floor = self.floor();
+        if self.state.groups.iter().any(|group| group.idle && group.newest >= floor) {
+            self.line_up();
         }
+    }
+
+    /// The oldest event time, of those that are not older than this, at which a group stands.
+    fn oldest_from(&mut self, floor: i64) -> Option<i64> {
+        while let Some(mut top) = self.oldest.peek_mut() {
+            let Reverse((time, at)) = *top;
+            let group = &mut self.state.groups[at];
+            if group.newest < floor {
+                group.idle = true;
+                PeekMut::pop(top);
+            } else if time < group.newest {
+                *top = Reverse((group.newest, at));
+            } else {
+                return Some(time);
+            }
+        }
+        None
+    }
+
+    fn forget(&mut self, kept: impl Fn(&Group) -> bool) {
+        let mut names: Vec<(Box<str>, usize)> = self.state.names.drain().collect();
+        names.retain(|(_, at)| kept(&self.state.groups[*at]));
+        // In their order, so that nothing depends on the table's.
+        names.sort_unstable_by_key(|(_, at)| *at);
+        self.state.groups.retain(kept);
+        let names = names.into_iter().enumerate();
+        self.state.names.extend(names.map(|(at, (name, _))| (name, at)));
+        self.line_up();
+    }
+
+    /// Puts all groups into their line anew.
+    fn line_up(&mut self) {
+        let groups = self.state.groups.iter_mut().enumerate();
+        let entries = groups.map(|(at, group)| {
+            group.idle = false;
+            Reverse((group.newest, at))
+        });
+        self.oldest = entries.collect();
     }
 }
 

@@ -1,0 +1,171 @@
+//! Columns as JSON: numbers, texts and truths as such, any other kind (a time, a list) as its text.
+//!
+//! What JSON has no number for (not-a-number, infinity) becomes null.
+
+use arrow::array::{
+    Array, AsArray, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
+
+/// The columns of one batch, with their names.
+pub struct JsonColumns<'b>(Vec<(&'b str, JsonColumn<'b>)>);
+
+impl<'b> JsonColumns<'b> {
+    /// # Errors
+    /// A column's kind has no text.
+    pub fn new(
+        columns: impl IntoIterator<Item = (&'b str, &'b dyn Array)>,
+    ) -> Result<Self, ArrowError> {
+        let columns = columns.into_iter().map(|(name, array)| Ok((name, JsonColumn::new(array)?)));
+        columns.collect::<Result<_, _>>().map(Self)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// An object of one row, a member a column.
+    pub fn row(&self, row: usize) -> impl Serialize {
+        Row(&self.0, row)
+    }
+}
+
+impl std::fmt::Debug for JsonColumns<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// An object of lists, a member a column.
+impl Serialize for JsonColumns<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, column)| (name, column)))
+    }
+}
+
+struct Row<'c>(&'c [(&'c str, JsonColumn<'c>)], usize);
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, column) in self.0 {
+            object.serialize_entry(name, &column.cell(self.1))?;
+        }
+        object.end()
+    }
+}
+
+enum JsonColumn<'b> {
+    Truths(BooleanArray),
+    Signed(Int64Array),
+    Unsigned(UInt64Array),
+    Numbers(Float64Array),
+    Texts(StringArray),
+    Shown(&'b dyn Array, ArrayFormatter<'b>),
+}
+
+impl<'b> JsonColumn<'b> {
+    fn new(array: &'b dyn Array) -> Result<Self, ArrowError> {
+        /// Without options: nulls are told apart before a cell is shown.
+        const OPTIONS: FormatOptions<'static> = FormatOptions::new();
+        let to = |kind| cast(array, &kind);
+        let kind = array.data_type();
+        Ok(match kind {
+            DataType::Boolean => Self::Truths(array.as_boolean().clone()),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+                Self::Texts(to(DataType::Utf8)?.as_string().clone())
+            }
+            _ if kind.is_unsigned_integer() => {
+                Self::Unsigned(to(DataType::UInt64)?.as_primitive().clone())
+            }
+            _ if kind.is_signed_integer() => {
+                Self::Signed(to(DataType::Int64)?.as_primitive().clone())
+            }
+            _ if kind.is_floating() => Self::Numbers(to(DataType::Float64)?.as_primitive().clone()),
+            _ => Self::Shown(array, ArrayFormatter::try_new(array, &OPTIONS)?),
+        })
+    }
+
+    fn array(&self) -> &dyn Array {
+        match self {
+            Self::Truths(array) => array,
+            Self::Signed(array) => array,
+            Self::Unsigned(array) => array,
+            Self::Numbers(array) => array,
+            Self::Texts(array) => array,
+            Self::Shown(array, _) => *array,
+        }
+    }
+
+    fn cell(&self, row: usize) -> Cell<'_> {
+        Cell(self, row)
+    }
+}
+
+impl Serialize for JsonColumn<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((0..self.array().len()).map(|row| self.cell(row)))
+    }
+}
+
+struct Cell<'c>(&'c JsonColumn<'c>, usize);
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(column, row) = *self;
+        if column.array().is_null(row) {
+            return serializer.serialize_none();
+        }
+        match column {
+            JsonColumn::Truths(array) => serializer.serialize_bool(array.value(row)),
+            JsonColumn::Signed(array) => serializer.serialize_i64(array.value(row)),
+            JsonColumn::Unsigned(array) => serializer.serialize_u64(array.value(row)),
+            JsonColumn::Numbers(array) => serializer.serialize_f64(array.value(row)),
+            JsonColumn::Texts(array) => serializer.serialize_str(array.value(row)),
+            JsonColumn::Shown(_, texts) => {
+                let text = texts.value(row).try_to_string().map_err(S::Error::custom)?;
+                serializer.serialize_str(&text)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int8Array, TimestampMillisecondArray};
+    use arrow::record_batch::RecordBatch;
+
+    use super::*;
+
+    #[test]
+    fn columns_and_rows() {
+        let times = TimestampMillisecondArray::from(vec![Some(1_226_388_000_000), None]);
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("text", Arc::new(StringArray::from(vec!["a\"b", "c"]))),
+            ("whole", Arc::new(Int8Array::from(vec![Some(-3), None]))),
+            ("large", Arc::new(UInt64Array::from(vec![u64::MAX, 0]))),
+            ("number", Arc::new(Float64Array::from(vec![f64::NAN, 31.25]))),
+            ("truth", Arc::new(BooleanArray::from(vec![true, false]))),
+            ("time", Arc::new(times.with_timezone("UTC"))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let schema = batch.schema();
+        let named = schema.fields().iter().zip(batch.columns());
+        let columns =
+            JsonColumns::new(named.map(|(f, c)| (f.name().as_str(), c.as_ref()))).unwrap();
+        assert_eq!(
+            serde_json::to_string(&columns).unwrap(),
+            r#"{"text":["a\"b","c"],"whole":[-3,null],"large":[18446744073709551615,0],"number":[null,31.25],"truth":[true,false],"time":["2008-11-11T07:20:00Z",null]}"#
+        );
+        assert_eq!(
+            serde_json::to_string(&columns.row(1)).unwrap(),
+            r#"{"text":"c","whole":null,"large":0,"number":31.25,"truth":false,"time":null}"#
+        );
+    }
+}
