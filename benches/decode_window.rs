@@ -1,5 +1,7 @@
 //! Rows per second through decode, windows and SQL, one core: the median of several rounds, and the
 //! fastest and slowest beside it. The first row, `serde_json` into a struct, is the mark to stay near.
+//! The last rows take Arrow batches as an analyst's replay has them to the results of minutes:
+//! watermark by sensor, panes, SQL; without and with a look for repeats.
 //!
 //! Needs a network folder at `${WAYSIDE_DATA}/bologna` (default `../shared/data`).
 
@@ -19,6 +21,7 @@ use wayside::io::clock::SystemClock;
 use wayside::plan::{Column, ColumnKind, EventTime, Mapping, Produces, Shape, Source, Window};
 use wayside::ports::{Clock, Message};
 use wayside::query::{self, Tables};
+use wayside::stage::aggregate::Aggregate;
 use wayside::stage::decode::{DecodedBatch, Decoder};
 use wayside::stage::window::{Admission, Arrival, Windower};
 
@@ -29,6 +32,11 @@ const SQL: &str = "SELECT edge_id AS segment, SUM(count) AS vehicles, \
 const SENSORS: usize = 200;
 const ROUNDS: i64 = 50;
 const BATCH: usize = 256;
+
+/// Of the rows from Arrow to results.
+const MANY_SENSORS: usize = 1_000;
+const MANY_ROUNDS: i64 = 300;
+const LARGE_BATCH: usize = 8_192;
 
 fn mapping() -> Mapping {
     let column = |name: &str, kind, nullable| Column {
@@ -80,11 +88,11 @@ fn source() -> Source {
 }
 
 /// Every sensor once a round, a round each 30 s.
-fn messages(network: &Network) -> Vec<Message> {
+fn messages(network: &Network, sensors: usize, rounds: i64) -> Vec<Message> {
     let start = 1_226_386_800_000;
     let mut messages = Vec::new();
-    for round in 1..=ROUNDS {
-        for sensor in 0..SENSORS {
+    for round in 1..=rounds {
+        for sensor in 0..sensors {
             let Some(ts) = Timestamp::from_millis(start + round * 30_000) else { continue };
             let segment = &network.segments[sensor % network.segments.len()];
             let payload = json!({
@@ -144,6 +152,49 @@ fn measure<I, O>(name: &str, rows: usize, make: impl Fn() -> I, mut work: impl F
     );
 }
 
+/// Arrow batches to the results of their minutes.
+fn arrow_to_results(name: &str, source: Source, windows: &[Window], network: &Network) {
+    let sources = [source];
+    let messages = messages(network, MANY_SENSORS, MANY_ROUNDS);
+    let mut decoder = Decoder::new(&sources, network);
+    let mut decoded = DecodedBatch::default();
+    let mut calls = Vec::new();
+    for call in messages.chunks(LARGE_BATCH) {
+        decoder.decode_batch(call, &mut decoded);
+        let received: Vec<Timestamp> = call.iter().map(|message| message.received_at).collect();
+        calls.push((received, decoded.rows.clone()));
+    }
+    let minutes = usize::try_from(MANY_ROUNDS / 2).unwrap();
+    measure(
+        name,
+        messages.len(),
+        || Aggregate::new(&sources, windows, network).unwrap(),
+        |mut aggregate| {
+            let mut windower = Windower::new(&sources, windows);
+            let (mut results, mut accepted) = (0, 0);
+            let mut run = |windower: &mut Windower| {
+                for step in windower.take_steps() {
+                    results += usize::from(aggregate.run(step).unwrap().is_some());
+                }
+            };
+            for (received, rows) in &calls {
+                let arrivals = received.iter().zip(0..).map(|(&received_at, row)| Arrival {
+                    source: 0,
+                    row,
+                    received_at,
+                });
+                windower.push(rows, arrivals, |_, admission| {
+                    accepted += usize::from(is_accepted(&admission));
+                });
+                run(&mut windower);
+            }
+            windower.finish();
+            run(&mut windower);
+            assert_eq!((results, accepted), (minutes, messages.len()));
+        },
+    );
+}
+
 fn main() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let data =
@@ -156,7 +207,7 @@ fn main() {
             return;
         }
     };
-    let messages = messages(&network);
+    let messages = messages(&network, SENSORS, ROUNDS);
     let sources = [source()];
     let minute = Duration::from_mins(1);
     let windows = [Window {
@@ -232,4 +283,7 @@ fn main() {
         || (),
         |()| query.run(std::slice::from_ref(&batch)).unwrap(),
     );
+    let unchecked = Source { unique: Vec::new(), ..source() };
+    arrow_to_results("Arrow to results", unchecked, &windows, &network);
+    arrow_to_results("Arrow to results, repeats sought", source(), &windows, &network);
 }

@@ -58,35 +58,48 @@ const PROBE_AFTER: Duration = Duration::from_mins(10);
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Flow {
     /// Ordinary windows, newest last.
-    past: VecDeque<Observation>,
+    past: VecDeque<Told>,
     /// The newest nearly empty windows in a row, newest last.
-    low: VecDeque<Observation>,
+    low: VecDeque<Told>,
+}
+
+/// One window. There are thousands of them in a unit: no figure here needs more digits.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Told {
+    vehicles: f32,
+    speed_kmh: Option<f32>,
+    occupancy_pct: Option<f32>,
 }
 
 impl Flow {
     /// Takes the next window that counted.
     pub(super) fn push(&mut self, observation: Observation) {
         let Some(vehicles) = observation.vehicles else { return };
+        let told = Told {
+            vehicles: vehicles as f32,
+            speed_kmh: observation.speed().map(|speed| speed as f32),
+            occupancy_pct: observation.occupancy_pct.map(|occupancy| occupancy as f32),
+        };
         if self.usual_vehicles().is_some_and(|usual| vehicles <= (EMPTY_SHARE * usual).max(1.0)) {
-            remember(&mut self.low, observation, MEMORY);
+            remember(&mut self.low, told);
             return;
         }
         // A few empty windows between ordinary ones are ordinary; a long emptiness is not to become
         // the measure of the next one.
         if self.low.len() < 2 * PERSISTENCE {
             for low in std::mem::take(&mut self.low) {
-                remember(&mut self.past, low, MEMORY);
+                remember(&mut self.past, low);
             }
         }
         self.low.clear();
-        remember(&mut self.past, observation, MEMORY);
+        remember(&mut self.past, told);
     }
 
     /// Vehicles in a window; absent where too little is known or too little passes to judge.
     fn usual_vehicles(&self) -> Option<f64> {
-        let counts: Vec<f64> = self.past.iter().filter_map(|o| o.vehicles).collect();
-        let usual = mean(&counts)?;
-        (counts.len() >= ENOUGH && usual >= LEAST_USUAL).then_some(usual)
+        let enough = self.past.len() >= ENOUGH;
+        let usual = enough.then(|| mean(self.past.iter().map(vehicles)))??;
+        (usual >= LEAST_USUAL).then_some(usual)
     }
 
     /// Persistently emptier than ever.
@@ -94,9 +107,8 @@ impl Flow {
         if self.low.len() < PERSISTENCE || self.usual_vehicles().is_none() {
             return false;
         }
-        let count = |o: &Observation| o.vehicles.unwrap_or_default();
-        let newest: f64 = self.low.iter().rev().take(PERSISTENCE).map(count).sum();
-        let past: Vec<f64> = self.past.iter().map(count).collect();
+        let newest: f64 = self.low.iter().rev().take(PERSISTENCE).map(vehicles).sum();
+        let past: Vec<f64> = self.past.iter().map(vehicles).collect();
         let least = past.windows(PERSISTENCE).map(|pair| pair.iter().sum::<f64>());
         least.min_by(f64::total_cmp).is_some_and(|least| newest <= LEAST_SHARE * least)
     }
@@ -104,7 +116,7 @@ impl Flow {
     /// The newest window had vehicles.
     fn is_flowing(&self) -> bool {
         let flows = |usual: f64| {
-            let newest = self.past.back().and_then(|o| o.vehicles);
+            let newest = self.past.back().map(vehicles);
             self.low.is_empty() && newest.is_some_and(|newest| newest >= FLOWING_SHARE * usual)
         };
         self.usual_vehicles().is_some_and(flows)
@@ -113,8 +125,8 @@ impl Flow {
     /// Whether drivers wait here more than they use to; absent where that cannot be told.
     fn is_waiting(&self) -> Option<bool> {
         let split = self.past.len().checked_sub(PERSISTENCE).filter(|usual| *usual >= ENOUGH)?;
-        let speed = |o: &Observation| o.speed();
-        let occupancy = |o: &Observation| o.occupancy_pct;
+        let speed = |told: &Told| told.speed_kmh.map(f64::from);
+        let occupancy = |told: &Told| told.occupancy_pct.map(f64::from);
         let slower = contrast(&self.past, split, speed)
             .is_some_and(|(usual, newest)| newest <= WAITING_SPEED_SHARE * usual);
         let fuller = contrast(&self.past, split, occupancy).is_some_and(|(usual, newest)| {
@@ -124,29 +136,31 @@ impl Flow {
     }
 }
 
-fn remember(windows: &mut VecDeque<Observation>, observation: Observation, most: usize) {
-    if windows.len() == most {
+fn remember(windows: &mut VecDeque<Told>, told: Told) {
+    if windows.len() == MEMORY {
         windows.pop_front();
     }
-    windows.push_back(observation);
+    windows.push_back(told);
+}
+
+fn vehicles(told: &Told) -> f64 {
+    f64::from(told.vehicles)
 }
 
 /// Means before and after the split, where both sides have values.
 fn contrast(
-    windows: &VecDeque<Observation>,
+    windows: &VecDeque<Told>,
     split: usize,
-    value: impl Fn(&Observation) -> Option<f64>,
+    value: impl Fn(&Told) -> Option<f64>,
 ) -> Option<(f64, f64)> {
-    let values = |windows: &mut dyn Iterator<Item = &Observation>| -> Vec<f64> {
-        windows.filter_map(&value).collect()
-    };
-    let usual = mean(&values(&mut windows.iter().take(split)))?;
-    let newest = mean(&values(&mut windows.iter().skip(split)))?;
+    let usual = mean(windows.iter().take(split).filter_map(&value))?;
+    let newest = mean(windows.iter().skip(split).filter_map(&value))?;
     Some((usual, newest))
 }
 
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.fold((0_u32, 0.0), |(count, sum), value| (count + 1, sum + value));
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 /// The incidents that were detected and are not over.

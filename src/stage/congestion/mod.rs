@@ -86,6 +86,8 @@ struct Feed {
     name: String,
     size: Duration,
     every: Duration,
+    /// Its windows may be handed out again.
+    revised: bool,
     tracks: Vec<Track>,
 }
 
@@ -94,13 +96,14 @@ struct Feed {
 struct Track {
     memory: Memory,
     /// The memory as it was before the newest window, to take a revision of that window.
-    before: Memory,
+    before: Option<Box<Memory>>,
     newest: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Memory {
-    flow: Flow,
+    /// Absent where incidents are not looked for.
+    flow: Option<Flow>,
     hysteresis: Hysteresis,
     screen: Screen,
     observed: SegmentState,
@@ -126,14 +129,14 @@ impl Congestion {
     /// `windows` are the plan's; a feed that they lack is left out.
     pub fn new(plan: &plan::Congestion, windows: &[plan::Window], network: Arc<Network>) -> Self {
         let memory = Memory {
-            flow: Flow::default(),
+            flow: plan.detect_incidents.then(Flow::default),
             hysteresis: Hysteresis::new(plan.enter_after, plan.leave_after),
             screen: Screen::default(),
             observed: SegmentState::default(),
             fault: None,
             heard: None,
         };
-        let track = Track { memory: memory.clone(), before: memory, newest: None };
+        let track = Track { memory, before: None, newest: None };
         let count = network.segments.len();
         let feed = |&window: &usize| {
             let plan = windows.get(window)?;
@@ -142,6 +145,7 @@ impl Congestion {
                 name: plan.name.clone(),
                 size: plan.shape.longest(),
                 every: plan.shape.every(),
+                revised: !plan.accept_for.is_zero(),
                 tracks: vec![track.clone(); count],
             })
         };
@@ -326,7 +330,7 @@ impl Congestion {
     fn detect(&mut self, now: Timestamp) {
         let Some(detected) = &mut self.detected else { return };
         let (feeds, closures) = (&self.feeds, &self.closures);
-        let flows = |id: SegmentId| feeds.iter().map(move |f| &f.tracks[id.0 as usize].memory.flow);
+        let flows = |id: SegmentId| feeds.iter().filter_map(move |feed| feed.flow(id));
         let shut = |id: SegmentId| closures.closed().contains_key(&id);
         if detected.update(now, &self.network, shut, flows) {
             self.change += 1;
@@ -374,11 +378,20 @@ impl Feed {
         match track.newest {
             // A late revision of an old window changes no level that has moved on since.
             Some(newest) if end < newest => return,
-            Some(newest) if end == newest => track.memory = track.before.clone(),
-            _ => track.before = track.memory.clone(),
+            Some(newest) if end == newest => {
+                if let Some(before) = &track.before {
+                    track.memory = (**before).clone();
+                }
+            }
+            _ if self.revised => track.before = Some(Box::new(track.memory.clone())),
+            _ => {}
         }
         track.newest = Some(end);
         track.memory.observe(limit_kmh, observation, start, end, self.size);
+    }
+
+    fn flow(&self, id: SegmentId) -> Option<&Flow> {
+        self.tracks[id.0 as usize].memory.flow.as_ref()
     }
 
     /// Makes unknown what was last heard at or before the moment; says whether there was any.
@@ -405,12 +418,14 @@ impl Memory {
     ) {
         let level = level_of(observation, limit_kmh);
         self.fault = self.screen.check(observation, level, start, end, size);
-        if self.fault.is_none() {
-            self.flow.push(observation);
-        }
         if self.fault.is_some() {
             self.forget();
-        } else if let Some(level) = level {
+            return;
+        }
+        if let Some(flow) = &mut self.flow {
+            flow.push(observation);
+        }
+        if let Some(level) = level {
             self.hysteresis.push(level);
             self.heard = Some((start, end));
             self.observed = SegmentState {

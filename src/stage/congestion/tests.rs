@@ -18,7 +18,8 @@ fn minute(n: i64) -> Timestamp {
 }
 
 fn window(name: &str) -> plan::Window {
-    plan::Window { name: name.to_owned(), ..plan::testing::window(60, 60) }
+    let (name, accept_for) = (name.to_owned(), Duration::from_mins(1));
+    plan::Window { name, accept_for, ..plan::testing::window(60, 60) }
 }
 
 fn stage(windows: &[usize]) -> Congestion {
