@@ -1,6 +1,6 @@
 //! The unique keys of a source's rows whose windows are open, to know a repeat by.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 use arrow::array::{
     Array, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, StringArray,
@@ -8,51 +8,120 @@ use arrow::array::{
 use arrow::datatypes::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
 use foldhash::fast::RandomState;
-use serde::{Deserialize, Serialize};
+use hashbrown::HashTable;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::ByteBuf;
 
 /// Fewer keys than this are not worth a clearing.
 const LEAST_TO_CLEAR: usize = 4_096;
 
 /// Keys with the time of their row. Asked by key only, never walked where order could show.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(super) struct Keys {
-    /// With those that are forgotten and have not been cleared away: a key costs one entry, and
-    /// forgetting costs nothing until there are many.
-    times: HashMap<Box<[u8]>, i64, RandomState>,
+    /// With those that are forgotten and have not been cleared away: forgetting costs nothing until
+    /// there are many.
+    known: HashTable<Known>,
+    /// The keys, one behind the other.
+    bytes: Vec<u8>,
+    hasher: RandomState,
     /// Keys of rows before this moment are forgotten.
     floor: i64,
     /// How many may gather before they are cleared.
     room: usize,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    start: usize,
+    length: u32,
+    time: i64,
+}
+
+impl Known {
+    fn key(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start..][..self.length as usize]
+    }
+}
+
 impl Default for Keys {
     fn default() -> Self {
-        Self { times: HashMap::default(), floor: i64::MIN, room: LEAST_TO_CLEAR }
+        Self {
+            known: HashTable::new(),
+            bytes: Vec::new(),
+            hasher: RandomState::default(),
+            floor: i64::MIN,
+            room: LEAST_TO_CLEAR,
+        }
     }
 }
 
 impl Keys {
     /// Keeps a key; `false` if it is there already.
     pub(super) fn insert(&mut self, key: &[u8], time: i64) -> bool {
-        if let Some(known) = self.times.get_mut(key) {
-            let forgotten = *known < self.floor;
+        let hash = self.hasher.hash_one(key);
+        if let Some(known) = self.known.find_mut(hash, |known| known.key(&self.bytes) == key) {
+            let forgotten = known.time < self.floor;
             if forgotten {
-                *known = time;
+                known.time = time;
             }
             return forgotten;
         }
-        if self.times.len() >= self.room {
-            self.times.retain(|_, time| *time >= self.floor);
-            // A quarter more than what has to be kept: a clearing costs a few steps a key.
-            self.room = LEAST_TO_CLEAR.max(self.times.len() + self.times.len() / 4);
+        if self.known.len() >= self.room {
+            self.clear();
         }
-        self.times.insert(key.into(), time);
+        self.add(hash, key, time);
         true
     }
 
     /// Drops the keys of rows before a moment.
     pub(super) fn forget_before(&mut self, time: i64) {
         self.floor = self.floor.max(time);
+    }
+
+    fn add(&mut self, hash: u64, key: &[u8], time: i64) {
+        // A row's key comes from one payload, which is no larger than a packet.
+        let known = Known { start: self.bytes.len(), length: key.len() as u32, time };
+        self.bytes.extend_from_slice(key);
+        let rehash = |known: &Known| self.hasher.hash_one(known.key(&self.bytes));
+        self.known.insert_unique(hash, known, rehash);
+    }
+
+    /// Clears away what is forgotten.
+    fn clear(&mut self) {
+        let (bytes, floor) = (std::mem::take(&mut self.bytes), self.floor);
+        let known = std::mem::take(&mut self.known);
+        for known in known.into_iter().filter(|known| known.time >= floor) {
+            let key = known.key(&bytes);
+            self.add(self.hasher.hash_one(key), key, known.time);
+        }
+        // A quarter more than what has to be kept: a clearing costs a few steps a key.
+        self.room = LEAST_TO_CLEAR.max(self.known.len() + self.known.len() / 4);
+    }
+}
+
+/// The keys as they are kept: what is forgotten is left out.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    keys: Vec<(ByteBuf, i64)>,
+    floor: i64,
+}
+
+impl Serialize for Keys {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let known = self.known.iter().filter(|known| known.time >= self.floor);
+        let key = |known: &Known| (ByteBuf::from(known.key(&self.bytes)), known.time);
+        Kept { keys: known.map(key).collect(), floor: self.floor }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let kept = Kept::deserialize(deserializer)?;
+        let mut keys = Self { floor: kept.floor, ..Self::default() };
+        for (key, time) in kept.keys {
+            keys.insert(&key, time);
+        }
+        Ok(keys)
     }
 }
 
@@ -201,7 +270,11 @@ mod tests {
             assert!(keys.insert(&n.to_le_bytes(), n));
             keys.forget_before(n - 500);
         }
-        assert!(keys.times.len() <= LEAST_TO_CLEAR, "{}", keys.times.len());
+        assert!(keys.known.len() <= LEAST_TO_CLEAR, "{}", keys.known.len());
         assert!(!keys.insert(&99_900_i64.to_le_bytes(), 99_900));
+        let mut again: Keys = rmp_serde::from_slice(&rmp_serde::to_vec(&keys).unwrap()).unwrap();
+        assert_eq!(again.known.len(), 501, "the forgotten are not kept");
+        assert!(!again.insert(&99_900_i64.to_le_bytes(), 99_900));
+        assert!(again.insert(&99_000_i64.to_le_bytes(), 99_990));
     }
 }

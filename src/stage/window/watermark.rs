@@ -22,8 +22,7 @@
 //! is read.
 
 use std::cmp::Reverse;
-use std::collections::binary_heap::PeekMut;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
@@ -40,8 +39,10 @@ pub(super) struct Watermark {
     lateness: i64,
     idle_after: i64,
     /// Every group that may count, the oldest first, by an event time that it has reached: it may
-    /// have come further since, and sinks to its place when it comes to the top.
-    oldest: BinaryHeap<Reverse<(i64, usize)>>,
+    /// have come further since, and is put where it belongs when it comes to the front. Mostly that
+    /// is the end of the line; who would break its order stands in `aside`.
+    line: VecDeque<(i64, usize)>,
+    aside: BinaryHeap<Reverse<(i64, usize)>>,
     state: State,
 }
 
@@ -76,7 +77,8 @@ impl Watermark {
         Self {
             lateness: millis_of(rules.lateness),
             idle_after: millis_of(rules.idle_after),
-            oldest: BinaryHeap::new(),
+            line: VecDeque::new(),
+            aside: BinaryHeap::new(),
             state: State {
                 names: HashMap::default(),
                 groups: Vec::new(),
@@ -152,7 +154,7 @@ impl Watermark {
                 return false;
             }
             if known.idle {
-                self.oldest.push(Reverse((event_time, at)));
+                stand(&mut self.line, &mut self.aside, (event_time, at));
             }
             *known = new;
         } else {
@@ -160,11 +162,11 @@ impl Watermark {
             let at = self.state.groups.len();
             self.state.groups.push(new);
             self.state.names.insert(group.into(), at);
-            self.oldest.push(Reverse((event_time, at)));
+            stand(&mut self.line, &mut self.aside, (event_time, at));
         }
         if self.state.until_offset == 0 {
             self.take_offset();
-            self.state.until_offset = self.state.groups.len() / 4;
+            self.state.until_offset = self.state.groups.len() / 2;
         } else {
             self.state.until_offset -= 1;
         }
@@ -219,19 +221,25 @@ impl Watermark {
 
     /// The oldest event time, of those that are not older than this, at which a group stands.
     fn oldest_from(&mut self, floor: i64) -> Option<i64> {
-        while let Some(mut top) = self.oldest.peek_mut() {
-            let Reverse((time, at)) = *top;
+        loop {
+            let in_line = self.line.front().copied();
+            let aside = self.aside.peek().map(|Reverse(first)| *first);
+            let from_line = in_line.is_some() && (aside.is_none() || in_line <= aside);
+            let (time, at) = if from_line { in_line } else { aside }?;
             let group = &mut self.state.groups[at];
-            if group.newest < floor {
-                group.idle = true;
-                PeekMut::pop(top);
-            } else if time < group.newest {
-                *top = Reverse((group.newest, at));
-            } else {
+            if time == group.newest && time >= floor {
                 return Some(time);
             }
+            if from_line {
+                self.line.pop_front();
+            } else {
+                self.aside.pop();
+            }
+            group.idle = group.newest < floor;
+            if !group.idle {
+                stand(&mut self.line, &mut self.aside, (group.newest, at));
+            }
         }
-        None
     }
 
     fn forget(&mut self, kept: impl Fn(&Group) -> bool) {
@@ -250,9 +258,25 @@ impl Watermark {
         let groups = self.state.groups.iter_mut().enumerate();
         let entries = groups.map(|(at, group)| {
             group.idle = false;
-            Reverse((group.newest, at))
+            (group.newest, at)
         });
-        self.oldest = entries.collect();
+        let mut line: Vec<(i64, usize)> = entries.collect();
+        line.sort_unstable();
+        self.line = line.into();
+        self.aside.clear();
+    }
+}
+
+/// Puts a group where it belongs.
+fn stand(
+    line: &mut VecDeque<(i64, usize)>,
+    aside: &mut BinaryHeap<Reverse<(i64, usize)>>,
+    group: (i64, usize),
+) {
+    if line.back().is_none_or(|last| *last <= group) {
+        line.push_back(group);
+    } else {
+        aside.push(Reverse(group));
     }
 }
 
