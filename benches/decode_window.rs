@@ -87,13 +87,13 @@ fn source() -> Source {
     }
 }
 
-/// Every sensor once a round, a round each 30 s.
-fn messages(network: &Network, sensors: usize, rounds: i64) -> Vec<Message> {
+/// Every sensor once a round, a round each `every_ms`.
+fn messages(network: &Network, sensors: usize, rounds: i64, every_ms: i64) -> Vec<Message> {
     let start = 1_226_386_800_000;
     let mut messages = Vec::new();
     for round in 1..=rounds {
         for sensor in 0..sensors {
-            let Some(ts) = Timestamp::from_millis(start + round * 30_000) else { continue };
+            let Some(ts) = Timestamp::from_millis(start + round * every_ms) else { continue };
             let segment = &network.segments[sensor % network.segments.len()];
             let payload = json!({
                 "v": 1, "sensor_id": format!("loop_{sensor:03}"), "kind": "loop",
@@ -155,7 +155,7 @@ fn measure<I, O>(name: &str, rows: usize, make: impl Fn() -> I, mut work: impl F
 /// Arrow batches to the results of their minutes.
 fn arrow_to_results(name: &str, source: Source, windows: &[Window], network: &Network) {
     let sources = [source];
-    let messages = messages(network, MANY_SENSORS, MANY_ROUNDS);
+    let messages = messages(network, MANY_SENSORS, MANY_ROUNDS, 1_000);
     let mut decoder = Decoder::new(&sources, network);
     let mut decoded = DecodedBatch::default();
     let mut calls = Vec::new();
@@ -164,7 +164,7 @@ fn arrow_to_results(name: &str, source: Source, windows: &[Window], network: &Ne
         let received: Vec<Timestamp> = call.iter().map(|message| message.received_at).collect();
         calls.push((received, decoded.rows.clone()));
     }
-    let minutes = usize::try_from(MANY_ROUNDS / 2).unwrap();
+    let minutes = usize::try_from(MANY_ROUNDS / 60).unwrap();
     measure(
         name,
         messages.len(),
@@ -207,7 +207,7 @@ fn main() {
             return;
         }
     };
-    let messages = messages(&network, SENSORS, ROUNDS);
+    let messages = messages(&network, SENSORS, ROUNDS, 30_000);
     let sources = [source()];
     let minute = Duration::from_mins(1);
     let windows = [Window {

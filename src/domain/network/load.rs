@@ -14,6 +14,8 @@ mod tables;
 use std::collections::HashMap;
 use std::path::Path;
 
+use foldhash::fast::RandomState;
+
 pub use findings::{NetworkError, NetworkFinding};
 
 use super::{Connection, Network, Segment, SegmentId, SignFace};
@@ -132,7 +134,7 @@ fn by_end(all: Vec<Connection>, segments: usize) -> (Vec<Vec<Connection>>, Vec<V
     (outgoing, incoming)
 }
 
-fn index_of(segments: &[Segment]) -> HashMap<String, SegmentId> {
+fn index_of(segments: &[Segment]) -> HashMap<String, SegmentId, RandomState> {
     let ids = (0..).map(SegmentId);
     segments.iter().zip(ids).map(|(segment, id)| (segment.name.clone(), id)).collect()
 }

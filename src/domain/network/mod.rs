@@ -12,6 +12,7 @@ mod tile;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 pub use load::{NetworkError, NetworkFinding};
@@ -148,7 +149,7 @@ pub struct Network {
     pub(crate) outgoing: Vec<Vec<Connection>>,
     /// Moves into each segment, sorted by origin.
     pub(crate) incoming: Vec<Vec<Connection>>,
-    pub(crate) by_name: HashMap<String, SegmentId>,
+    pub(crate) by_name: HashMap<String, SegmentId, RandomState>,
 }
 
 impl Network {

@@ -27,7 +27,7 @@ impl Draft {
                 places: Vec::new(),
                 outgoing: Vec::new(),
                 incoming: Vec::new(),
-                by_name: HashMap::new(),
+                by_name: HashMap::default(),
             },
         }
     }

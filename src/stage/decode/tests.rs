@@ -40,7 +40,9 @@ pub(super) fn network() -> Arc<Network> {
         places: Vec::new(),
         outgoing: vec![Vec::new(); 2],
         incoming: vec![Vec::new(); 2],
-        by_name: [("a104".to_owned(), SegmentId(0)), ("b3[1]".to_owned(), SegmentId(1))].into(),
+        by_name: [("a104".to_owned(), SegmentId(0)), ("b3[1]".to_owned(), SegmentId(1))]
+            .into_iter()
+            .collect(),
     })
 }
 

@@ -12,22 +12,30 @@ use hashbrown::HashTable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
-/// Fewer keys than this are not worth a clearing.
-const LEAST_TO_CLEAR: usize = 4_096;
+/// Fewer keys than this are not worth a generation of their own.
+const LEAST: usize = 4_096;
+
+/// A new generation begins when the newest one holds more than this part of all keys: so there are
+/// few, and few of the keys are forgotten ones.
+const PART: usize = 4;
 
 /// Keys with the time of their row. Asked by key only, never walked where order could show.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
-    /// With those that are forgotten and have not been cleared away: forgetting costs nothing until
-    /// there are many.
-    known: HashTable<Known>,
-    /// The keys, one behind the other.
-    bytes: Vec<u8>,
+    /// The newest last; never empty. One whose keys are all forgotten goes as a whole.
+    generations: Vec<Generation>,
     hasher: RandomState,
     /// Keys of rows before this moment are forgotten.
     floor: i64,
-    /// How many may gather before they are cleared.
-    room: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Generation {
+    known: HashTable<Known>,
+    /// The keys, one behind the other.
+    bytes: Vec<u8>,
+    /// The newest time of its rows.
+    newest: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,15 +51,16 @@ impl Known {
     }
 }
 
+impl Generation {
+    fn new() -> Self {
+        Self { known: HashTable::new(), bytes: Vec::new(), newest: i64::MIN }
+    }
+}
+
 impl Default for Keys {
     fn default() -> Self {
-        Self {
-            known: HashTable::new(),
-            bytes: Vec::new(),
-            hasher: RandomState::default(),
-            floor: i64::MIN,
-            room: LEAST_TO_CLEAR,
-        }
+        let generations = vec![Generation::new()];
+        Self { generations, hasher: RandomState::default(), floor: i64::MIN }
     }
 }
 
@@ -59,43 +68,46 @@ impl Keys {
     /// Keeps a key; `false` if it is there already.
     pub(super) fn insert(&mut self, key: &[u8], time: i64) -> bool {
         let hash = self.hasher.hash_one(key);
-        if let Some(known) = self.known.find_mut(hash, |known| known.key(&self.bytes) == key) {
-            let forgotten = known.time < self.floor;
-            if forgotten {
-                known.time = time;
+        for Generation { known, bytes, newest } in self.generations.iter_mut().rev() {
+            if let Some(known) = known.find_mut(hash, |known| known.key(bytes) == key) {
+                let forgotten = known.time < self.floor;
+                if forgotten {
+                    known.time = time;
+                    *newest = time.max(*newest);
+                }
+                return forgotten;
             }
-            return forgotten;
         }
-        if self.known.len() >= self.room {
-            self.clear();
+        if let Some(Generation { known, bytes, newest }) = self.generations.last_mut() {
+            // A row's key comes from one payload, which is no larger than a packet.
+            let new = Known { start: bytes.len(), length: key.len() as u32, time };
+            bytes.extend_from_slice(key);
+            known.insert_unique(hash, new, |known| self.hasher.hash_one(known.key(bytes)));
+            *newest = time.max(*newest);
         }
-        self.add(hash, key, time);
         true
     }
 
     /// Drops the keys of rows before a moment.
     pub(super) fn forget_before(&mut self, time: i64) {
-        self.floor = self.floor.max(time);
-    }
-
-    fn add(&mut self, hash: u64, key: &[u8], time: i64) {
-        // A row's key comes from one payload, which is no larger than a packet.
-        let known = Known { start: self.bytes.len(), length: key.len() as u32, time };
-        self.bytes.extend_from_slice(key);
-        let rehash = |known: &Known| self.hasher.hash_one(known.key(&self.bytes));
-        self.known.insert_unique(hash, known, rehash);
-    }
-
-    /// Clears away what is forgotten.
-    fn clear(&mut self) {
-        let (bytes, floor) = (std::mem::take(&mut self.bytes), self.floor);
-        let known = std::mem::take(&mut self.known);
-        for known in known.into_iter().filter(|known| known.time >= floor) {
-            let key = known.key(&bytes);
-            self.add(self.hasher.hash_one(key), key, known.time);
+        if time <= self.floor {
+            return;
         }
-        // A quarter more than what has to be kept: a clearing costs a few steps a key.
-        self.room = LEAST_TO_CLEAR.max(self.known.len() + self.known.len() / 4);
+        self.floor = time;
+        let last = self.generations.last().map_or(0, |generation| generation.known.len());
+        if last >= LEAST.max(self.len() / PART) {
+            self.generations.push(Generation::new());
+        }
+        let newest = self.generations.len() - 1;
+        let mut at = 0;
+        self.generations.retain(|generation| {
+            at += 1;
+            at > newest || generation.newest >= time
+        });
+    }
+
+    fn len(&self) -> usize {
+        self.generations.iter().map(|generation| generation.known.len()).sum()
     }
 }
 
@@ -108,9 +120,12 @@ struct Kept {
 
 impl Serialize for Keys {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let known = self.known.iter().filter(|known| known.time >= self.floor);
-        let key = |known: &Known| (ByteBuf::from(known.key(&self.bytes)), known.time);
-        Kept { keys: known.map(key).collect(), floor: self.floor }.serialize(serializer)
+        let mut keys = Vec::new();
+        for Generation { known, bytes, .. } in &self.generations {
+            let known = known.iter().filter(|known| known.time >= self.floor);
+            keys.extend(known.map(|known| (ByteBuf::from(known.key(bytes)), known.time)));
+        }
+        Kept { keys, floor: self.floor }.serialize(serializer)
     }
 }
 
@@ -270,10 +285,10 @@ mod tests {
             assert!(keys.insert(&n.to_le_bytes(), n));
             keys.forget_before(n - 500);
         }
-        assert!(keys.known.len() <= LEAST_TO_CLEAR, "{}", keys.known.len());
+        assert!(keys.len() <= 2 * (LEAST + 1), "{}", keys.len());
         assert!(!keys.insert(&99_900_i64.to_le_bytes(), 99_900));
         let mut again: Keys = rmp_serde::from_slice(&rmp_serde::to_vec(&keys).unwrap()).unwrap();
-        assert_eq!(again.known.len(), 501, "the forgotten are not kept");
+        assert_eq!(again.len(), 501, "the forgotten are not kept");
         assert!(!again.insert(&99_900_i64.to_le_bytes(), 99_900));
         assert!(again.insert(&99_000_i64.to_le_bytes(), 99_990));
     }

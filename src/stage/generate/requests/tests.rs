@@ -46,7 +46,7 @@ fn network(streets: &[&str], places: &[&str]) -> Network {
         places: places.iter().map(place).collect(),
         outgoing: vec![Vec::new(); streets.len()],
         incoming: vec![Vec::new(); streets.len()],
-        by_name: HashMap::new(),
+        by_name: HashMap::default(),
     }
 }
 

@@ -81,7 +81,7 @@ fn network(streets: &[&str], places: &[&str]) -> Network {
     for connection in outgoing.iter().flatten() {
         incoming[connection.to.0 as usize].push(*connection);
     }
-    let by_name: HashMap<_, _> =
+    let by_name: HashMap<_, _, _> =
         segments.iter().enumerate().map(|(i, s)| (s.name.clone(), SegmentId(i as u32))).collect();
     let sign = Sign {
         name: "vms".to_owned(),
