@@ -157,12 +157,12 @@ fn arrow_to_results(name: &str, source: Source, windows: &[Window], network: &Ne
     let sources = [source];
     let messages = messages(network, MANY_SENSORS, MANY_ROUNDS, 1_000);
     let mut decoder = Decoder::new(&sources, network);
-    let mut decoded = DecodedBatch::default();
+    let mut out = DecodedBatch::default();
     let mut calls = Vec::new();
     for call in messages.chunks(LARGE_BATCH) {
-        decoder.decode_batch(call, &mut decoded);
+        decoder.decode_batch(call, &mut out);
         let received: Vec<Timestamp> = call.iter().map(|message| message.received_at).collect();
-        calls.push((received, decoded.rows.clone()));
+        calls.push((received, out.rows.clone()));
     }
     let minutes = usize::try_from(MANY_ROUNDS / 60).unwrap();
     measure(

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::engine::{Engine, RunError};
+use super::engine::Engine;
+use super::error::RunError;
 use super::speak::Deadline;
 use crate::model;
 use crate::plan::Plan;

@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use super::build::{ModelState, Writers};
 use super::counts::{Counts, Summary, Tally, WindowSummary, bump};
+use super::error::RunError;
 use super::payload::{self, Origin, Words};
 use super::replay::Seconds;
-use super::speak::{Deadline, FontError, Speaker, Worded};
+use super::speak::{Deadline, Speaker, Worded};
 use crate::batch::{Step, WindowBatch};
 use crate::domain::closure::{ClosedSegments, Closure};
 use crate::domain::direction::{Audience, Direction, DirectionState};
@@ -23,7 +24,7 @@ use crate::io::recording::CORRUPT_TOPIC;
 use crate::plan::{OutputKind, Plan};
 use crate::ports::{Message, Publication};
 use crate::query::QueryError;
-use crate::stage::aggregate::{Aggregate, AggregateError};
+use crate::stage::aggregate::Aggregate;
 use crate::stage::congestion::{Congestion, Taken};
 use crate::stage::decode::{DecodedBatch, Decoder, Fate, TopicFilter};
 use crate::stage::route::Route;
@@ -40,35 +41,6 @@ pub enum Event {
     Publish(Publication),
     Dead(DeadLetter),
     Late(LateReading),
-}
-
-/// Why a run cannot go on: a fault of the house, never of a message.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    #[error(transparent)]
-    Font(#[from] FontError),
-    #[error(transparent)]
-    Aggregate(#[from] AggregateError),
-    #[error("window `{window}`: its SQL failed: {source}")]
-    Query { window: String, source: QueryError },
-    #[error("window `{window}`: its result cannot be graded: {what}")]
-    Result { window: String, what: String },
-    #[error("{waiting} messages wait for a beat of the driven clock, and none comes")]
-    NoBeat { waiting: usize },
-    #[error(transparent)]
-    Port(#[from] crate::ports::PortError),
-    #[error(transparent)]
-    Journal(#[from] crate::io::journal::JournalError),
-    #[error("the journal's disk has failed: {0}; nothing more is taken in that could be lost")]
-    Disk(String),
-    #[error("the state of the run cannot be kept: {0}")]
-    Keep(String),
-    #[error(
-        "the journal's snapshot does not fit this pipeline; move the journal's folder away to begin anew"
-    )]
-    Restore,
-    #[error("the archive cannot be written: {0}")]
-    Archive(#[from] crate::io::archive::ArchiveError),
 }
 
 /// The stages in a row.

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Event, RunError};
+use super::engine::Event;
+use super::error::RunError;
 use super::outgoing;
 use super::replay::write;
 use super::speak::Worded;

@@ -13,7 +13,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::engine::{Engine, Event, RunError};
+use super::engine::{Engine, Event};
+use super::error::RunError;
 use super::keeping::{Journaling, Keeping, Released};
 use super::outgoing;
 use super::replay::{BATCH, write};

@@ -6,6 +6,7 @@
 mod build;
 mod counts;
 mod engine;
+mod error;
 mod keeping;
 mod live;
 mod outgoing;
@@ -18,7 +19,8 @@ mod unit;
 
 pub use build::{ModelState, Writers, writers};
 pub use counts::{Counts, Summary, Tally};
-pub use engine::{Engine, Event, RunError};
+pub use engine::{Engine, Event};
+pub use error::RunError;
 pub use keeping::Journaling;
 pub use live::{LiveOptions, run};
 pub use replay::{BATCH, Replay, ReplayOptions, Unwritten, replay};

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::engine::{Event, RunError};
+use super::engine::Event;
+use super::error::RunError;
 use crate::batch::{JsonColumns, WindowBatch};
 use crate::domain::time::Timestamp;
 use crate::plan::{OutputKind, Plan};

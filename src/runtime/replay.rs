@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Engine, Event, RunError};
+use super::engine::{Engine, Event};
+use super::error::RunError;
 use crate::domain::time::Timestamp;
 use crate::io::archive::{Archive, RunFiles};
 use crate::ports::{Message, Source};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::engine::{Engine, Event, RunError};
+use super::engine::{Engine, Event};
+use super::error::RunError;
 use super::replay::{BATCH, SECOND};
 use crate::domain::time::Timestamp;
 use crate::ports::{Message, Publication};

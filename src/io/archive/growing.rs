@@ -16,8 +16,7 @@
 //! [`mark`]: GrowingArchive::mark
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::fs::{self, File};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +26,7 @@ use parquet::arrow::ArrowWriter;
 use serde::{Deserialize, Serialize};
 
 use super::super::{columnar, part};
+use super::lines::{Log, day};
 use super::{ArchiveError, RunFiles, dead_line, direction_line, form, late_line};
 use crate::batch::WindowBatch;
 use crate::domain::refusal::{DeadLetter, LateReading};
@@ -89,7 +89,7 @@ impl GrowingArchive {
             next_part: last + 1,
             held: BTreeMap::new(),
             held_rows: 0,
-            logs: LOGS.map(|kind| Log { folder: folder.join(kind), open: None }),
+            logs: LOGS.map(|kind| Log::new(folder.join(kind))),
             folder: folder.to_owned(),
         })
     }
@@ -256,92 +256,6 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, ArchiveError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(Vec::new()),
         Err(error) => Err(failed(&error)),
-    }
-}
-
-fn day(time: Timestamp) -> String {
-    time.to_string().chars().take(10).collect()
-}
-
-/// JSON lines, one file a day.
-#[derive(Debug)]
-struct Log {
-    folder: PathBuf,
-    open: Option<Day>,
-}
-
-#[derive(Debug)]
-struct Day {
-    date: String,
-    out: BufWriter<File>,
-    /// Bytes that are on the disk for certain.
-    length: u64,
-}
-
-impl Log {
-    /// Takes back what is beyond the mark; everything, if there was no line then.
-    fn take_back(&mut self, mark: Option<&(String, u64)>) -> Result<(), ArchiveError> {
-        for path in entries(&self.folder)? {
-            let failed = |error: &std::io::Error| ArchiveError::new(&path, error);
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-            match mark {
-                Some((day, _)) if *stem < **day => {}
-                Some((day, length)) if *stem == **day => {
-                    let file = OpenOptions::new().write(true).open(&path);
-                    let file = file.map_err(|error| failed(&error))?;
-                    file.set_len(*length).map_err(|error| failed(&error))?;
-                }
-                _ => fs::remove_file(&path).map_err(|error| failed(&error))?,
-            }
-        }
-        mark.map_or(Ok(()), |(day, _)| self.turn_to(day))
-    }
-
-    fn turn_to(&mut self, day: &str) -> Result<(), ArchiveError> {
-        self.sync()?;
-        let path = self.path(day);
-        let file = fs::create_dir_all(&self.folder)
-            .and_then(|()| OpenOptions::new().append(true).create(true).open(&path));
-        let file = file.map_err(|error| ArchiveError::new(&path, &error))?;
-        let length = file.metadata().map_err(|error| ArchiveError::new(&path, &error))?.len();
-        self.open = Some(Day { date: day.to_owned(), out: BufWriter::new(file), length });
-        Ok(())
-    }
-
-    fn path(&self, day: &str) -> PathBuf {
-        self.folder.join(format!("{day}.ndjson"))
-    }
-
-    /// True if a day has begun.
-    fn push(&mut self, time: Timestamp, line: &str) -> Result<bool, ArchiveError> {
-        // A clock that is set back over midnight goes on in the newer file.
-        let new = day(time);
-        let begins = self.open.as_ref().is_none_or(|open| open.date < new);
-        if begins {
-            self.turn_to(&new)?;
-        }
-        if let Some(Day { out, .. }) = &mut self.open {
-            // In one piece: a line that does not fit on the disk leaves no half.
-            let line = format!("{line}\n");
-            out.write_all(line.as_bytes())
-                .map_err(|error| ArchiveError::new(&self.folder, &error))?;
-        }
-        Ok(begins)
-    }
-
-    fn sync(&mut self) -> Result<(), ArchiveError> {
-        let Some(Day { out, length, .. }) = &mut self.open else { return Ok(()) };
-        let synced = out.flush().and_then(|()| {
-            out.get_ref().sync_all()?;
-            *length = out.get_ref().metadata()?.len();
-            Ok(())
-        });
-        synced.map_err(|error| ArchiveError::new(&self.folder, &error))
-    }
-
-    /// The newest day, and how much of it is on the disk.
-    fn mark(&self) -> Option<(String, u64)> {
-        self.open.as_ref().map(|open| (open.date.clone(), open.length))
     }
 }
 

@@ -17,6 +17,7 @@
 mod compare;
 mod form;
 mod growing;
+mod lines;
 mod read;
 
 use std::fmt::Display;
