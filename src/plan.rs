@@ -263,7 +263,7 @@ pub struct Directions {
     pub areas: bool,
     /// Another way replaces one that is said if that takes longer by this part of it.
     pub switch_gain: f64,
-    /// Share of drivers that are reckoned to follow, 0 to 1.
+    /// Share of drivers that advice reckons with, 0 to 1.
     pub compliance: f64,
     /// For how long traffic sent one way is reckoned with after it is no longer sent there.
     pub advice_decay: Duration,

@@ -36,7 +36,7 @@ pub(super) mod default {
     pub const REACH_M: f64 = 2000.0;
     pub const AREA_REACH_M: f64 = 1000.0;
     pub const SWITCH_GAIN: f64 = 0.15;
-    pub const COMPLIANCE: f64 = 0.6;
+    pub const COMPLIANCE: f64 = 1.0;
     pub const ADVICE_DECAY: &str = "3m";
     pub const DEADLINE: &str = "250ms";
     pub const KEEP_ALIVE: &str = "30s";
@@ -303,7 +303,8 @@ group! {
         /// A way that is said is left for one that is faster by this part, above 0, at most 1.
         #[schemars(extend("default" = default::SWITCH_GAIN, "exclusiveMinimum" = 0, "maximum" = 1))]
         switch_gain: Option<At<f64>>,
-        /// Share of drivers reckoned to follow, above 0, at most 1: how much traffic advice moves.
+        /// Share of drivers that advice reckons with, above 0, at most 1. Less than 1 sends more of them
+        /// one way; who is surprised by a full road loses more than who drives a little further.
         #[schemars(extend("default" = default::COMPLIANCE, "exclusiveMinimum" = 0, "maximum" = 1))]
         compliance: Option<At<f64>>,
         /// Traffic that was sent one way counts there for about this long, before detectors see it.

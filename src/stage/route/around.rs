@@ -285,41 +285,6 @@ impl<'a> Around<'a> {
         place.shares.iter().filter_map(way).collect()
     }
 
-    /// The ways by the map from the last junctions before a closure, and the vehicles a second on
-    /// each: of who comes upon the barrier.
-    pub(super) fn unguided_loads(&self) -> Vec<(Vec<SegmentId>, f64)> {
-        /// Junctions without another way that a closure shuts as well, one behind the other.
-        const MOST_SHUT: usize = 5;
-        let mut loads = Vec::new();
-        let mut shut: Vec<SegmentId> = self.trouble.segments.clone();
-        let mut seen: BTreeSet<SegmentId> = self.avoid.clone();
-        for _ in 0..MOST_SHUT {
-            let mut before = Vec::new();
-            for &closed in &shut {
-                for c in self.network.incoming(closed).iter().filter(|c| c.cars_allowed) {
-                    if !self.trouble.upstream.contains_key(&c.from) || !seen.insert(c.from) {
-                        continue;
-                    }
-                    let Some(place) = self.place(c.from) else {
-                        before.push(c.from);
-                        continue;
-                    };
-                    let into = flows::turning(self.network, self.times, c.from);
-                    let share: f64 =
-                        into.iter().filter(|(to, _)| shut.contains(to)).map(|(_, s)| s).sum();
-                    let veh_s = self.times.usual_veh_s[c.from.0 as usize] * share;
-                    for &(gate, share) in &place.shares {
-                        if let Some(way) = self.gates[gate].round.way(c.from) {
-                            loads.push((way.segments[1..].to_vec(), veh_s * share));
-                        }
-                    }
-                }
-            }
-            shut = before;
-        }
-        loads
-    }
-
     /// The whole way to the gate that most are bound for.
     pub(super) fn way(&self, place: &Place, stem: &[SegmentId]) -> Option<Vec<SegmentId>> {
         let followed = |&(gate, _): &(usize, f64)| {

@@ -88,13 +88,6 @@ impl Desk<'_> {
     }
 
     fn tell(&mut self, around: &Around<'_>) {
-        if around.trouble.cause == Cause::Closure {
-            // Who is not told, or does not follow, goes round by the map once he sees the barrier,
-            // and no detector has seen that yet.
-            for (way, veh_s) in around.unguided_loads() {
-                self.load.add(&way, veh_s * (1.0 - self.plan.compliance));
-            }
-        }
         self.left.clear();
         let points = self.points(around);
         let told: BTreeSet<SegmentId> = points.iter().map(|p| p.place.here).collect();

@@ -126,7 +126,6 @@ impl Route {
     /// The clock has been set: all moments count as `by` ms later.
     pub fn step(&mut self, by: i64) {
         self.due = self.due.map(|due| due.moved(by));
-        self.memory.step(by);
         self.load.step(by);
         self.flips.step(by);
         for shown in self.shown.values_mut() {
@@ -145,7 +144,7 @@ impl Route {
         }
         self.seen = Some(view.change);
         let network = Arc::clone(&self.network);
-        self.memory.observe(&network, view, now);
+        self.memory.observe(&network, view);
         let times = Times::of(&network, view, &self.memory);
         let mut wanted = self.wanted(now, view, &times);
 

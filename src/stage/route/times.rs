@@ -4,13 +4,10 @@
 //! those know nothing either it is chosen so that a saving is never larger for not knowing. What is
 //! usual (free flow, traffic) is learnt; a limit and a number of lanes stand in for it until then.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::domain::congestion::{CongestionLevel, SegmentState, View};
 use crate::domain::network::{Costs, DetectorKind, Network, Segment, SegmentId, Turn};
-use crate::domain::time::Timestamp;
 
 /// Share of free-flow speed assumed where nothing is known, not even of neighbours: the middle of
 /// "heavy".
@@ -29,13 +26,6 @@ const SIGNAL_S: f64 = 8.0;
 
 /// Weight of the newest window in the time of a segment: a single vehicle at a red light is no jam.
 const NEWEST: f64 = 0.6;
-
-/// How far a growing time is carried forward: windows speak of the last minute or so, and who is
-/// told now gets there in another one.
-const AHEAD_S: f64 = 90.0;
-
-/// A time grows or shrinks by at most this factor on account of its trend.
-const MOST_TREND: f64 = 1.5;
 
 /// Weight of one window in the usual traffic, once there have been as many.
 const USUAL_WINDOWS: u32 = 20;
@@ -70,9 +60,6 @@ struct Track {
     last: SegmentState,
     /// Smoothed seconds to pass it, while it is measured.
     time_s: Option<f64>,
-    /// Seconds by which that grows each second.
-    growth: f64,
-    at: Option<Timestamp>,
     free_s: Option<f64>,
     /// Usual traffic, vehicles a second, and the windows it was learnt from.
     usual_veh_s: f64,
@@ -112,15 +99,8 @@ impl Memory {
         }
     }
 
-    /// The clock has been set.
-    pub(super) fn step(&mut self, by: i64) {
-        for track in &mut self.tracks {
-            track.at = track.at.map(|at| at.moved(by));
-        }
-    }
-
     /// Takes what has been measured since the last look.
-    pub(super) fn observe(&mut self, network: &Network, view: &View<'_>, now: Timestamp) {
+    pub(super) fn observe(&mut self, network: &Network, view: &View<'_>) {
         // What a closure does to the traffic is not usual.
         let ordinary = view.closed.is_empty();
         for id in network.segment_ids() {
@@ -132,14 +112,11 @@ impl Memory {
             }
             track.last = state;
             let Some(time_s) = measured_s(network.segment(id), state, seen_whole) else {
-                (track.time_s, track.growth, track.at) = (None, 0.0, None);
+                track.time_s = None;
                 continue;
             };
             let smooth_s = track.time_s.map_or(time_s, |old| old + NEWEST * (time_s - old));
-            let passed = track.at.map_or(Duration::ZERO, |at| now.since(at)).as_secs_f64();
-            let grown = track.time_s.map_or(0.0, |old| smooth_s - old);
-            track.growth = if passed > 0.0 { grown / passed } else { 0.0 };
-            (track.time_s, track.at) = (Some(smooth_s), Some(now));
+            track.time_s = Some(smooth_s);
             if !ordinary {
                 continue;
             }
@@ -256,8 +233,6 @@ fn shares(network: &Network, memory: &Memory, quiet: &Costs) -> (Vec<f64>, Vec<f
     let mut known: Vec<Option<(f64, f64)>> = vec![None; count];
     for (at, track) in memory.tracks.iter().enumerate() {
         if let Some(time_s) = track.time_s {
-            let ahead_s = time_s + track.growth * AHEAD_S;
-            let time_s = ahead_s.clamp(time_s / MOST_TREND, time_s * MOST_TREND);
             let quiet_s = quiet.get(SegmentId(at as u32));
             known[at] = Some(((quiet_s / time_s.max(f64::MIN_POSITIVE)).min(1.0), 1.0));
         }

@@ -9,7 +9,7 @@ use super::*;
 
 fn times(network: &Network, traffic: &Traffic) -> Times {
     let mut memory = Memory::new(network);
-    memory.observe(network, &traffic.view(), at(0));
+    memory.observe(network, &traffic.view());
     Times::of(network, &traffic.view(), &memory)
 }
 
@@ -41,30 +41,6 @@ fn what_is_not_measured_is_taken_from_its_neighbours_and_trusted_less() {
 }
 
 #[test]
-fn a_growing_time_is_carried_forward_and_within_bounds() {
-    let (network, _) = town();
-    let id = network.id("2,1>3,1");
-    let mut traffic = Traffic::on(&network);
-    let mut memory = Memory::new(&network);
-    let mut look = |traffic: &Traffic, seconds| {
-        memory.observe(&network, &traffic.view(), at(seconds));
-        Times::of(&network, &traffic.view(), &memory).now.get(id)
-    };
-    look(&traffic, 0);
-    traffic.speed("2,1>3,1", 20.0);
-    let growing = look(&traffic, 60);
-    let measured = 200.0 / (20.0 / 3.6);
-    assert!(growing > 0.6 * measured && growing < 1.5 * measured, "{growing} of {measured}");
-    // The same again and again is no growth.
-    let mut steady = growing;
-    for minute in 2..12 {
-        traffic.speed("2,1>3,1", 20.0 + 1e-9 * minute as f64);
-        steady = look(&traffic, 60 * minute);
-    }
-    assert!((steady - measured).abs() < 0.5, "{steady}");
-}
-
-#[test]
 fn the_time_without_traffic_is_learnt_slowly_upwards_and_quickly_downwards() {
     let (network, _) = town();
     let id = network.id("2,1>3,1");
@@ -75,7 +51,7 @@ fn the_time_without_traffic_is_learnt_slowly_upwards_and_quickly_downwards() {
         // Four of five windows are slow.
         let speed = if minute % 5 == 0 { 50.0 } else { 10.0 } + 1e-9 * minute as f64;
         traffic.speed("2,1>3,1", speed);
-        memory.observe(&network, &traffic.view(), at(60 * minute));
+        memory.observe(&network, &traffic.view());
     }
     let learnt = Times::of(&network, &traffic.view(), &memory).quiet.get(id);
     assert!(learnt >= limit_s && learnt < 0.5 * 200.0 / (10.0 / 3.6), "{learnt}");
@@ -84,7 +60,7 @@ fn the_time_without_traffic_is_learnt_slowly_upwards_and_quickly_downwards() {
     let before = memory.state();
     for minute in 200..400_u64 {
         traffic.speed("2,1>3,1", 4.0 + 1e-9 * minute as f64);
-        memory.observe(&network, &traffic.view(), at(60 * minute));
+        memory.observe(&network, &traffic.view());
     }
     let after = Times::of(&network, &traffic.view(), &memory).quiet.get(id);
     assert!((after - learnt).abs() < 1e-9, "{after} for {learnt}");
