@@ -8,6 +8,7 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 
@@ -15,13 +16,18 @@ use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 pub struct JsonColumns<'b>(Vec<(&'b str, JsonColumn<'b>)>);
 
 impl<'b> JsonColumns<'b> {
+    /// The columns whose names are `wanted`.
+    ///
     /// # Errors
     /// A column's kind has no text.
-    pub fn new(
-        columns: impl IntoIterator<Item = (&'b str, &'b dyn Array)>,
-    ) -> Result<Self, ArrowError> {
-        let columns = columns.into_iter().map(|(name, array)| Ok((name, JsonColumn::new(array)?)));
-        columns.collect::<Result<_, _>>().map(Self)
+    pub fn of(batch: &'b RecordBatch, wanted: impl Fn(&str) -> bool) -> Result<Self, ArrowError> {
+        let columns = batch.schema_ref().fields().iter().zip(batch.columns());
+        let named = columns.map(|(field, column)| (field.name().as_str(), column));
+        let wanted = named.filter(|(name, _)| wanted(name));
+        wanted
+            .map(|(name, column)| Ok((name, JsonColumn::new(column)?)))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -53,7 +59,7 @@ impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(Some(self.0.len()))?;
         for (name, column) in self.0 {
-            object.serialize_entry(name, &column.cell(self.1))?;
+            object.serialize_entry(name, &Cell(column, self.1))?;
         }
         object.end()
     }
@@ -100,15 +106,11 @@ impl<'b> JsonColumn<'b> {
             Self::Shown(array, _) => *array,
         }
     }
-
-    fn cell(&self, row: usize) -> Cell<'_> {
-        Cell(self, row)
-    }
 }
 
 impl Serialize for JsonColumn<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq((0..self.array().len()).map(|row| self.cell(row)))
+        serializer.collect_seq((0..self.array().len()).map(|row| Cell(self, row)))
     }
 }
 
@@ -139,7 +141,6 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Int8Array, TimestampMillisecondArray};
-    use arrow::record_batch::RecordBatch;
 
     use super::*;
 
@@ -155,10 +156,7 @@ mod tests {
             ("time", Arc::new(times.with_timezone("UTC"))),
         ];
         let batch = RecordBatch::try_from_iter(columns).unwrap();
-        let schema = batch.schema();
-        let named = schema.fields().iter().zip(batch.columns());
-        let columns =
-            JsonColumns::new(named.map(|(f, c)| (f.name().as_str(), c.as_ref()))).unwrap();
+        let columns = JsonColumns::of(&batch, |_| true).unwrap();
         assert_eq!(
             serde_json::to_string(&columns).unwrap(),
             r#"{"text":["a\"b","c"],"whole":[-3,null],"large":[18446744073709551615,0],"number":[null,31.25],"truth":[true,false],"time":["2008-11-11T07:20:00Z",null]}"#

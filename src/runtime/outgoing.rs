@@ -67,9 +67,6 @@ fn window(name: &str, result: &WindowBatch) -> Result<Payload, String> {
         rows: usize,
         columns: JsonColumns<'a>,
     }
-    let schema = result.rows.schema();
-    let columns = schema.fields().iter().zip(result.rows.columns());
-    let columns = columns.map(|(field, column)| (field.name().as_str(), column.as_ref()));
     let told = Told {
         v: 1,
         window: name,
@@ -77,7 +74,7 @@ fn window(name: &str, result: &WindowBatch) -> Result<Payload, String> {
         end: result.end,
         revision: result.revision,
         rows: result.rows.num_rows(),
-        columns: JsonColumns::new(columns).map_err(|error| error.to_string())?,
+        columns: JsonColumns::of(&result.rows, |_| true).map_err(|error| error.to_string())?,
     };
     Payload::of(&told).map_err(|error| error.to_string())
 }

@@ -65,11 +65,8 @@ pub(super) fn long_form(
 
 /// The columns that have none of their own, a JSON object a row; null when there are none.
 fn extra(rows: &RecordBatch, told: &[&str]) -> Result<StringArray, String> {
-    let schema = rows.schema();
-    let others = schema.fields().iter().zip(rows.columns());
-    let others = others.filter(|(field, _)| !told.contains(&field.name().as_str()));
-    let others = others.into_iter().map(|(field, array)| (field.name().as_str(), array.as_ref()));
-    let others = JsonColumns::new(others).map_err(|error| error.to_string())?;
+    let others = JsonColumns::of(rows, |name| !told.contains(&name));
+    let others = others.map_err(|error| error.to_string())?;
     let text = |row: usize| {
         if others.is_empty() {
             return Ok(None);

@@ -68,7 +68,8 @@ struct Group {
     /// The receipt time at which it was reached.
     reached: i64,
     /// Left out of the line: it was older than what counts when it came to the top, and has told
-    /// nothing new since.
+    /// nothing new since. Who takes up a state lines all up anew.
+    #[serde(skip)]
     idle: bool,
 }
 
