@@ -17,7 +17,8 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -306,22 +307,26 @@ impl Bench {
         let mut stream = self.stream(segments, a_minute as u64 * (u64::from(minutes) + 2));
         first_round(&mut stream, &mut publisher)?;
         println!("{segments} segments, QoS {qos}, {:.0} readings a second", self.options.soak_rate);
-        println!("| minute | resident MiB |\n|---|---|");
+        println!("| minute | resident MiB, mean (least, most) of its seconds |\n|---|---|");
         let mut seen = Vec::new();
+        let watch = Watch::start(unit.pid());
         for minute in 1..=minutes {
             let stretch = stream.up_to_a_closing(a_minute);
             publisher.at_rate(&stretch, self.options.soak_rate)?;
             stream.forget_cells();
-            let now = memory(unit.pid()).now;
-            println!("| {minute} | {now:.1} |");
+            let seconds = watch.take();
+            let now = mean(&seconds);
+            let least = seconds.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = seconds.iter().copied().fold(0.0, f64::max);
+            println!("| {minute} | {now:.1} ({least:.1}, {most:.1}) |");
             seen.push(now);
         }
+        drop(watch);
         std::thread::sleep(Duration::from_secs(2));
         let summary = unit.stop()?;
         // The first tenth is a unit that still fills its tables.
         let warm = &seen[seen.len() / 10..];
         let third = (warm.len() / 3).max(1);
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let (early, late) = (mean(&warm[..third]), mean(&warm[warm.len() - third..]));
         println!(
             "\nfirst third {early:.1} MiB, last third {late:.1} MiB: {:+.1} %; counts: {}",
@@ -330,6 +335,43 @@ impl Bench {
         );
         Ok(())
     }
+}
+
+/// A process's memory, looked at every second: a state that is written or a window that closes takes
+/// some for a moment, so that single looks say little.
+struct Watch {
+    seen: Arc<Mutex<Vec<f64>>>,
+    over: Arc<AtomicBool>,
+}
+
+impl Watch {
+    fn start(pid: u32) -> Self {
+        let watch = Self { seen: Arc::default(), over: Arc::default() };
+        let (seen, over) = (Arc::clone(&watch.seen), Arc::clone(&watch.over));
+        std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                let now = memory(pid).now;
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push(now);
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        });
+        watch
+    }
+
+    /// What was seen since the last time, MiB.
+    fn take(&self) -> Vec<f64> {
+        std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// Every sensor speaks once, and the time passes in which nothing may close.

@@ -17,6 +17,7 @@ use crate::io::clock::SystemClock;
 use crate::io::recording::{Between, Paced, RecordingSource};
 use crate::ports::Source;
 use crate::runtime::{BATCH, Engine, ReplayOptions, Summary, Unwritten, replay, writers};
+use crate::stage::route::{GuidanceReport, Promise};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -208,6 +209,36 @@ pub(super) fn print_summary(summary: &Summary, output: Output) -> Result<(), Fai
     for (cause, count) in &d.missing_drafts {
         writeln!(out, "  drafts missing, {cause}: {count}")?;
     }
+    if let Some(guidance) = &s.guidance {
+        print_guidance(&mut out, guidance)?;
+    }
     writeln!(out, "writer: {}", s.model)?;
+    Ok(())
+}
+
+fn print_guidance(out: &mut impl Write, guidance: &GuidanceReport) -> Result<(), Failure> {
+    let g = guidance;
+    writeln!(
+        out,
+        "guidance: {} changes of signs, {} a sign and hour, {} at most of one sign in an hour",
+        g.flips, g.flips_per_sign_hour, g.flips_worst_hour
+    )?;
+    if let Some(dwell) = g.dwell_s {
+        writeln!(out, "  a way on a sign stood {} s, {} s at least", dwell.mean, dwell.least)?;
+    }
+    for (what, promise) in [("told ways took", g.told_way_s), ("they saved", g.saving_s)] {
+        if let Some(Promise { predicted, realised, of }) = promise {
+            writeln!(out, "  {what} {realised} s, predicted {predicted} s ({of} imagined trips)")?;
+        }
+    }
+    if let Some(reckoned) = g.diverted.reckoned {
+        let measured = g.diverted.measured.map_or("not".to_owned(), |share| share.to_string());
+        writeln!(out, "  share diverted: {reckoned} reckoned, {measured} measured")?;
+    }
+    writeln!(
+        out,
+        "  told ways full: {} of {} road-minutes",
+        g.overloaded_road_min, g.told_road_min
+    )?;
     Ok(())
 }

@@ -82,6 +82,16 @@ impl View<'_> {
     pub fn state(&self, id: SegmentId) -> SegmentState {
         self.states.get(id.0 as usize).copied().unwrap_or_default()
     }
+
+    /// Whether nobody can pass the segment, announced or not.
+    pub fn shut(&self, id: SegmentId) -> bool {
+        self.closed.contains_key(&id) || self.blocked.contains_key(&id)
+    }
+
+    /// All segments that nobody can pass; some perhaps twice.
+    pub fn all_shut(&self) -> impl Iterator<Item = SegmentId> + '_ {
+        self.closed.keys().chain(self.blocked.keys()).copied()
+    }
 }
 
 impl fmt::Debug for View<'_> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::refusal::DeadReason;
 use crate::stage::congestion::UnusedRows;
+use crate::stage::route::GuidanceReport;
 
 /// The fates of messages, in all or of one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +76,7 @@ pub(super) fn bump<K: Ord>(map: &mut BTreeMap<K, u64>, key: K) {
 }
 
 /// `summary.json`: how a run ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     pub pipeline: String,
     pub pipeline_hash: String,
@@ -91,6 +92,8 @@ pub struct Summary {
     pub sources: BTreeMap<String, Tally>,
     pub windows: WindowSummary,
     pub directions: DirectionSummary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<GuidanceReport>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

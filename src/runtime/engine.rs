@@ -27,7 +27,7 @@ use crate::query::QueryError;
 use crate::stage::aggregate::Aggregate;
 use crate::stage::congestion::{Congestion, Taken};
 use crate::stage::decode::{DecodedBatch, Decoder, Fate, TopicFilter};
-use crate::stage::route::Route;
+use crate::stage::route::{GuidanceReport, Route};
 use crate::stage::window::{Admission, Arrival, Windower};
 
 /// What a run hands out.
@@ -322,6 +322,7 @@ impl Engine {
             sources: counts.sources.clone(),
             windows: self.windows_so_far(),
             directions: counts.directions(),
+            guidance: self.guidance(),
         }
     }
 
@@ -329,6 +330,11 @@ impl Engine {
     pub fn windows_so_far(&self) -> WindowSummary {
         let unused = self.congestion.as_ref().map(Congestion::unused_rows).unwrap_or_default();
         self.counts.windows(unused)
+    }
+
+    /// How the guidance has fared; none where there is no route stage.
+    pub fn guidance(&self) -> Option<GuidanceReport> {
+        self.route.as_ref().map(Route::report)
     }
 
     /// Incidents that nobody announced: how many were found so far, and how many last.

@@ -24,7 +24,7 @@ use crate::plan::Plan;
 use crate::ports::{Message, Publication};
 
 /// The form of `Kept`; a snapshot of another form is not read.
-const FORM: u32 = 3;
+const FORM: u32 = 4;
 
 /// The kind of the journal's notes that hold words: what a writer with a deadline gave once, it
 /// must not give anew.

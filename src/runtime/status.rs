@@ -45,6 +45,7 @@ pub(super) fn publication(
         "windows": engine.windows_so_far(),
         "directions": counts.directions(),
         "incidents": {"found": found, "lasting": lasting},
+        "guidance": engine.guidance(),
         "watermarks": watermarks,
         "clock_steps": counts.clock_steps,
     });

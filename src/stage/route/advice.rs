@@ -30,14 +30,16 @@ pub(super) struct Advice {
     pub(super) via: Vec<SegmentId>,
     /// From `here` to the destination that most are bound for.
     pub(super) way: Vec<SegmentId>,
-    /// The part of it that is told.
+    /// The usual way there by the map, where it can be driven.
+    pub(super) usual: Vec<SegmentId>,
+    /// The part of the way that is told.
     pub(super) stem: Vec<SegmentId>,
     pub(super) turn: Option<Turn>,
     pub(super) destination: Option<usize>,
     pub(super) delay_s: Option<u32>,
     pub(super) saving_s: Option<u32>,
-    /// What is closed anywhere, as far as it is in `avoid`.
-    pub(super) closed: Vec<SegmentId>,
+    /// What nobody can pass anywhere, as far as it is in `avoid`.
+    pub(super) shut: Vec<SegmentId>,
     /// Vehicles a second that are reckoned to follow.
     pub(super) veh_s: f64,
     /// The ways that they then take and the vehicles a second on each.
@@ -69,7 +71,6 @@ impl Facts<'_> {
     ) -> Option<Advice> {
         let here = place.here;
         let trouble = around.trouble;
-        let closure = trouble.cause == Cause::Closure;
         let stem = &chosen.stem;
         let (destination, way) = match self.destination(around, stem) {
             Some((place, way)) => (Some(place), way),
@@ -81,12 +82,12 @@ impl Facts<'_> {
         let mut avoid = vec![first];
         avoid.extend(trouble.segments.iter().copied().filter(|id| *id != first));
         avoid.extend(around.avoid.iter().copied().filter(|id| !trouble.segments.contains(id)));
-        // An empty closed road flows freely, which is nobody's business.
+        // An empty road flows freely, which is nobody's business where it is shut.
         let levels = trouble.segments.iter().filter_map(|&id| self.view.state(id).level);
-        let level = levels.max().filter(|_| !closure);
+        let level = levels.max().filter(|_| !trouble.shut);
         let seconds = |s: f64| s.round() as u32;
         let delay_s = self.times.delay_s(&usual);
-        let closed = self.view.closed.keys().copied().filter(|id| avoid.contains(id)).collect();
+        let shut = self.view.all_shut().filter(|id| avoid.contains(id)).collect();
         Some(Advice {
             here,
             cause: trouble.cause,
@@ -94,9 +95,9 @@ impl Facts<'_> {
             via: via(self.network, stem),
             turn: self.turn(here, stem, &usual),
             destination,
-            delay_s: (!closure && delay_s >= 1.0).then(|| seconds(delay_s)),
+            delay_s: (!trouble.shut && delay_s >= 1.0).then(|| seconds(delay_s)),
             saving_s: saving_s.filter(|s| *s >= 1.0).map(seconds),
-            closed,
+            shut,
             veh_s,
             loads: around
                 .loads(place, stem)
@@ -104,6 +105,7 @@ impl Facts<'_> {
                 .map(|(way, share)| (way, share * veh_s))
                 .collect(),
             evidence: self.evidence(around, place, &way, &usual, rejected),
+            usual: if trouble.shut { Vec::new() } else { usual },
             stem: stem.clone(),
             avoid,
             way,
@@ -151,13 +153,17 @@ impl Facts<'_> {
         rejected: &[Candidate],
     ) -> Evidence {
         let trouble = around.trouble;
-        let closure = trouble.cause == Cause::Closure;
+        let announced = trouble.cause == Cause::Closure;
         let mut windows: Vec<String> =
             trouble.segments.iter().filter_map(|&id| (self.view.evidence)(id)).collect();
         windows.sort_unstable();
         windows.dedup();
         windows.truncate(MAX_EVIDENCE);
-        let rule = if closure { "closure_upstream" } else { "saving_over_minimum" };
+        let rule = match (trouble.shut, announced) {
+            (true, true) => "closure_upstream",
+            (true, false) => "blocked_upstream",
+            (false, _) => "saving_over_minimum",
+        };
         let penalties = Penalties { signal_s: 0.0, ..Penalties::TYPICAL };
         let router = Router::with_penalties(self.network, penalties);
         let weighed = |verdict: &'static str, way: &[SegmentId], costs: &Costs| {
@@ -171,8 +177,8 @@ impl Facts<'_> {
             })
         };
         let now = &self.times.now;
-        // A closed way has no travel time now; what it takes when it is open is given instead.
-        let usual_costs = if closure { &self.times.free } else { now };
+        // A shut way has no travel time now; what it takes when it is open is given instead.
+        let usual_costs = if trouble.shut { &self.times.free } else { now };
         let mut others: Vec<Vec<SegmentId>> = Vec::new();
         for other in rejected.iter().filter_map(|c| around.way(place, &c.stem)) {
             if other != way && !others.contains(&other) && others.len() < MAX_REJECTED {
@@ -183,7 +189,7 @@ impl Facts<'_> {
         let others = others.iter().map(|other| weighed("rejected", other, now));
         Evidence {
             events: trouble.events.clone(),
-            windows: if closure { Vec::new() } else { windows },
+            windows: if announced { Vec::new() } else { windows },
             rules: vec![rule.to_owned(), "way_by_load".to_owned()],
             ways: ways.into_iter().chain(others).flatten().collect(),
         }

@@ -83,7 +83,7 @@ pub(super) struct Around<'a> {
     network: &'a Network,
     times: &'a Times,
     pub(super) trouble: &'a Trouble,
-    /// The trouble, and all that is closed elsewhere: a driver fills the gaps of a way by his own
+    /// The trouble, and all that is shut elsewhere: a driver fills the gaps of a way by his own
     /// map, and it must not lead him to another barrier.
     pub(super) avoid: BTreeSet<SegmentId>,
     never_via: &'a [SegmentId],
@@ -114,11 +114,11 @@ impl<'a> Around<'a> {
         network: &'a Network,
         times: &'a Times,
         trouble: &'a Trouble,
-        closed: impl Iterator<Item = SegmentId>,
+        shut: impl Iterator<Item = SegmentId>,
         never_via: &'a [SegmentId],
         maps: &mut Maps,
     ) -> Option<Self> {
-        let avoid: BTreeSet<SegmentId> = trouble.segments.iter().copied().chain(closed).collect();
+        let avoid: BTreeSet<SegmentId> = trouble.segments.iter().copied().chain(shut).collect();
         let elsewhere: BTreeSet<SegmentId> =
             avoid.iter().copied().filter(|id| !trouble.segments.contains(id)).collect();
         let mut reached = |gate: Gate| {
@@ -149,6 +149,11 @@ impl<'a> Around<'a> {
             avoid,
             never_via,
         })
+    }
+
+    /// Vehicles a second that usually come upon the trouble.
+    pub(super) fn traffic_veh_s(&self) -> f64 {
+        self.times.usual_veh_s[self.busiest.0 as usize]
     }
 
     /// Who stands at a place and would meet the trouble; `None` where nobody can go round.
@@ -266,7 +271,7 @@ impl<'a> Around<'a> {
     }
 
     /// Mean seconds to the gates of who is told nothing and goes on through the trouble; `None`
-    /// where that is closed.
+    /// where that is shut.
     pub(super) fn unguided_s(&self, place: &Place, costs: &Costs) -> Option<f64> {
         let mut sum_s = 0.0;
         for &(gate, share) in &place.shares {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::congestion::View;
-use crate::domain::direction::{Audience, Cause};
+use crate::domain::direction::Audience;
 use crate::domain::network::{Network, Router, SegmentId, Tree};
 use crate::domain::time::Timestamp;
 use crate::plan::Directions;
@@ -28,7 +28,7 @@ const MAX_POINTS: usize = 80;
 /// it does not flicker around the minimum; one that costs as much is left within its dwell.
 const KEEP_SHARE: f64 = 0.5;
 
-/// Away from closures, a way must save at least this part of the time on the usual one: below, it
+/// Away from shut roads, a way must save at least this part of the time on the usual one: below, it
 /// is within the error of travel times.
 const LEAST_SAVING: f64 = 0.25;
 
@@ -50,7 +50,7 @@ pub(super) struct Desk<'a> {
     pub(super) wanted: BTreeMap<Audience, Proposal>,
     /// Audiences whose part in `load` has been taken out, to be put in anew.
     pub(super) taken: BTreeSet<Audience>,
-    /// Segments on which nothing is said of a closure because it is said further on: where.
+    /// Segments on which nothing is said of a shut road because it is said further on: where.
     pub(super) left: BTreeMap<SegmentId, SegmentId>,
 }
 
@@ -63,21 +63,57 @@ struct Point {
 }
 
 impl Desk<'_> {
-    /// What should be said now, by audience.
-    pub(super) fn decide(mut self, troubles: &[Trouble]) -> BTreeMap<Audience, Proposal> {
-        for trouble in troubles {
-            if trouble.cause != Cause::Closure && !self.may_pay(trouble) {
-                continue;
-            }
-            let closed = self.view.closed.keys().copied();
-            let never_via = &self.plan.never_via;
-            let (network, times) = (self.network, self.times);
-            let around = Around::new(network, times, trouble, closed, never_via, self.maps);
-            if let Some(around) = around {
-                self.tell(&around);
+    /// What should be said now, by audience, and the vehicles a second that are headed for the
+    /// troubles spoken of.
+    pub(super) fn decide(mut self, troubles: &[Trouble]) -> (BTreeMap<Audience, Proposal>, f64) {
+        let (shut, jams) = troubles.split_at(troubles.partition_point(|trouble| trouble.shut));
+        let shut: Vec<Around<'_>> = shut.iter().filter_map(|t| self.around(t)).collect();
+        let mut headed_veh_s = 0.0;
+        for (around, points) in shut.iter().zip(self.to_each_its_own(&shut)) {
+            headed_veh_s += self.tell(around, points);
+        }
+        for trouble in jams.iter().filter(|trouble| self.may_pay(trouble)).collect::<Vec<_>>() {
+            let Some(around) = self.around(trouble) else { continue };
+            let points = self.points(&around);
+            headed_veh_s += self.tell(&around, points);
+        }
+        (self.wanted, headed_veh_s)
+    }
+
+    fn around<'t>(&mut self, trouble: &'t Trouble) -> Option<Around<'t>>
+    where
+        Self: 't,
+    {
+        let (network, times) = (self.network, self.times);
+        Around::new(network, times, trouble, self.view.all_shut(), &self.plan.never_via, self.maps)
+    }
+
+    /// The points of each trouble. A place from which several can be met hears of the one that most
+    /// of its traffic is bound for.
+    fn to_each_its_own(&self, arounds: &[Around<'_>]) -> Vec<Vec<Point>> {
+        let mut points: Vec<Vec<Point>> = arounds.iter().map(|a| self.points(a)).collect();
+        if arounds.len() < 2 {
+            return points;
+        }
+        let bound = |around: &Around<'_>| {
+            let Trouble { segments, upstream, .. } = around.trouble;
+            super::flows::bound(self.network, self.times, segments, upstream)
+        };
+        let mut most: BTreeMap<SegmentId, (f64, usize)> = BTreeMap::new();
+        for (i, around) in arounds.iter().enumerate() {
+            let bound = bound(around);
+            for here in points[i].iter().map(|point| point.place.here) {
+                let share = bound.get(&here).copied().unwrap_or_default();
+                let best = most.entry(here).or_insert((share, i));
+                if share > best.0 {
+                    *best = (share, i);
+                }
             }
         }
-        self.wanted
+        for (i, points) in points.iter_mut().enumerate() {
+            points.retain(|point| most.get(&point.place.here).is_none_or(|(_, best)| *best == i));
+        }
+        points
     }
 
     /// No way round a jam saves more than is lost in it.
@@ -87,9 +123,10 @@ impl Desk<'_> {
         lost_s >= KEEP_SHARE * self.plan.min_saving.as_secs_f64()
     }
 
-    fn tell(&mut self, around: &Around<'_>) {
+    /// Vehicles a second that are headed for the trouble, if anybody is told of it.
+    fn tell(&mut self, around: &Around<'_>, points: Vec<Point>) -> f64 {
         self.left.clear();
-        let points = self.points(around);
+        let wanted = self.wanted.len();
         let told: BTreeSet<SegmentId> = points.iter().map(|p| p.place.here).collect();
         let all: f64 = points.iter().map(|p| p.veh_s).sum();
         // Vehicles a second sent over each alternative of a jam.
@@ -103,14 +140,14 @@ impl Desk<'_> {
                 continue;
             }
             let about = |shown: &Shown| is_about(shown, around.trouble);
-            if around.trouble.cause != Cause::Closure
+            if !around.trouble.shut
                 && !shown.is_some_and(about)
-                && !self.flips.allow(&point.audience, around.trouble.cause, self.now)
+                && !self.flips.allow(&point.audience, false, self.now)
             {
                 continue;
             }
             let Some(advice) = self.advise(around, &point, shown, &told) else { continue };
-            if around.trouble.cause != Cause::Closure {
+            if !around.trouble.shut {
                 let alternative = self.alternative(&advice);
                 let so_far = sent.entry(alternative).or_default();
                 if *so_far > 0.0 && *so_far + point.veh_s > self.plan.diversion_cap * all {
@@ -124,6 +161,7 @@ impl Desk<'_> {
             let audience = point.audience;
             self.wanted.insert(audience.clone(), Proposal { audience, advice });
         }
+        if self.wanted.len() > wanted { around.traffic_veh_s() } else { 0.0 }
     }
 
     /// The signs and segments upstream where somebody can be told, nearest first.
@@ -143,7 +181,7 @@ impl Desk<'_> {
         near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         near.truncate(MAX_POINTS);
         for (metres, here) in near {
-            audiences.push((metres, here, area(self.network, here, around.trouble.cause)));
+            audiences.push((metres, here, area(self.network, here, around.trouble.shut)));
         }
         audiences
             .sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then_with(|| a.2.cmp(&b.2)));
@@ -174,9 +212,9 @@ impl Desk<'_> {
     }
 
     /// Whether what is out is about another trouble that still stands, and is within its dwell. A
-    /// closure displaces anything.
+    /// shut road displaces anything.
     fn belongs_elsewhere(&self, shown: &Shown, trouble: &Trouble) -> bool {
-        !is_about(shown, trouble) && trouble.cause != Cause::Closure && !self.settled(shown)
+        !is_about(shown, trouble) && !trouble.shut && !self.settled(shown)
     }
 
     fn settled(&self, shown: &Shown) -> bool {
@@ -206,17 +244,16 @@ impl Desk<'_> {
                 self.load.take(way, *veh_s);
             }
         }
-        let unguided_s = match around.trouble.cause {
-            Cause::Closure => None,
-            Cause::Congestion | Cause::Incident => {
-                let unguided_s = around.unguided_s(&point.place, &self.load.costs(self.times))?;
-                let quiet_s = around.unguided_s(&point.place, &self.times.quiet)?;
-                let least_s = KEEP_SHARE * self.plan.min_saving.as_secs_f64();
-                if said.is_none() && unguided_s - quiet_s < least_s {
-                    return None;
-                }
-                Some(unguided_s)
+        let unguided_s = if around.trouble.shut {
+            None
+        } else {
+            let unguided_s = around.unguided_s(&point.place, &self.load.costs(self.times))?;
+            let quiet_s = around.unguided_s(&point.place, &self.times.quiet)?;
+            let least_s = KEEP_SHARE * self.plan.min_saving.as_secs_f64();
+            if said.is_none() && unguided_s - quiet_s < least_s {
+                return None;
             }
+            Some(unguided_s)
         };
         let costs = around.costs(self.load, here);
         let mut candidates = around.candidates(&point.place, &costs);
@@ -227,7 +264,7 @@ impl Desk<'_> {
         });
         // What a sign may not say anew it may go on saying.
         let settled = shown.is_none_or(|shown| self.settled(shown))
-            && self.flips.allow(&point.audience, around.trouble.cause, self.now);
+            && self.flips.allow(&point.audience, around.trouble.shut, self.now);
         let (chosen, saving_s) = if let Some(unguided_s) = unguided_s {
             self.pays(&candidates, held, settled, unguided_s)?
         } else {
@@ -236,7 +273,7 @@ impl Desk<'_> {
                 !settled || best.expected_s * (1.0 + self.plan.switch_gain) >= held.expected_s
             });
             let chosen = better.cloned().unwrap_or(best);
-            // Where the way to the closure is the way round it as well, the next place will say
+            // Where the way to the trouble is the way round it as well, the next place will say
             // which, later and with newer figures.
             let next = chosen.stem.get(1);
             if settled
@@ -292,11 +329,11 @@ impl Desk<'_> {
         Some((chosen, Some(saving_s)))
     }
 
-    /// Leaves drivers to what vehicles are told of a closure on the next segment, or further on;
+    /// Leaves drivers to what vehicles are told of a shut road on the next segment, or further on;
     /// false if they are told nothing.
     fn left_to(&mut self, here: SegmentId, next: SegmentId, veh_s: f64) -> bool {
         let speaks = self.left.get(&next).copied().unwrap_or(next);
-        let audience = area(self.network, speaks, Cause::Closure);
+        let audience = area(self.network, speaks, true);
         let Some(proposal) = self.wanted.get_mut(&audience) else { return false };
         let advice = &mut proposal.advice;
         for (way, more) in &mut advice.loads {
@@ -330,12 +367,9 @@ fn is_about(shown: &Shown, trouble: &Trouble) -> bool {
     shown.said.advice.avoid.first().is_some_and(|id| trouble.segments.contains(id))
 }
 
-/// Vehicles on one segment. What they are told of closures and of jams is two messages, since it is
+/// Vehicles on one segment. What they are told of shut roads and of jams is two messages, since it is
 /// for different drivers.
-fn area(network: &Network, here: SegmentId, cause: Cause) -> Audience {
-    let letter = match cause {
-        Cause::Closure => 'c',
-        Cause::Congestion | Cause::Incident => 'q',
-    };
+fn area(network: &Network, here: SegmentId, shut: bool) -> Audience {
+    let letter = if shut { 'c' } else { 'q' };
     Audience::Area { tile: network.tile(here), part: format!("{letter}{}", here.0) }
 }

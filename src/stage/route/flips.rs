@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::direction::{Audience, Cause};
+use crate::domain::direction::Audience;
 use crate::domain::network::SignId;
 use crate::domain::time::Timestamp;
 
@@ -17,37 +17,53 @@ const HOUR: Duration = Duration::from_hours(1);
 /// one: room is left to take it back and for a closure to come and go.
 const MOST_FOR_JAMS: usize = 2;
 
-/// The same for another way round a closure, which may then still be taken back.
-const MOST_FOR_CLOSURES: usize = 4;
+/// The same for another way round a shut road, which may then still be taken back.
+const MOST_ROUND_SHUT: usize = 4;
 
-/// When each sign has changed within the last hour. To vehicles another way is no change: each is
+/// How often signs have changed, and when each did within the last hour. To vehicles another way is no change: each is
 /// told once.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Flips(BTreeMap<SignId, Vec<Timestamp>>);
+pub(super) struct Flips {
+    lately: BTreeMap<SignId, Vec<Timestamp>>,
+    total: u64,
+    most: u64,
+}
 
 impl Flips {
     pub(super) fn step(&mut self, by: i64) {
-        for at in self.0.values_mut().flatten() {
+        for at in self.lately.values_mut().flatten() {
             *at = at.moved(by);
         }
     }
 
     pub(super) fn changed(&mut self, audience: &Audience, now: Timestamp) {
         if let Audience::Sign(sign) = audience {
-            let changes = self.0.entry(*sign).or_default();
+            let changes = self.lately.entry(*sign).or_default();
             changes.retain(|at| now.since(*at) < HOUR);
             changes.push(now);
+            self.total += 1;
+            self.most = self.most.max(changes.len() as u64);
         }
     }
 
-    /// Whether a sign may change its way once more; that it begins with a closure, or ends what is
-    /// over, is never asked.
-    pub(super) fn allow(&self, audience: &Audience, cause: Cause, now: Timestamp) -> bool {
+    /// Whether a sign may change its way once more, round a shut road or a jam; that it begins with a
+    /// shut road, or ends what is over, is never asked.
+    pub(super) fn allow(&self, audience: &Audience, shut: bool, now: Timestamp) -> bool {
         let Audience::Sign(sign) = audience else { return true };
-        let changes = self.0.get(sign).into_iter().flatten();
+        let changes = self.lately.get(sign).into_iter().flatten();
         let lately = changes.filter(|at| now.since(**at) < HOUR).count();
-        let most = if cause == Cause::Closure { MOST_FOR_CLOSURES } else { MOST_FOR_JAMS };
+        let most = if shut { MOST_ROUND_SHUT } else { MOST_FOR_JAMS };
         lately <= most
+    }
+
+    /// Changes of all signs so far.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Changes of one sign in one hour: the most so far.
+    pub(super) fn most_in_an_hour(&self) -> u64 {
+        self.most
     }
 }
 
@@ -65,16 +81,17 @@ mod tests {
         let mut flips = Flips::default();
         for minute in 0..5 {
             let (jam, closure) = (minute <= 2, minute <= 4);
-            assert_eq!(flips.allow(&sign, Cause::Congestion, at(60 * minute)), jam, "{minute}");
-            assert_eq!(flips.allow(&sign, Cause::Closure, at(60 * minute)), closure, "{minute}");
-            assert!(flips.allow(&Audience::Sign(SignId(4)), Cause::Congestion, at(60 * minute)));
+            assert_eq!(flips.allow(&sign, false, at(60 * minute)), jam, "{minute}");
+            assert_eq!(flips.allow(&sign, true, at(60 * minute)), closure, "{minute}");
+            assert!(flips.allow(&Audience::Sign(SignId(4)), false, at(60 * minute)));
             flips.changed(&sign, at(60 * minute));
             flips.changed(&area, at(60 * minute));
         }
-        assert!(!flips.allow(&sign, Cause::Closure, at(300)));
-        assert!(flips.allow(&area, Cause::Congestion, at(300)));
-        assert!(flips.allow(&sign, Cause::Congestion, at(3_600 + 121)));
+        assert!(!flips.allow(&sign, true, at(300)));
+        assert!(flips.allow(&area, false, at(300)));
+        assert_eq!((flips.total(), flips.most_in_an_hour()), (5, 5));
+        assert!(flips.allow(&sign, false, at(3_600 + 121)));
         flips.step(3_600_000);
-        assert!(!flips.allow(&sign, Cause::Congestion, at(3_600 + 121)));
+        assert!(!flips.allow(&sign, false, at(3_600 + 121)));
     }
 }

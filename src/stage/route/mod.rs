@@ -6,6 +6,7 @@
 mod advice;
 mod around;
 mod decide;
+mod effect;
 mod flips;
 mod flows;
 mod load;
@@ -30,9 +31,12 @@ use crate::plan::Directions;
 use advice::Advice;
 use around::Maps;
 use decide::{Desk, Usual};
+use effect::Effect;
 use flips::Flips;
 use load::Load;
 use times::{Learnt, Memory, Times};
+
+pub use effect::{GuidanceReport, Promise};
 
 /// What one audience should be told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,6 +53,7 @@ pub struct Route {
     memory: Memory,
     load: Load,
     flips: Flips,
+    effect: Effect,
     usual: Usual,
     maps: Maps,
     shown: BTreeMap<Audience, Shown>,
@@ -76,6 +81,7 @@ pub struct RouteState {
     learnt: Learnt,
     load: Load,
     flips: Flips,
+    effect: Effect,
     shown: Vec<Shown>,
     issued: u32,
     seen: Option<u64>,
@@ -89,6 +95,7 @@ impl Route {
             memory: Memory::new(&network),
             load: Load::default(),
             flips: Flips::default(),
+            effect: Effect::default(),
             network,
             usual: Usual::new(),
             maps: Maps::default(),
@@ -104,6 +111,7 @@ impl Route {
             learnt: self.memory.state(),
             load: self.load.clone(),
             flips: self.flips.clone(),
+            effect: self.effect.clone(),
             shown: self.shown.values().cloned().collect(),
             issued: self.issued,
             seen: self.seen,
@@ -118,6 +126,7 @@ impl Route {
         self.memory.restore(state.learnt);
         self.load = state.load;
         self.flips = state.flips;
+        self.effect = state.effect;
         self.issued = state.issued;
         self.seen = state.seen;
         self.due = state.due;
@@ -128,6 +137,7 @@ impl Route {
         self.due = self.due.map(|due| due.moved(by));
         self.load.step(by);
         self.flips.step(by);
+        self.effect.step(by);
         for shown in self.shown.values_mut() {
             shown.since = shown.since.moved(by);
             shown.valid_until = shown.valid_until.moved(by);
@@ -146,6 +156,7 @@ impl Route {
         let network = Arc::clone(&self.network);
         self.memory.observe(&network, view);
         let times = Times::of(&network, view, &self.memory);
+        self.effect.pass(now, view, &times, &self.shown, self.plan.speak_from);
         let mut wanted = self.wanted(now, view, &times);
 
         let mut out = Vec::new();
@@ -154,9 +165,9 @@ impl Route {
         for audience in audiences {
             let want = wanted.remove(&audience);
             out.extend(match (self.shown.remove(&audience), want) {
-                (Some(shown), Some(want)) => self.go_on(now, shown, want),
+                (Some(shown), Some(want)) => self.go_on(now, &times, shown, want),
                 (Some(shown), None) => vec![self.withdraw(now, shown)],
-                (None, Some(want)) => vec![self.begin(now, want)],
+                (None, Some(want)) => vec![self.begin(now, &times, want)],
                 (None, None) => Vec::new(),
             });
         }
@@ -189,23 +200,40 @@ impl Route {
             taken: BTreeSet::new(),
             left: BTreeMap::new(),
         };
-        desk.decide(&troubles)
+        let (wanted, headed_veh_s) = desk.decide(&troubles);
+        self.effect.headed(headed_veh_s);
+        wanted
     }
 
-    fn begin(&mut self, now: Timestamp, want: Proposal) -> Direction {
+    /// How the guidance has fared so far.
+    pub fn report(&self) -> GuidanceReport {
+        let signs = match self.plan.signs.len() {
+            0 => self.network.signs.len(),
+            some => some,
+        };
+        self.effect.report(signs, &self.flips)
+    }
+
+    fn begin(&mut self, now: Timestamp, times: &Times, want: Proposal) -> Direction {
         self.issued += 1;
         let id = format!("d-{:04}", self.issued);
         self.flips.changed(&want.audience, now);
-        self.publish(now, id, 1, now, want)
+        self.publish(now, times, id, 1, now, want)
     }
 
     /// What becomes of a direction that is out: kept (and published again where that is due) or
     /// replaced.
-    fn go_on(&mut self, now: Timestamp, shown: Shown, want: Proposal) -> Vec<Direction> {
+    fn go_on(
+        &mut self,
+        now: Timestamp,
+        times: &Times,
+        shown: Shown,
+        want: Proposal,
+    ) -> Vec<Direction> {
         // Under one id there is one cause: when another one takes its place, the old direction is
         // withdrawn, so that whoever follows it learns that it is over.
         if want.advice.cause != shown.said.advice.cause {
-            return vec![self.withdraw(now, shown), self.begin(now, want)];
+            return vec![self.withdraw(now, shown), self.begin(now, times, want)];
         }
         let same = want.advice.stem == shown.said.advice.stem;
         let since = if same { shown.since } else { now };
@@ -214,7 +242,10 @@ impl Route {
             if facts(&want.advice) != facts(&shown.said.advice) {
                 self.flips.changed(&want.audience, now);
             }
-            return vec![self.publish(now, shown.id, shown.revision + 1, since, want)];
+            if !same {
+                self.effect.ends(&shown, now);
+            }
+            return vec![self.publish(now, times, shown.id, shown.revision + 1, since, want)];
         }
         // What is sent over the roads goes by today's figures, even where nothing new is said.
         let said = Proposal {
@@ -232,12 +263,16 @@ impl Route {
     fn publish(
         &mut self,
         now: Timestamp,
+        times: &Times,
         id: String,
         revision: u32,
         since: Timestamp,
         said: Proposal,
     ) -> Direction {
         let shown = Shown { id, revision, since, valid_until: now + self.plan.expiry, said };
+        if since == now {
+            self.effect.begins(&shown, times, &self.load);
+        }
         let direction = direction(now, &shown, DirectionState::Show);
         self.shown.insert(shown.said.audience.clone(), shown);
         direction
@@ -246,6 +281,7 @@ impl Route {
     /// The last word under an id. It expires like any other message.
     fn withdraw(&mut self, now: Timestamp, shown: Shown) -> Direction {
         self.flips.changed(&shown.said.audience, now);
+        self.effect.ends(&shown, now);
         let (revision, valid_until) = (shown.revision + 1, now + self.plan.expiry);
         direction(now, &Shown { revision, valid_until, ..shown }, DirectionState::Clear)
     }
@@ -268,11 +304,11 @@ impl Route {
 }
 
 /// What must not wait for the next renewal when it changes: what the words name, who is addressed,
-/// and which roads are closed.
+/// and which roads nobody can pass.
 fn urgent(said: &Proposal) -> impl PartialEq + use<'_> {
     let advice = &said.advice;
     let named = (Problem::of(advice.cause, advice.level), advice.avoid.first(), &advice.via);
-    (named, advice.turn, advice.destination, &advice.closed)
+    (named, advice.turn, advice.destination, &advice.shut)
 }
 
 fn direction(now: Timestamp, shown: &Shown, state: DirectionState) -> Direction {

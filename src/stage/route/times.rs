@@ -60,10 +60,18 @@ struct Track {
     last: SegmentState,
     /// Smoothed seconds to pass it, while it is measured.
     time_s: Option<f64>,
+    /// Vehicles a second in the newest window.
+    veh_s: Option<f64>,
     free_s: Option<f64>,
     /// Usual traffic, vehicles a second, and the windows it was learnt from.
     usual_veh_s: f64,
     windows: u32,
+}
+
+impl Track {
+    fn more_veh_s(&self) -> Option<f64> {
+        self.veh_s.filter(|_| self.windows > 0).map(|veh_s| veh_s - self.usual_veh_s)
+    }
 }
 
 /// Learns from one look to the next.
@@ -102,7 +110,7 @@ impl Memory {
     /// Takes what has been measured since the last look.
     pub(super) fn observe(&mut self, network: &Network, view: &View<'_>) {
         // What a closure does to the traffic is not usual.
-        let ordinary = view.closed.is_empty();
+        let ordinary = view.all_shut().next().is_none();
         for id in network.segment_ids() {
             let state = view.state(id);
             let seen_whole = self.seen_whole[id.0 as usize];
@@ -112,11 +120,12 @@ impl Memory {
             }
             track.last = state;
             let Some(time_s) = measured_s(network.segment(id), state, seen_whole) else {
-                track.time_s = None;
+                (track.time_s, track.veh_s) = (None, None);
                 continue;
             };
             let smooth_s = track.time_s.map_or(time_s, |old| old + NEWEST * (time_s - old));
             track.time_s = Some(smooth_s);
+            track.veh_s = traffic_veh_s(state, time_s, seen_whole);
             if !ordinary {
                 continue;
             }
@@ -126,7 +135,7 @@ impl Memory {
                 let weight = if time_s < free_s { FREE_DOWN } else { FREE_UP };
                 track.free_s = Some(free_s + weight * (time_s - free_s));
             }
-            if let Some(veh_s) = traffic_veh_s(state, time_s, seen_whole) {
+            if let Some(veh_s) = track.veh_s {
                 track.windows = (track.windows + 1).min(USUAL_WINDOWS);
                 track.usual_veh_s += (veh_s - track.usual_veh_s) / f64::from(track.windows);
             }
@@ -175,12 +184,14 @@ fn traffic_veh_s(state: SegmentState, time_s: f64, seen_whole: bool) -> Option<f
 pub(super) struct Times {
     /// By speed limits, closures not regarded: how drivers know the town.
     pub(super) free: Costs,
-    /// Expected now; closed segments infinite.
+    /// Expected now; segments that nobody can pass infinite.
     pub(super) now: Costs,
     /// How far the expectation is measured: 1 by the segment's own detector, 0 not at all.
     trust: Vec<f64>,
     /// Vehicles a second that usually use each segment.
     pub(super) usual_veh_s: Vec<f64>,
+    /// Vehicles a second more than usual, where there is a detector.
+    more_veh_s: Vec<Option<f64>>,
     /// Vehicles a second that each segment lets through.
     pub(super) capacity_veh_s: Vec<f64>,
     /// When nothing is in the way, signals included.
@@ -201,7 +212,7 @@ impl Times {
         for id in network.segment_ids().filter(|&id| network.segment(id).cars_allowed) {
             now.set(id, quiet.get(id) / shares[id.0 as usize]);
         }
-        for &id in view.closed.keys() {
+        for id in view.all_shut() {
             now.close(id);
         }
         let capacity = |id: SegmentId| {
@@ -214,9 +225,15 @@ impl Times {
             now,
             trust,
             usual_veh_s: network.segment_ids().map(|id| memory.usual_veh_s(network, id)).collect(),
+            more_veh_s: memory.tracks.iter().map(Track::more_veh_s).collect(),
             capacity_veh_s: network.segment_ids().map(capacity).collect(),
             quiet,
         }
+    }
+
+    /// Vehicles a second more than usual on the segment; absent where that is not measured.
+    pub(super) fn more_veh_s(&self, id: SegmentId) -> Option<f64> {
+        self.more_veh_s.get(id.0 as usize).copied().flatten()
     }
 
     /// Seconds lost on a way against free flow, as far as is measured.

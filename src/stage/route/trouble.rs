@@ -1,4 +1,4 @@
-//! What should be driven around: closures, jams, incidents.
+//! What should be driven around: closures, roads found to be blocked, jams.
 //!
 //! Knows nothing of who should be told.
 
@@ -6,23 +6,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::congestion::{CongestionLevel, View};
 use crate::domain::direction::Cause;
-use crate::domain::network::{Costs, Network, Router, SegmentId, Turn};
+use crate::domain::network::{Connection, Costs, Network, Router, SegmentId, Turn};
 
 /// One stretch of road to avoid, and whence traffic comes upon it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Trouble {
     pub(super) cause: Cause,
+    /// Nobody can pass: drivers have to go round, whether that saves time or not.
+    pub(super) shut: bool,
     /// Sorted; never empty.
     pub(super) segments: Vec<SegmentId>,
-    /// The road operator's events behind it.
+    /// The road operator's events behind it, or `detected@` and the moment.
     pub(super) events: Vec<String>,
     /// The segments upstream within reach, with metres to the trouble.
     pub(super) upstream: BTreeMap<SegmentId, f64>,
 }
 
-/// All troubles, closures first, each kind by its lowest segment.
+/// All troubles, closures first, then what was found to be blocked, each kind by its lowest segment.
 ///
-/// A closure is one trouble an event. A jam is one trouble as far as congested segments continue
+/// A closure is one trouble an event. Roads that were found to be blocked are one incident as far as
+/// they lead into each other. A jam is one trouble as far as congested segments continue
 /// straight into each other, for a queue runs along a road. A jam on a segment whose lanes are shut,
 /// or that runs into such a segment, is an incident.
 pub(super) fn find(
@@ -36,10 +39,10 @@ pub(super) fn find(
     let cars = |id: &SegmentId| {
         network.segments.get(id.0 as usize).is_some_and(|segment| segment.cars_allowed)
     };
-    let trouble = |cause, segments: BTreeSet<SegmentId>, events: BTreeSet<String>| {
+    let trouble = |cause, shut, segments: BTreeSet<SegmentId>, events: BTreeSet<String>| {
         let segments: Vec<SegmentId> = segments.into_iter().collect();
         let upstream = router.upstream(&segments, reach_m, open);
-        Trouble { cause, segments, events: events.into_iter().collect(), upstream }
+        Trouble { cause, shut, segments, events: events.into_iter().collect(), upstream }
     };
 
     let mut by_event: BTreeMap<&str, BTreeSet<SegmentId>> = BTreeMap::new();
@@ -48,53 +51,56 @@ pub(super) fn find(
     }
     let mut troubles: Vec<Trouble> = by_event
         .into_iter()
-        .map(|(event, ids)| trouble(Cause::Closure, ids, [event.to_owned()].into()))
+        .map(|(event, ids)| trouble(Cause::Closure, true, ids, [event.to_owned()].into()))
         .collect();
 
-    for mut jam in jams(network, view, speak_from) {
+    let blocked = view.blocked.keys().filter(|id| cars(id) && !view.closed.contains_key(id));
+    for ids in joined(network, blocked.copied().collect(), |_| true) {
+        let events = ids.iter().filter_map(|id| view.blocked.get(id).cloned()).collect();
+        troubles.push(trouble(Cause::Incident, true, ids, events));
+    }
+
+    let congested = |id: &SegmentId| {
+        view.state(*id).level >= Some(speak_from) && cars(id) && !view.shut(*id)
+    };
+    let congested = network.segment_ids().filter(congested).collect();
+    for mut jam in joined(network, congested, |c| c.turn == Turn::Straight) {
         let mut events = BTreeSet::new();
         for (&shut, event) in view.incidents.iter().filter(|(id, _)| cars(id)) {
             let feeds = jam.iter().any(|&id| network.connection(id, shut).is_some());
-            if (jam.contains(&shut) || feeds) && !view.closed.contains_key(&shut) {
+            if (jam.contains(&shut) || feeds) && !view.shut(shut) {
                 jam.insert(shut);
                 events.insert(event.clone());
             }
         }
         let cause = if events.is_empty() { Cause::Congestion } else { Cause::Incident };
-        troubles.push(trouble(cause, jam, events));
+        troubles.push(trouble(cause, false, jam, events));
     }
-    troubles.sort_by_key(|t| (t.cause, t.segments.clone()));
+    troubles.sort_by_key(|t| (!t.shut, t.cause, t.segments.clone()));
     troubles
 }
 
-/// Congested segments, joined where one continues straight into the next.
-fn jams(
+/// The segments, joined where a move of this kind leads from one into the next.
+fn joined(
     network: &Network,
-    view: &View<'_>,
-    speak_from: CongestionLevel,
+    mut left: BTreeSet<SegmentId>,
+    leads: impl Fn(&Connection) -> bool,
 ) -> Vec<BTreeSet<SegmentId>> {
-    let congested = |id: SegmentId| {
-        view.state(id).level >= Some(speak_from)
-            && network.segment(id).cars_allowed
-            && !view.closed.contains_key(&id)
-    };
-    let mut left: BTreeSet<SegmentId> = network.segment_ids().filter(|&id| congested(id)).collect();
-    let mut jams = Vec::new();
+    let mut groups = Vec::new();
     while let Some(first) = left.pop_first() {
-        let mut jam = BTreeSet::from([first]);
+        let mut group = BTreeSet::from([first]);
         let mut frontier = vec![first];
         while let Some(id) = frontier.pop() {
             let after = network.outgoing(id).iter().map(|c| (c, c.to));
             let before = network.incoming(id).iter().map(|c| (c, c.from));
             for (c, next) in after.chain(before) {
-                let straight = c.cars_allowed && c.turn == Turn::Straight;
-                if straight && left.remove(&next) {
-                    jam.insert(next);
+                if c.cars_allowed && leads(c) && left.remove(&next) {
+                    group.insert(next);
                     frontier.push(next);
                 }
             }
         }
-        jams.push(jam);
+        groups.push(group);
     }
-    jams
+    groups
 }

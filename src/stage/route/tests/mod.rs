@@ -70,8 +70,15 @@ impl Traffic {
         self.change += 1;
     }
 
+    /// Shut by all that the sensors say.
+    fn block(&mut self, name: &str) {
+        self.blocked.insert(self.network.id(name), "detected@07:20".to_owned());
+        self.change += 1;
+    }
+
     fn open(&mut self, name: &str) {
         self.closed.remove(&self.network.id(name));
+        self.blocked.remove(&self.network.id(name));
         self.change += 1;
     }
 
@@ -337,6 +344,97 @@ fn shut_lanes_make_the_jam_before_them_an_incident() {
 }
 
 #[test]
+fn a_road_found_to_be_blocked_is_an_incident_to_go_round() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.block("2,1>3,1");
+    let blocked = sign(route.update(at(0), &traffic.view())).unwrap();
+    assert_eq!((blocked.cause, blocked.level, blocked.delay_s), (Cause::Incident, None, None));
+    assert_eq!(blocked.avoid, [network.id("2,1>3,1")]);
+    assert_eq!(blocked.evidence.events, ["detected@07:20"]);
+    assert_eq!(blocked.evidence.rules[0], "blocked_upstream");
+    // What the operator then says of it takes its place, and its end ends both.
+    traffic.open("2,1>3,1");
+    traffic.close("2,1>3,1", "works");
+    let [over, closure] = signs(route.update(at(60), &traffic.view())).try_into().unwrap();
+    assert_eq!((&over.id, over.state), (&blocked.id, Clear));
+    assert_eq!((closure.cause, closure.avoid), (Cause::Closure, blocked.avoid));
+    traffic.open("2,1>3,1");
+    assert_eq!(sign(route.update(at(120), &traffic.view())).unwrap().state, Clear);
+}
+
+#[test]
+fn blocked_roads_that_lead_into_each_other_are_one_incident() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    for x in 0..5 {
+        let road = network.id(&format!("{x},1>{},1", x + 1));
+        traffic.states[road.0 as usize].vehicles = Some(60.0);
+    }
+    assert_eq!(route.update(at(0), &traffic.view()), []);
+    traffic.block("2,1>3,1");
+    traffic.block("3,1>4,1");
+    traffic.block("1,0>0,0");
+    let shown = sign(route.update(at(60), &traffic.view())).unwrap();
+    let names = names(&network, &shown.avoid);
+    // The sign's traffic is bound for the two; the third, which comes first by number, is avoided too.
+    assert_eq!(names[0], "2,1>3,1");
+    assert_eq!(names.len(), 3, "{names:?}");
+    let told: BTreeSet<&SegmentId> =
+        route.shown.values().filter_map(|shown| shown.said.advice.avoid.first()).collect();
+    assert!(told.contains(&network.id("1,0>0,0")), "others are told of that one");
+}
+
+#[test]
+fn what_the_guidance_promised_is_compared_with_what_came_of_it() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.speed("2,1>3,1", 3.0);
+    assert!(sign(route.update(at(0), &traffic.view())).is_some());
+    let said = route.shown.values().next().unwrap().said.advice.clone();
+    // The jam dissolves after the vehicles have set out.
+    traffic.speed("2,1>3,1", 70.0);
+    for n in 1..40 {
+        traffic.change += 1;
+        route.update(at(30 * n), &traffic.view());
+    }
+    let report = route.report();
+    let saving = report.saving_s.unwrap();
+    assert!(saving.predicted >= 60.0, "{report:?}");
+    assert!(saving.realised < saving.predicted / 2.0, "{report:?}");
+    let way = report.told_way_s.unwrap();
+    assert!((way.realised - way.predicted).abs() < 0.3 * way.predicted, "{report:?}");
+    // It came and it went, once each.
+    assert_eq!((report.flips, report.flips_worst_hour), (2, 2));
+    let hours = 39.0 * 30.0 / 3_600.0;
+    assert!((report.flips_per_sign_hour - 2.0 / hours).abs() < 0.01, "{report:?}");
+    let dwell = report.dwell_s.unwrap();
+    assert_eq!(dwell.of, 1);
+    assert!(dwell.least >= 30.0, "{report:?}");
+    assert!(report.told_road_min > 0.0 && report.overloaded_road_min < 1e-9, "{report:?}");
+    assert!(report.diverted.reckoned.unwrap() > 0.0, "{report:?}");
+    assert_eq!(report.diverted.measured, Some(0.0), "nobody followed");
+    assert!(!said.usual.is_empty() && said.usual != said.way);
+}
+
+#[test]
+fn a_told_way_that_fills_is_counted_as_overloaded() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "works");
+    route.update(at(0), &traffic.view());
+    let told: BTreeSet<SegmentId> =
+        route.shown.values().flat_map(|shown| shown.said.advice.stem[1..].to_vec()).collect();
+    for &id in &told {
+        traffic.speed(&network.segment(id).name.clone(), 5.0);
+    }
+    route.update(at(60), &traffic.view());
+    let report = route.report();
+    let roads = told.len() as f64;
+    assert_eq!((report.told_road_min, report.overloaded_road_min), (roads, roads));
+}
+
+#[test]
 fn areas_address_each_approach_once() {
     let (network, mut route) = town();
     let mut traffic = Traffic::on(&network);
@@ -397,8 +495,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn nobody_is_ever_led_over_a_closed_road(
-        closed in proptest::collection::vec((0_usize..1_000, 0_u8..3), 1..8),
+    fn nobody_is_ever_led_over_a_shut_road(
+        shut in proptest::collection::vec((0_usize..1_000, 0_u8..4), 1..8),
         slow in proptest::collection::vec((0_usize..1_000, 1.0_f64..20.0), 0..12),
         places in proptest::collection::vec(0_usize..1_000, 0..4),
         at_signs in proptest::collection::vec(0_usize..1_000, 1..6),
@@ -421,18 +519,23 @@ proptest! {
         for (i, speed) in slow {
             traffic.speed(&all[i % count], speed);
         }
-        // Closures come one after the other, some within the dwell of the directions before.
-        for (step, part) in closed.chunks(closed.len().div_ceil(steps)).enumerate() {
+        // Closures come one after the other, some within the dwell of the directions before; some
+        // are announced and some are not.
+        for (step, part) in shut.chunks(shut.len().div_ceil(steps)).enumerate() {
             for &(i, event) in part {
-                traffic.close(&all[i % count], &format!("event-{event}"));
+                match event {
+                    3 => traffic.block(&all[i % count]),
+                    _ => traffic.close(&all[i % count], &format!("event-{event}")),
+                }
             }
+            let shut: BTreeSet<SegmentId> = traffic.view().all_shut().collect();
             let now = at(40 * step as u64);
             route.update(now, &traffic.view());
             for shown in route.shown.values() {
                 let d = direction(now, shown, Show);
                 prop_assert!(d.valid_until > d.ts);
                 prop_assert!(!d.avoid.is_empty());
-                prop_assert!(traffic.closed.keys().all(|id| d.avoid.contains(id)));
+                prop_assert!(shut.iter().all(|id| d.avoid.contains(id)));
                 let router = Router::new(&network);
                 let mut open = Costs::free_flow(&network);
                 d.avoid.iter().for_each(|&id| open.close(id));
@@ -449,19 +552,18 @@ proptest! {
                 for penalties in [Penalties::SPEED_LIMITS, Penalties::TYPICAL] {
                     let goal = *d.way.last().unwrap();
                     let own = driven(&network, &d, d.way[0], goal, penalties).unwrap();
-                    prop_assert!(own.iter().all(|id| !traffic.closed.contains_key(id)));
+                    prop_assert!(own.iter().all(|id| !shut.contains(id)));
                     for &here in &heres {
                         for goal in network.segment_ids() {
                             let way = driven(&network, &d, here, goal, penalties);
-                            let closed = |id: &SegmentId| traffic.closed.contains_key(id);
-                            prop_assert!(!way.iter().flatten().any(closed));
+                            prop_assert!(!way.iter().flatten().any(|id| shut.contains(id)));
                         }
                     }
                 }
             }
         }
-        let closed = traffic.closed.clone();
-        for id in closed.into_keys() {
+        let shut: Vec<SegmentId> = traffic.view().all_shut().collect();
+        for id in shut {
             traffic.open(&all[id.0 as usize]);
         }
         for direction in route.update(at(1_000), &traffic.view()) {
