@@ -4,7 +4,9 @@
 //! downstream that persists. Behind signals occupancy and counts swing with every cycle, so each
 //! detector is compared with its own recent past instead of its neighbour's value: fewer vehicles
 //! than at any time in a quarter of an hour here, and slower ones than usual upstream. A detector
-//! that has died shows the first without the second.
+//! that has died shows the first without the second. When the rush hour ends all roads empty, some
+//! of them while the last queues dissolve: so the missing vehicles are counted by the day's traffic,
+//! and who waits upstream must still be many.
 //!
 //! Knows nothing of levels or of what was announced.
 
@@ -33,15 +35,22 @@ const EMPTY_SHARE: f64 = 0.1;
 /// remembered: cycles longer than a window make one window in two nearly empty.
 const LEAST_SHARE: f64 = 0.25;
 
-/// With fewer vehicles a window, two nearly empty ones are chance: for ten expected vehicles the
-/// probability of none is below 1 in 20,000 (Poisson).
+/// Streets with fewer vehicles a window are not judged.
 const LEAST_USUAL: f64 = 5.0;
+
+/// So many vehicles must be missing. By chance alone a tenth of them would come once in a hundred
+/// million times (Poisson), but signals and platoons make chance far more common; of ordinary days
+/// in the closed loop this value and the two before leave one false alarm in two hours.
+const LEAST_MISSING: f64 = 25.0;
 
 /// The road is believed to be open again with this share of the usual vehicles.
 const FLOWING_SHARE: f64 = 0.25;
 
 /// Drivers upstream wait when they drive this share of their usual speed, or less ...
 const WAITING_SPEED_SHARE: f64 = 0.7;
+
+/// ... while no fewer than this share of the usual vehicles are there ...
+const WAITING_TRAFFIC_SHARE: f64 = 0.75;
 
 /// ... or cover the detector so many times as long as usual, and this percentage of time at least.
 const WAITING_OCCUPANCY_RISE: f64 = 2.0;
@@ -102,9 +111,20 @@ impl Flow {
         (usual >= LEAST_USUAL).then_some(usual)
     }
 
-    /// Persistently emptier than ever.
-    fn is_empty(&self) -> bool {
-        if self.low.len() < PERSISTENCE || self.usual_vehicles().is_none() {
+    /// Vehicles in the newest window and in a usual one.
+    fn newest_and_usual(&self) -> Option<(f64, f64)> {
+        let newest = self.low.back().or(self.past.back())?;
+        Some((vehicles(newest), self.usual_vehicles()?))
+    }
+
+    /// Persistently emptier than ever, where all roads have `day` of their usual traffic, 0 to 1.
+    fn is_empty(&self, day: f64) -> bool {
+        let Some(usual) = self.usual_vehicles().filter(|_| self.low.len() >= PERSISTENCE) else {
+            return false;
+        };
+        let expected = usual * self.low.len() as f64;
+        let came: f64 = self.low.iter().map(vehicles).sum();
+        if expected * day < LEAST_MISSING || came > EMPTY_SHARE * expected + 0.5 {
             return false;
         }
         let newest: f64 = self.low.iter().rev().take(PERSISTENCE).map(vehicles).sum();
@@ -127,12 +147,14 @@ impl Flow {
         let split = self.past.len().checked_sub(PERSISTENCE).filter(|usual| *usual >= ENOUGH)?;
         let speed = |told: &Told| told.speed_kmh.map(f64::from);
         let occupancy = |told: &Told| told.occupancy_pct.map(f64::from);
+        let many = contrast(&self.past, split, |told| Some(vehicles(told)))
+            .is_some_and(|(usual, newest)| newest >= WAITING_TRAFFIC_SHARE * usual);
         let slower = contrast(&self.past, split, speed)
             .is_some_and(|(usual, newest)| newest <= WAITING_SPEED_SHARE * usual);
         let fuller = contrast(&self.past, split, occupancy).is_some_and(|(usual, newest)| {
             newest >= WAITING_OCCUPANCY_PCT && newest >= WAITING_OCCUPANCY_RISE * usual
         });
-        Some(self.low.is_empty() && (slower || fuller))
+        Some(self.low.is_empty() && (slower && many || fuller))
     }
 }
 
@@ -191,8 +213,11 @@ impl Detected {
         flows: impl Fn(SegmentId) -> F,
     ) -> bool {
         let mut changed = false;
+        let all = network.segment_ids().flat_map(&flows).filter_map(Flow::newest_and_usual);
+        let (newest, usual) = all.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let day = if usual > 0.0 { f64::min(newest / usual, 1.0) } else { 1.0 };
         for id in network.segment_ids() {
-            let empty = || flows(id).any(Flow::is_empty);
+            let empty = || flows(id).any(|flow| flow.is_empty(day));
             let flowing = || flows(id).any(Flow::is_flowing);
             let waiting = || waits_before(id, network, &flows);
             match self.since.get(&id) {
@@ -272,25 +297,47 @@ mod tests {
     #[test]
     fn two_empty_windows_after_traffic_are_empty() {
         let mut flow = flow(&USUAL);
-        assert!(flow.is_flowing() && !flow.is_empty());
+        assert!(flow.is_flowing() && !flow.is_empty(1.0));
         flow.push(window(0.0, 0.0));
-        assert!(!flow.is_empty(), "one red light is no incident");
+        assert!(!flow.is_empty(1.0), "one red light is no incident");
         flow.push(window(0.0, 0.0));
-        assert!(flow.is_empty() && !flow.is_flowing());
+        assert!(flow.is_empty(1.0) && !flow.is_flowing());
         for _ in 0..60 {
             flow.push(window(0.0, 0.0));
-            assert!(flow.is_empty(), "what is long empty does not become usual");
+            assert!(flow.is_empty(1.0), "what is long empty does not become usual");
         }
         flow.push(window(9.0, 40.0));
-        assert!(flow.is_flowing() && !flow.is_empty());
+        assert!(flow.is_flowing() && !flow.is_empty(1.0));
     }
 
     #[test]
     fn a_signal_that_empties_every_other_window_is_no_incident() {
         let mut flow = flow(&[25.0, 1.0, 25.0, 1.0, 24.0, 0.0, 26.0, 1.0, 25.0, 1.0]);
-        assert!(!flow.is_empty());
+        assert!(!flow.is_empty(1.0));
         flow.push(window(0.0, 0.0));
-        assert!(flow.is_empty(), "two in a row never happened");
+        assert!(flow.is_empty(1.0), "two in a row never happened");
+    }
+
+    #[test]
+    fn the_end_of_the_rush_hour_is_no_incident() {
+        let mut flow = flow(&USUAL);
+        flow.push(window(0.0, 0.0));
+        flow.push(window(0.0, 0.0));
+        assert!(flow.is_empty(0.7) && !flow.is_empty(0.5), "half of the town has gone home");
+        flow.push(window(0.0, 0.0));
+        assert!(flow.is_empty(0.5), "but this is too long");
+        assert_eq!(flow.newest_and_usual().map(|(newest, _)| newest), Some(0.0));
+    }
+
+    #[test]
+    fn a_quiet_street_is_judged_later() {
+        let mut flow = flow(&[6.0; 8]);
+        for _ in 0..4 {
+            flow.push(window(0.0, 0.0));
+            assert!(!flow.is_empty(1.0));
+        }
+        flow.push(window(0.0, 0.0));
+        assert!(flow.is_empty(1.0));
     }
 
     #[test]
@@ -298,13 +345,13 @@ mod tests {
         let mut flow = flow(&[4.0, 5.0, 3.0, 4.0, 6.0, 2.0, 3.0, 4.0]);
         for _ in 0..10 {
             flow.push(window(0.0, 0.0));
-            assert!(!flow.is_empty());
+            assert!(!flow.is_empty(1.0));
         }
         let mut young = Flow::default();
         for count in [20.0, 20.0, 20.0, 0.0, 0.0] {
             young.push(window(count, 40.0));
         }
-        assert!(!young.is_empty());
+        assert!(!young.is_empty(1.0));
     }
 
     #[test]
@@ -314,6 +361,10 @@ mod tests {
         slower.push(window(20.0, 25.0));
         slower.push(window(20.0, 20.0));
         assert_eq!(slower.is_waiting(), Some(true));
+        let mut fewer = flow(&USUAL);
+        fewer.push(window(9.0, 25.0));
+        fewer.push(window(7.0, 20.0));
+        assert_eq!(fewer.is_waiting(), Some(false), "the last of a queue");
         let mut fuller = flow(&USUAL);
         for _ in 0..2 {
             fuller.push(Observation { occupancy_pct: Some(40.0), ..window(20.0, 40.0) });

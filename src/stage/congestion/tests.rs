@@ -304,7 +304,7 @@ fn empty_road(stage: &mut Congestion, from: i64, minutes: &[(f64, f64)]) -> Vec<
     let window = |n: i64, vehicles: f64, speed_before: f64| {
         let swing = (n % 3) as f64;
         let here = observation((vehicles > 0.0).then_some(44.0 + swing), Some(vehicles), Some(4.0));
-        let before = observation(Some(speed_before + swing), Some(18.0 - swing), Some(8.0));
+        let before = observation(Some(speed_before + swing), Some(60.0 - swing), Some(8.0));
         batch(0, n, &[(Some(ROAD), here), (Some(BEFORE), before)])
     };
     for n in from..from + 20 {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::congestion::View;
-use crate::domain::direction::Audience;
+use crate::domain::direction::{Audience, Cause};
 use crate::domain::network::{Network, Router, SegmentId, Tree};
 use crate::domain::time::Timestamp;
 use crate::plan::Directions;
@@ -140,9 +140,9 @@ impl Desk<'_> {
                 continue;
             }
             let about = |shown: &Shown| is_about(shown, around.trouble);
-            if !around.trouble.shut
+            if around.trouble.cause != Cause::Closure
                 && !shown.is_some_and(about)
-                && !self.flips.allow(&point.audience, false, self.now)
+                && !self.flips.allow(&point.audience, around.trouble.shut, self.now)
             {
                 continue;
             }

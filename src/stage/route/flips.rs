@@ -17,8 +17,9 @@ const HOUR: Duration = Duration::from_hours(1);
 /// one: room is left to take it back and for a closure to come and go.
 const MOST_FOR_JAMS: usize = 2;
 
-/// The same for another way round a shut road, which may then still be taken back.
-const MOST_ROUND_SHUT: usize = 4;
+/// The same for another way round a shut road, which may then still be taken back, and for the
+/// beginning with one that nobody has announced.
+const MOST_ROUND_SHUT: usize = 3;
 
 /// How often signs have changed, and when each did within the last hour. To vehicles another way is no change: each is
 /// told once.
@@ -46,8 +47,8 @@ impl Flips {
         }
     }
 
-    /// Whether a sign may change its way once more, round a shut road or a jam; that it begins with a
-    /// shut road, or ends what is over, is never asked.
+    /// Whether a sign may begin or change its way once more, round a shut road or a jam; that it begins
+    /// with what the operator has closed, or ends what is over, is never asked.
     pub(super) fn allow(&self, audience: &Audience, shut: bool, now: Timestamp) -> bool {
         let Audience::Sign(sign) = audience else { return true };
         let changes = self.lately.get(sign).into_iter().flatten();
@@ -80,7 +81,7 @@ mod tests {
         let area = Audience::Area { tile: "1".to_owned(), part: "e1".to_owned() };
         let mut flips = Flips::default();
         for minute in 0..5 {
-            let (jam, closure) = (minute <= 2, minute <= 4);
+            let (jam, closure) = (minute <= 2, minute <= 3);
             assert_eq!(flips.allow(&sign, false, at(60 * minute)), jam, "{minute}");
             assert_eq!(flips.allow(&sign, true, at(60 * minute)), closure, "{minute}");
             assert!(flips.allow(&Audience::Sign(SignId(4)), false, at(60 * minute)));
