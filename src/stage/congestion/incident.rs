@@ -41,7 +41,11 @@ const LEAST_USUAL: f64 = 5.0;
 /// So many vehicles must be missing. By chance alone a tenth of them would come once in a hundred
 /// million times (Poisson), but signals and platoons make chance far more common; of ordinary days
 /// in the closed loop this value and the two before leave one false alarm in two hours.
-const LEAST_MISSING: f64 = 25.0;
+const LEAST_MISSING: f64 = 30.0;
+
+/// Where drivers usually queue (DATEX: below this share of free-flow speed), a road that empties has
+/// been released.
+const QUEUING_SHARE: f64 = 0.25;
 
 /// The road is believed to be open again with this share of the usual vehicles.
 const FLOWING_SHARE: f64 = 0.25;
@@ -118,10 +122,14 @@ impl Flow {
     }
 
     /// Persistently emptier than ever, where all roads have `day` of their usual traffic, 0 to 1.
-    fn is_empty(&self, day: f64) -> bool {
+    fn is_empty(&self, day: f64, limit_kmh: f64) -> bool {
         let Some(usual) = self.usual_vehicles().filter(|_| self.low.len() >= PERSISTENCE) else {
             return false;
         };
+        let speeds = self.past.iter().filter_map(|told| told.speed_kmh.map(f64::from));
+        if mean(speeds).is_some_and(|speed| speed < QUEUING_SHARE * limit_kmh) {
+            return false;
+        }
         let expected = usual * self.low.len() as f64;
         let came: f64 = self.low.iter().map(vehicles).sum();
         if expected * day < LEAST_MISSING || came > EMPTY_SHARE * expected + 0.5 {
@@ -217,7 +225,8 @@ impl Detected {
         let (newest, usual) = all.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let day = if usual > 0.0 { f64::min(newest / usual, 1.0) } else { 1.0 };
         for id in network.segment_ids() {
-            let empty = || flows(id).any(|flow| flow.is_empty(day));
+            let limit_kmh = network.segment(id).speed_limit_kmh;
+            let empty = || flows(id).any(|flow| flow.is_empty(day, limit_kmh));
             let flowing = || flows(id).any(Flow::is_flowing);
             let waiting = || waits_before(id, network, &flows);
             match self.since.get(&id) {
@@ -297,25 +306,25 @@ mod tests {
     #[test]
     fn two_empty_windows_after_traffic_are_empty() {
         let mut flow = flow(&USUAL);
-        assert!(flow.is_flowing() && !flow.is_empty(1.0));
+        assert!(flow.is_flowing() && !flow.is_empty(1.0, 50.0));
         flow.push(window(0.0, 0.0));
-        assert!(!flow.is_empty(1.0), "one red light is no incident");
+        assert!(!flow.is_empty(1.0, 50.0), "one red light is no incident");
         flow.push(window(0.0, 0.0));
-        assert!(flow.is_empty(1.0) && !flow.is_flowing());
+        assert!(flow.is_empty(1.0, 50.0) && !flow.is_flowing());
         for _ in 0..60 {
             flow.push(window(0.0, 0.0));
-            assert!(flow.is_empty(1.0), "what is long empty does not become usual");
+            assert!(flow.is_empty(1.0, 50.0), "what is long empty does not become usual");
         }
         flow.push(window(9.0, 40.0));
-        assert!(flow.is_flowing() && !flow.is_empty(1.0));
+        assert!(flow.is_flowing() && !flow.is_empty(1.0, 50.0));
     }
 
     #[test]
     fn a_signal_that_empties_every_other_window_is_no_incident() {
-        let mut flow = flow(&[25.0, 1.0, 25.0, 1.0, 24.0, 0.0, 26.0, 1.0, 25.0, 1.0]);
-        assert!(!flow.is_empty(1.0));
+        let mut flow = flow(&[35.0, 1.0, 35.0, 1.0, 34.0, 0.0, 36.0, 1.0, 35.0, 1.0]);
+        assert!(!flow.is_empty(1.0, 50.0));
         flow.push(window(0.0, 0.0));
-        assert!(flow.is_empty(1.0), "two in a row never happened");
+        assert!(flow.is_empty(1.0, 50.0), "two in a row never happened");
     }
 
     #[test]
@@ -323,10 +332,22 @@ mod tests {
         let mut flow = flow(&USUAL);
         flow.push(window(0.0, 0.0));
         flow.push(window(0.0, 0.0));
-        assert!(flow.is_empty(0.7) && !flow.is_empty(0.5), "half of the town has gone home");
+        assert!(flow.is_empty(0.9, 50.0) && !flow.is_empty(0.6, 50.0), "half of the town has gone home");
         flow.push(window(0.0, 0.0));
-        assert!(flow.is_empty(0.5), "but this is too long");
+        assert!(flow.is_empty(0.6, 50.0), "but this is too long");
         assert_eq!(flow.newest_and_usual().map(|(newest, _)| newest), Some(0.0));
+    }
+
+    #[test]
+    fn a_queue_that_is_released_is_no_incident() {
+        let mut flow = Flow::default();
+        for _ in 0..8 {
+            flow.push(window(20.0, 9.0));
+        }
+        for _ in 0..3 {
+            flow.push(window(0.0, 0.0));
+        }
+        assert!(flow.is_empty(1.0, 30.0) && !flow.is_empty(1.0, 50.0));
     }
 
     #[test]
@@ -334,10 +355,10 @@ mod tests {
         let mut flow = flow(&[6.0; 8]);
         for _ in 0..4 {
             flow.push(window(0.0, 0.0));
-            assert!(!flow.is_empty(1.0));
+            assert!(!flow.is_empty(1.0, 50.0));
         }
         flow.push(window(0.0, 0.0));
-        assert!(flow.is_empty(1.0));
+        assert!(flow.is_empty(1.0, 50.0));
     }
 
     #[test]
@@ -345,13 +366,13 @@ mod tests {
         let mut flow = flow(&[4.0, 5.0, 3.0, 4.0, 6.0, 2.0, 3.0, 4.0]);
         for _ in 0..10 {
             flow.push(window(0.0, 0.0));
-            assert!(!flow.is_empty(1.0));
+            assert!(!flow.is_empty(1.0, 50.0));
         }
         let mut young = Flow::default();
         for count in [20.0, 20.0, 20.0, 0.0, 0.0] {
             young.push(window(count, 40.0));
         }
-        assert!(!young.is_empty(1.0));
+        assert!(!young.is_empty(1.0, 50.0));
     }
 
     #[test]

@@ -38,8 +38,10 @@ pub(super) struct Advice {
     pub(super) destination: Option<usize>,
     pub(super) delay_s: Option<u32>,
     pub(super) saving_s: Option<u32>,
-    /// What nobody can pass anywhere, as far as it is in `avoid`.
-    pub(super) shut: Vec<SegmentId>,
+    /// What the operator has closed anywhere, as far as it is in `avoid`.
+    pub(super) closed: Vec<SegmentId>,
+    /// The same of what was found to be blocked.
+    pub(super) blocked: Vec<SegmentId>,
     /// Vehicles a second that are reckoned to follow.
     pub(super) veh_s: f64,
     /// The ways that they then take and the vehicles a second on each.
@@ -87,7 +89,11 @@ impl Facts<'_> {
         let level = levels.max().filter(|_| !trouble.shut);
         let seconds = |s: f64| s.round() as u32;
         let delay_s = self.times.delay_s(&usual);
-        let shut = self.view.all_shut().filter(|id| avoid.contains(id)).collect();
+        let avoided = |ids: &mut dyn Iterator<Item = &SegmentId>| -> Vec<SegmentId> {
+            ids.copied().filter(|id| avoid.contains(id)).collect()
+        };
+        let closed = avoided(&mut self.view.closed.keys());
+        let blocked = avoided(&mut self.view.blocked.keys());
         Some(Advice {
             here,
             cause: trouble.cause,
@@ -97,7 +103,8 @@ impl Facts<'_> {
             destination,
             delay_s: (!trouble.shut && delay_s >= 1.0).then(|| seconds(delay_s)),
             saving_s: saving_s.filter(|s| *s >= 1.0).map(seconds),
-            shut,
+            closed,
+            blocked,
             veh_s,
             loads: around
                 .loads(place, stem)

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::congestion::View;
 use crate::domain::direction::{Audience, Direction, DirectionState};
-use crate::domain::network::Network;
+use crate::domain::network::{Costs, Network, Penalties, Router};
 use crate::domain::time::Timestamp;
 use crate::domain::wording::Problem;
 use crate::plan::Directions;
@@ -235,6 +235,7 @@ impl Route {
         if want.advice.cause != shown.said.advice.cause {
             return vec![self.withdraw(now, shown), self.begin(now, times, want)];
         }
+        let want = self.steady(&shown.said.advice, want);
         let same = want.advice.stem == shown.said.advice.stem;
         let since = if same { shown.since } else { now };
         if now >= self.renewal(&shown) || urgent(&shown.said) != urgent(&want) {
@@ -258,6 +259,35 @@ impl Route {
         };
         self.shown.insert(said.audience.clone(), Shown { said, ..shown });
         Vec::new()
+    }
+
+    /// What is wanted, with the roads to avoid that are out where those still serve: that a jam has
+    /// taken in one road more, or something is blocked far away, is no reason to change a sign.
+    fn steady(&self, said: &Advice, mut want: Proposal) -> Proposal {
+        let new = &want.advice;
+        let same = (&new.stem, new.avoid.first(), &new.closed)
+            == (&said.stem, said.avoid.first(), &said.closed);
+        if same && new.avoid != said.avoid && self.leads(said, new) {
+            want.advice.avoid.clone_from(&said.avoid);
+            want.advice.blocked.clone_from(&said.blocked);
+        }
+        want
+    }
+
+    /// Whether who avoids what is said, and fills the rest of the way by a map, drives as is wanted.
+    fn leads(&self, said: &Advice, new: &Advice) -> bool {
+        let mut map = Costs::free_flow(&self.network);
+        for &id in &said.avoid {
+            map.close(id);
+        }
+        let (Some(&from), Some(&to)) = (new.stem.last(), new.way.last()) else { return false };
+        let rest = |penalties| {
+            let router = Router::with_penalties(&self.network, penalties);
+            router.fastest(from, to, &map).map(|way| way.segments)
+        };
+        let wanted = rest(Penalties::SPEED_LIMITS).is_some_and(|rest| new.way.ends_with(&rest));
+        let other_map = rest(Penalties::TYPICAL);
+        wanted && !other_map.iter().flatten().any(|id| new.avoid.contains(id))
     }
 
     fn publish(
@@ -308,7 +338,7 @@ impl Route {
 fn urgent(said: &Proposal) -> impl PartialEq + use<'_> {
     let advice = &said.advice;
     let named = (Problem::of(advice.cause, advice.level), advice.avoid.first(), &advice.via);
-    (named, advice.turn, advice.destination, &advice.shut)
+    (named, advice.turn, advice.destination, &advice.closed, &advice.blocked)
 }
 
 fn direction(now: Timestamp, shown: &Shown, state: DirectionState) -> Direction {

@@ -535,7 +535,8 @@ proptest! {
                 let d = direction(now, shown, Show);
                 prop_assert!(d.valid_until > d.ts);
                 prop_assert!(!d.avoid.is_empty());
-                prop_assert!(shut.iter().all(|id| d.avoid.contains(id)));
+                prop_assert!(traffic.closed.keys().all(|id| d.avoid.contains(id)));
+                prop_assert!(!d.way.iter().any(|id| shut.contains(id)));
                 let router = Router::new(&network);
                 let mut open = Costs::free_flow(&network);
                 d.avoid.iter().for_each(|&id| open.close(id));
@@ -556,7 +557,8 @@ proptest! {
                     for &here in &heres {
                         for goal in network.segment_ids() {
                             let way = driven(&network, &d, here, goal, penalties);
-                            prop_assert!(!way.iter().flatten().any(|id| shut.contains(id)));
+                            let closed = |id: &SegmentId| traffic.closed.contains_key(id);
+                            prop_assert!(!way.iter().flatten().any(closed));
                         }
                     }
                 }
