@@ -213,10 +213,8 @@ impl Effect {
                 let told = &trip.told;
                 self.told.add(told.predicted_s, told.driven_s);
                 if let Some(usual) = &trip.usual {
-                    self.saved.add(
-                        usual.predicted_s - told.predicted_s,
-                        usual.driven_s - told.driven_s,
-                    );
+                    self.saved
+                        .add(usual.predicted_s - told.predicted_s, usual.driven_s - told.driven_s);
                 }
                 true
             }
@@ -245,10 +243,7 @@ impl Effect {
             saving_s: self.saved.report(),
             diverted: Diverted {
                 reckoned: share(told_veh, self.headed_veh),
-                measured: share(
-                    self.seen_more_veh * told_veh,
-                    self.watched_veh * self.headed_veh,
-                ),
+                measured: share(self.seen_more_veh * told_veh, self.watched_veh * self.headed_veh),
             },
             told_road_min: tenths(self.told_road_s / 60.0),
             overloaded_road_min: tenths(self.overloaded_road_s / 60.0),

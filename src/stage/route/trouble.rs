@@ -60,9 +60,8 @@ pub(super) fn find(
         troubles.push(trouble(Cause::Incident, true, ids, events));
     }
 
-    let congested = |id: &SegmentId| {
-        view.state(*id).level >= Some(speak_from) && cars(id) && !view.shut(*id)
-    };
+    let congested =
+        |id: &SegmentId| view.state(*id).level >= Some(speak_from) && cars(id) && !view.shut(*id);
     let congested = network.segment_ids().filter(congested).collect();
     for mut jam in joined(network, congested, |c| c.turn == Turn::Straight) {
         let mut events = BTreeSet::new();
