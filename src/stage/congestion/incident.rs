@@ -63,6 +63,9 @@ const WAITING_OCCUPANCY_PCT: f64 = 15.0;
 /// How far upstream of the empty road somebody must wait, along segments without detectors.
 const LOOK_UPSTREAM_M: f64 = 500.0;
 
+/// What falls empty within so many metres of road of a shut one is its doing.
+const NEAR_M: f64 = 1_000.0;
+
 /// When nobody waits upstream any more after this time, the road may be open and avoided by all for
 /// our own words: the incident is given up. If it is not over, drivers will wait again.
 const PROBE_AFTER: Duration = Duration::from_mins(10);
@@ -85,6 +88,11 @@ struct Told {
 }
 
 impl Flow {
+    /// What was usual no longer is.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     /// Takes the next window that counted.
     pub(super) fn push(&mut self, observation: Observation) {
         let Some(vehicles) = observation.vehicles else { return };
@@ -221,6 +229,8 @@ impl Detected {
         flows: impl Fn(SegmentId) -> F,
     ) -> bool {
         let mut changed = false;
+        let lasting: Vec<SegmentId> = self.since.keys().copied().collect();
+        let known = near(network, lasting);
         let all = network.segment_ids().flat_map(&flows).filter_map(Flow::newest_and_usual);
         let (newest, usual) = all.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let day = if usual > 0.0 { f64::min(newest / usual, 1.0) } else { 1.0 };
@@ -230,7 +240,7 @@ impl Detected {
             let flowing = || flows(id).any(Flow::is_flowing);
             let waiting = || waits_before(id, network, &flows);
             match self.since.get(&id) {
-                None if !shut(id) && empty() && !flowing() && waiting() => {
+                None if !shut(id) && !known.contains(&id) && empty() && !flowing() && waiting() => {
                     tracing::info!(
                         segment = network.segment(id).name,
                         "empty while drivers wait before it: an incident"
@@ -252,6 +262,35 @@ impl Detected {
         }
         changed
     }
+}
+
+/// The segments within `NEAR_M` of road before and after these, with them.
+pub(super) fn near(
+    network: &Network,
+    shut: impl IntoIterator<Item = SegmentId>,
+) -> BTreeSet<SegmentId> {
+    let shut: Vec<SegmentId> = shut.into_iter().collect();
+    let mut near: BTreeSet<SegmentId> = shut.iter().copied().collect();
+    for onward in [true, false] {
+        // Metres to the near end of each that was reached; nearest first, in millimetres.
+        let mut seen: BTreeSet<SegmentId> = shut.iter().copied().collect();
+        let mut open: BTreeSet<(u64, SegmentId)> = shut.iter().map(|&id| (0, id)).collect();
+        while let Some((millimetres, at)) = open.pop_first() {
+            let moves = if onward { network.outgoing(at) } else { network.incoming(at) };
+            for c in moves.iter().filter(|c| c.cars_allowed) {
+                let next = if onward { c.to } else { c.from };
+                if !seen.insert(next) {
+                    continue;
+                }
+                near.insert(next);
+                let passed = (network.segment(next).length_m.max(0.0) * 1e3) as u64;
+                if ((millimetres + passed) as f64) < NEAR_M * 1e3 {
+                    open.insert((millimetres + passed, next));
+                }
+            }
+        }
+    }
+    near
 }
 
 /// Whether drivers wait on a segment before this one: the nearest ones upstream that can tell.
@@ -332,7 +371,10 @@ mod tests {
         let mut flow = flow(&USUAL);
         flow.push(window(0.0, 0.0));
         flow.push(window(0.0, 0.0));
-        assert!(flow.is_empty(0.9, 50.0) && !flow.is_empty(0.6, 50.0), "half of the town has gone home");
+        assert!(
+            flow.is_empty(0.9, 50.0) && !flow.is_empty(0.6, 50.0),
+            "half of the town has gone home"
+        );
         flow.push(window(0.0, 0.0));
         assert!(flow.is_empty(0.6, 50.0), "but this is too long");
         assert_eq!(flow.newest_and_usual().map(|(newest, _)| newest), Some(0.0));

@@ -326,9 +326,20 @@ impl Congestion {
         }
     }
 
-    /// Looks for roads that have fallen empty, at the end of a window.
+    /// Looks for roads that have fallen empty, at the end of a window. What a closure does to the roads
+    /// around it is neither usual nor a discovery.
     fn detect(&mut self, now: Timestamp) {
         let Some(detected) = &mut self.detected else { return };
+        if !self.closures.closed().is_empty() {
+            let closed = self.closures.closed().keys().copied();
+            for id in incident::near(&self.network, closed) {
+                for feed in &mut self.feeds {
+                    if let Some(flow) = &mut feed.tracks[id.0 as usize].memory.flow {
+                        flow.forget();
+                    }
+                }
+            }
+        }
         let (feeds, closures) = (&self.feeds, &self.closures);
         let flows = |id: SegmentId| feeds.iter().filter_map(move |feed| feed.flow(id));
         let shut = |id: SegmentId| closures.closed().contains_key(&id);

@@ -349,6 +349,14 @@ fn what_is_announced_is_not_discovered() {
     let mut stage = stage(&[0]);
     stage.closure(&closure("works", ClosureState::Active, 0, &[ROAD])).unwrap();
     assert_eq!(empty_road(&mut stage, 0, &[(0.0, 10.0); 5]), [false; 5]);
+    // When it is open again it takes a while until traffic comes back.
+    stage.closure(&closure("works", ClosureState::Cleared, 25, &[])).unwrap();
+    for n in 25..40 {
+        let before = observation(Some(10.0), Some(60.0), Some(8.0));
+        let here = observation(None, Some(0.0), Some(4.0));
+        stage.window(&batch(0, n, &[(Some(ROAD), here), (Some("0,0>1,0"), before)])).unwrap();
+        assert!(stage.view().blocked.is_empty(), "minute {n}");
+    }
     let kept = stage.state();
     let plan = plan::Congestion {
         windows: vec![0],
