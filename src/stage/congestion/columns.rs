@@ -55,6 +55,10 @@ impl Rows {
         })
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Each row's segment by name, if it has one, and what it says. Not-a-number, which SQL makes of
     /// 0/0, is absent.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Option<&str>, Observation)> {

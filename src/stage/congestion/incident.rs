@@ -77,6 +77,11 @@ pub(super) struct Flow {
     past: VecDeque<Told>,
     /// The newest nearly empty windows in a row, newest last.
     low: VecDeque<Told>,
+    /// Vehicles in the newest window.
+    newest: f64,
+    /// Vehicles in a window of `past`; absent where too little is known or too little passes to
+    /// judge.
+    usual: Option<f64>,
 }
 
 /// One window. There are thousands of them in a unit: no figure here needs more digits.
@@ -101,7 +106,8 @@ impl Flow {
             speed_kmh: observation.speed().map(|speed| speed as f32),
             occupancy_pct: observation.occupancy_pct.map(|occupancy| occupancy as f32),
         };
-        if self.usual_vehicles().is_some_and(|usual| vehicles <= (EMPTY_SHARE * usual).max(1.0)) {
+        self.newest = vehicles;
+        if self.usual.is_some_and(|usual| vehicles <= (EMPTY_SHARE * usual).max(1.0)) {
             remember(&mut self.low, told);
             return;
         }
@@ -114,28 +120,23 @@ impl Flow {
         }
         self.low.clear();
         remember(&mut self.past, told);
-    }
-
-    /// Vehicles in a window; absent where too little is known or too little passes to judge.
-    fn usual_vehicles(&self) -> Option<f64> {
         let enough = self.past.len() >= ENOUGH;
-        let usual = enough.then(|| mean(self.past.iter().map(vehicles)))??;
-        (usual >= LEAST_USUAL).then_some(usual)
+        let usual = enough.then(|| mean(self.past.iter().map(self::vehicles))).flatten();
+        self.usual = usual.filter(|usual| *usual >= LEAST_USUAL);
     }
 
     /// Vehicles in the newest window and in a usual one.
     fn newest_and_usual(&self) -> Option<(f64, f64)> {
-        let newest = self.low.back().or(self.past.back())?;
-        Some((vehicles(newest), self.usual_vehicles()?))
+        Some((self.newest, self.usual?))
     }
 
     /// Persistently emptier than ever, where all roads have `day` of their usual traffic, 0 to 1.
-    fn is_empty(&self, day: f64, limit_kmh: f64) -> bool {
-        let Some(usual) = self.usual_vehicles().filter(|_| self.low.len() >= PERSISTENCE) else {
+    fn is_empty(&self, day: f64, limit_kmh: impl Fn() -> f64) -> bool {
+        let Some(usual) = self.usual.filter(|_| self.low.len() >= PERSISTENCE) else {
             return false;
         };
         let speeds = self.past.iter().filter_map(|told| told.speed_kmh.map(f64::from));
-        if mean(speeds).is_some_and(|speed| speed < QUEUING_SHARE * limit_kmh) {
+        if mean(speeds).is_some_and(|speed| speed < QUEUING_SHARE * limit_kmh()) {
             return false;
         }
         let expected = usual * self.low.len() as f64;
@@ -151,11 +152,7 @@ impl Flow {
 
     /// The newest window had vehicles.
     fn is_flowing(&self) -> bool {
-        let flows = |usual: f64| {
-            let newest = self.past.back().map(vehicles);
-            self.low.is_empty() && newest.is_some_and(|newest| newest >= FLOWING_SHARE * usual)
-        };
-        self.usual_vehicles().is_some_and(flows)
+        self.low.is_empty() && self.usual.is_some_and(|usual| self.newest >= FLOWING_SHARE * usual)
     }
 
     /// Whether drivers wait here more than they use to; absent where that cannot be told.
@@ -235,7 +232,7 @@ impl Detected {
         let (newest, usual) = all.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let day = if usual > 0.0 { f64::min(newest / usual, 1.0) } else { 1.0 };
         for id in network.segment_ids() {
-            let limit_kmh = network.segment(id).speed_limit_kmh;
+            let limit_kmh = || network.segment(id).speed_limit_kmh;
             let empty = || flows(id).any(|flow| flow.is_empty(day, limit_kmh));
             let flowing = || flows(id).any(Flow::is_flowing);
             let waiting = || waits_before(id, network, &flows);
@@ -345,25 +342,25 @@ mod tests {
     #[test]
     fn two_empty_windows_after_traffic_are_empty() {
         let mut flow = flow(&USUAL);
-        assert!(flow.is_flowing() && !flow.is_empty(1.0, 50.0));
+        assert!(flow.is_flowing() && !flow.is_empty(1.0, || 50.0));
         flow.push(window(0.0, 0.0));
-        assert!(!flow.is_empty(1.0, 50.0), "one red light is no incident");
+        assert!(!flow.is_empty(1.0, || 50.0), "one red light is no incident");
         flow.push(window(0.0, 0.0));
-        assert!(flow.is_empty(1.0, 50.0) && !flow.is_flowing());
+        assert!(flow.is_empty(1.0, || 50.0) && !flow.is_flowing());
         for _ in 0..60 {
             flow.push(window(0.0, 0.0));
-            assert!(flow.is_empty(1.0, 50.0), "what is long empty does not become usual");
+            assert!(flow.is_empty(1.0, || 50.0), "what is long empty does not become usual");
         }
         flow.push(window(9.0, 40.0));
-        assert!(flow.is_flowing() && !flow.is_empty(1.0, 50.0));
+        assert!(flow.is_flowing() && !flow.is_empty(1.0, || 50.0));
     }
 
     #[test]
     fn a_signal_that_empties_every_other_window_is_no_incident() {
         let mut flow = flow(&[35.0, 1.0, 35.0, 1.0, 34.0, 0.0, 36.0, 1.0, 35.0, 1.0]);
-        assert!(!flow.is_empty(1.0, 50.0));
+        assert!(!flow.is_empty(1.0, || 50.0));
         flow.push(window(0.0, 0.0));
-        assert!(flow.is_empty(1.0, 50.0), "two in a row never happened");
+        assert!(flow.is_empty(1.0, || 50.0), "two in a row never happened");
     }
 
     #[test]
@@ -372,11 +369,11 @@ mod tests {
         flow.push(window(0.0, 0.0));
         flow.push(window(0.0, 0.0));
         assert!(
-            flow.is_empty(0.9, 50.0) && !flow.is_empty(0.6, 50.0),
+            flow.is_empty(0.9, || 50.0) && !flow.is_empty(0.6, || 50.0),
             "half of the town has gone home"
         );
         flow.push(window(0.0, 0.0));
-        assert!(flow.is_empty(0.6, 50.0), "but this is too long");
+        assert!(flow.is_empty(0.6, || 50.0), "but this is too long");
         assert_eq!(flow.newest_and_usual().map(|(newest, _)| newest), Some(0.0));
     }
 
@@ -389,7 +386,7 @@ mod tests {
         for _ in 0..3 {
             flow.push(window(0.0, 0.0));
         }
-        assert!(flow.is_empty(1.0, 30.0) && !flow.is_empty(1.0, 50.0));
+        assert!(flow.is_empty(1.0, || 30.0) && !flow.is_empty(1.0, || 50.0));
     }
 
     #[test]
@@ -397,10 +394,10 @@ mod tests {
         let mut flow = flow(&[6.0; 8]);
         for _ in 0..4 {
             flow.push(window(0.0, 0.0));
-            assert!(!flow.is_empty(1.0, 50.0));
+            assert!(!flow.is_empty(1.0, || 50.0));
         }
         flow.push(window(0.0, 0.0));
-        assert!(flow.is_empty(1.0, 50.0));
+        assert!(flow.is_empty(1.0, || 50.0));
     }
 
     #[test]
@@ -408,13 +405,13 @@ mod tests {
         let mut flow = flow(&[4.0, 5.0, 3.0, 4.0, 6.0, 2.0, 3.0, 4.0]);
         for _ in 0..10 {
             flow.push(window(0.0, 0.0));
-            assert!(!flow.is_empty(1.0, 50.0));
+            assert!(!flow.is_empty(1.0, || 50.0));
         }
         let mut young = Flow::default();
         for count in [20.0, 20.0, 20.0, 0.0, 0.0] {
             young.push(window(count, 40.0));
         }
-        assert!(!young.is_empty(1.0, 50.0));
+        assert!(!young.is_empty(1.0, || 50.0));
     }
 
     #[test]

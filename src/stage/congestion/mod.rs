@@ -73,6 +73,8 @@ pub struct Congestion {
     states: Vec<SegmentState>,
     /// Per segment the index of the feed that speaks for it.
     speakers: Vec<Option<usize>>,
+    /// By segment index.
+    limits_kmh: Vec<f64>,
     unused: UnusedRows,
     now: Option<Timestamp>,
     change: u64,
@@ -89,6 +91,8 @@ struct Feed {
     /// Its windows may be handed out again.
     revised: bool,
     tracks: Vec<Track>,
+    /// No segment that is known was heard last before this moment; absent where all have to be asked.
+    heard_since: Option<Timestamp>,
 }
 
 /// The history of one segment in one feed.
@@ -147,6 +151,7 @@ impl Congestion {
                 every: plan.shape.every(),
                 revised: !plan.accept_for.is_zero(),
                 tracks: vec![track.clone(); count],
+                heard_since: None,
             })
         };
         Self {
@@ -156,6 +161,7 @@ impl Congestion {
             blocked: Incidents::new(),
             states: vec![SegmentState::default(); count],
             speakers: vec![None; count],
+            limits_kmh: network.segments.iter().map(|s| s.speed_limit_kmh).collect(),
             unused: UnusedRows::default(),
             now: None,
             change: 0,
@@ -191,6 +197,7 @@ impl Congestion {
             .map_err(|what| format!("window `{}`: {what}", self.feeds[index].name))?;
         let feed = &mut self.feeds[index];
         let mut seen = vec![false; self.states.len()];
+        let mut told = Vec::with_capacity(rows.len());
         for (name, observation) in rows.iter() {
             let Some(name) = name else {
                 self.unused.null_segment += 1;
@@ -204,12 +211,13 @@ impl Congestion {
                 self.unused.repeated_segment += 1;
                 continue;
             }
-            let limit_kmh = self.network.segment(id).speed_limit_kmh;
+            let limit_kmh = self.limits_kmh[id.0 as usize];
             feed.observe(id, limit_kmh, observation, batch.start, batch.end);
+            told.push(id);
         }
         let silent_before = batch.end - feed.every.saturating_mul(SILENT_AFTER);
-        feed.forget(silent_before);
-        self.compose();
+        feed.forget(silent_before, &mut told);
+        self.compose(&told);
         self.pass(batch.end);
         self.detect(batch.end);
         Ok(())
@@ -219,14 +227,12 @@ impl Congestion {
     /// window has spoken for long become unknown; that goes by the sensors' own time, which need not
     /// be ours. Cheap; may be called every second.
     pub fn advance(&mut self, now: Timestamp, sensors_now: Timestamp) {
-        let mut forgotten = false;
+        let mut forgotten = Vec::new();
         for feed in &mut self.feeds {
             let age = feed.every.saturating_mul(SILENT_AFTER).saturating_add(SILENCE_GRACE);
-            forgotten |= feed.forget(sensors_now - age);
+            feed.forget(sensors_now - age, &mut forgotten);
         }
-        if forgotten {
-            self.compose();
-        }
+        self.compose(&forgotten);
         self.pass(now);
     }
 
@@ -303,6 +309,7 @@ impl Congestion {
         if fits {
             for (feed, tracks) in self.feeds.iter_mut().zip(state.tracks) {
                 feed.tracks = tracks;
+                feed.heard_since = None;
             }
             self.closures = state.closures;
             self.detected = state.detected;
@@ -359,10 +366,11 @@ impl Congestion {
         (self.detected.as_ref().map_or(0, Detected::found), self.blocked.len())
     }
 
-    /// For each segment the first feed that knows its level speaks.
-    fn compose(&mut self) {
+    /// For each segment the first feed that knows its level speaks. These are the ones of which some
+    /// feed says something else than before.
+    fn compose(&mut self, told: &[SegmentId]) {
         let mut changed = false;
-        for i in 0..self.states.len() {
+        for i in told.iter().map(|id| id.0 as usize) {
             let state = |f: &Feed| f.tracks[i].memory.state();
             let speaker = self.feeds.iter().position(|f| state(f).level.is_some());
             let new = speaker.map(|s| state(&self.feeds[s])).unwrap_or_default();
@@ -398,6 +406,7 @@ impl Feed {
             _ => {}
         }
         track.newest = Some(end);
+        self.heard_since = self.heard_since.map(|since| since.min(end));
         track.memory.observe(limit_kmh, observation, start, end, self.size);
     }
 
@@ -405,16 +414,22 @@ impl Feed {
         self.tracks[id.0 as usize].memory.flow.as_ref()
     }
 
-    /// Makes unknown what was last heard at or before the moment; says whether there was any.
-    fn forget(&mut self, moment: Timestamp) -> bool {
-        let mut forgotten = false;
-        for track in &mut self.tracks {
-            if track.memory.heard.is_some_and(|(_, end)| end <= moment) {
+    /// Makes unknown what was last heard at or before the moment.
+    fn forget(&mut self, moment: Timestamp, forgotten: &mut Vec<SegmentId>) {
+        if self.heard_since.is_some_and(|since| moment < since) {
+            return;
+        }
+        let mut oldest = None::<Timestamp>;
+        for (index, track) in self.tracks.iter_mut().enumerate() {
+            let Some((_, end)) = track.memory.heard else { continue };
+            if end <= moment {
                 track.memory.forget();
-                forgotten = true;
+                forgotten.push(SegmentId(index as u32));
+            } else {
+                oldest = Some(oldest.map_or(end, |oldest| oldest.min(end)));
             }
         }
-        forgotten
+        self.heard_since = oldest;
     }
 }
 
