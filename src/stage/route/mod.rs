@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::congestion::View;
 use crate::domain::direction::{Audience, Direction, DirectionState};
-use crate::domain::network::{Costs, Network, Penalties, Router};
+use crate::domain::network::{Costs, Network, Penalties, Router, SegmentId};
 use crate::domain::time::Timestamp;
 use crate::domain::wording::Problem;
 use crate::plan::Directions;
@@ -182,7 +182,7 @@ impl Route {
         times: &Times,
     ) -> BTreeMap<Audience, Proposal> {
         let said = self.shown.values().flat_map(|shown| &shown.said.advice.loads);
-        self.load.pass(now, around::sent(said), self.plan.advice_decay);
+        self.load.pass(now, around::sent(said), self.plan.advice_decay, times);
         let (speak_from, reach_m) = (self.plan.speak_from, self.plan.reach_m);
         let troubles = trouble::find(&self.network, view, &times.now, speak_from, reach_m);
         let desk = Desk {
@@ -267,7 +267,8 @@ impl Route {
         let new = &want.advice;
         let same = (&new.stem, new.avoid.first(), &new.closed)
             == (&said.stem, said.avoid.first(), &said.closed);
-        if same && new.avoid != said.avoid && self.leads(said, new) {
+        let over_shut = new.closed.iter().chain(&new.blocked).any(|id| said.way.contains(id));
+        if same && new.avoid != said.avoid && !over_shut && self.leads(said, new) {
             want.advice.avoid.clone_from(&said.avoid);
             want.advice.blocked.clone_from(&said.blocked);
         }
@@ -280,14 +281,18 @@ impl Route {
         for &id in &said.avoid {
             map.close(id);
         }
-        let (Some(&from), Some(&to)) = (new.stem.last(), new.way.last()) else { return false };
-        let rest = |penalties| {
+        let Some(&from) = new.stem.last() else { return false };
+        let rest = |to: SegmentId, penalties| {
             let router = Router::with_penalties(&self.network, penalties);
             router.fastest(from, to, &map).map(|way| way.segments)
         };
-        let wanted = rest(Penalties::SPEED_LIMITS).is_some_and(|rest| new.way.ends_with(&rest));
-        let other_map = rest(Penalties::TYPICAL);
-        wanted && !other_map.iter().flatten().any(|id| new.avoid.contains(id))
+        let goals = [said.way.last(), new.way.last()].into_iter().flatten();
+        let safe = goals.copied().all(|to| {
+            let by_either = [Penalties::SPEED_LIMITS, Penalties::TYPICAL].map(|map| rest(to, map));
+            !by_either.iter().flatten().flatten().any(|id| new.avoid.contains(id))
+        });
+        let wanted = new.way.last().and_then(|&to| rest(to, Penalties::SPEED_LIMITS));
+        safe && wanted.is_some_and(|rest| new.way.ends_with(&rest))
     }
 
     fn publish(
