@@ -86,6 +86,7 @@ pub(super) struct Around<'a> {
     /// The trouble, and all that is shut elsewhere: a driver fills the gaps of a way by his own
     /// map, and it must not lead him to another barrier.
     pub(super) avoid: BTreeSet<SegmentId>,
+    dead_ends: BTreeSet<SegmentId>,
     never_via: &'a [SegmentId],
     gates: Vec<Reached>,
     /// By the map to the trouble's busiest segment.
@@ -118,6 +119,8 @@ impl<'a> Around<'a> {
         never_via: &'a [SegmentId],
         maps: &mut Maps,
     ) -> Option<Self> {
+        let shut: BTreeSet<SegmentId> = shut.collect();
+        let dead_ends = dead_ends(network, &shut);
         let avoid: BTreeSet<SegmentId> = trouble.segments.iter().copied().chain(shut).collect();
         let elsewhere: BTreeSet<SegmentId> =
             avoid.iter().copied().filter(|id| !trouble.segments.contains(id)).collect();
@@ -137,7 +140,9 @@ impl<'a> Around<'a> {
             .copied()
             .max_by(|&a, &b| traffic(a).total_cmp(&traffic(b)).then(b.cmp(&a)))?;
         let gates = flows::gates(network, times, &trouble.segments);
-        let gates = gates.into_iter().filter(|gate| !avoid.contains(&gate.segment));
+        let gates = gates
+            .into_iter()
+            .filter(|gate| !avoid.contains(&gate.segment) && !dead_ends.contains(&gate.segment));
         let gates = gates.map(&mut reached).collect();
         Some(Self {
             gates,
@@ -147,6 +152,7 @@ impl<'a> Around<'a> {
             times,
             trouble,
             avoid,
+            dead_ends,
             never_via,
         })
     }
@@ -303,6 +309,9 @@ impl<'a> Around<'a> {
 
     /// The whole way to a segment, if who is told this gets there by it.
     pub(super) fn to_place(&self, stem: &[SegmentId], to: SegmentId) -> Option<Vec<SegmentId>> {
+        if self.dead_ends.contains(&to) {
+            return None;
+        }
         let mut map = self.times.free.clone();
         for &id in &self.avoid {
             map.close(id);
@@ -361,6 +370,22 @@ pub(super) fn via(network: &Network, stem: &[SegmentId]) -> Vec<SegmentId> {
     let last = stem.len().saturating_sub(1);
     let told = stem.windows(2).enumerate();
     told.filter(|(i, pair)| choice(pair[0]) || i + 1 == last).map(|(_, pair)| pair[1]).collect()
+}
+
+/// The segments from which nobody gets on but over shut ones: a closure reaches back that far, and no
+/// way that is told ends there.
+fn dead_ends(network: &Network, shut: &BTreeSet<SegmentId>) -> BTreeSet<SegmentId> {
+    let mut dead = shut.clone();
+    let mut open: Vec<SegmentId> = shut.iter().copied().collect();
+    while let Some(at) = open.pop() {
+        for before in network.incoming(at).iter().filter(|c| c.cars_allowed).map(|c| c.from) {
+            let mut onward = network.outgoing(before).iter().filter(|c| c.cars_allowed);
+            if onward.all(|c| dead.contains(&c.to)) && dead.insert(before) {
+                open.push(before);
+            }
+        }
+    }
+    dead
 }
 
 fn repeats(way: &[SegmentId]) -> bool {

@@ -537,6 +537,10 @@ proptest! {
                 prop_assert!(!d.avoid.is_empty());
                 prop_assert!(traffic.closed.keys().all(|id| d.avoid.contains(id)));
                 prop_assert!(!d.way.iter().any(|id| shut.contains(id)));
+                let onward = network.outgoing(*d.way.last().unwrap()).iter();
+                let mut onward = onward.filter(|c| c.cars_allowed).peekable();
+                let is_last_street = onward.peek().is_none();
+                prop_assert!(is_last_street || onward.any(|c| !shut.contains(&c.to)), "{d:?}");
                 let router = Router::new(&network);
                 let mut open = Costs::free_flow(&network);
                 d.avoid.iter().for_each(|&id| open.close(id));
