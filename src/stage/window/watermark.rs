@@ -22,9 +22,11 @@
 //! is read.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::time::{Timestamp, millis_of};
@@ -43,13 +45,18 @@ pub(super) struct Watermark {
     /// is the end of the line; who would break its order stands in `aside`.
     line: VecDeque<(i64, usize)>,
     aside: BinaryHeap<Reverse<(i64, usize)>>,
+    /// The groups by name, as places in their list.
+    names: HashTable<usize>,
+    hasher: RandomState,
+    /// Where the next reading's group probably is: sensors mostly report in the same order, round
+    /// after round, and a comparison is quicker than a look into a table.
+    next: usize,
     state: State,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
-    /// Index of each group. Never iterated where order could show.
-    names: HashMap<Box<str>, usize, RandomState>,
+    /// In the order of their first readings.
     groups: Vec<Group>,
     /// The newest receipt time, ms.
     now: i64,
@@ -63,6 +70,7 @@ pub(super) struct State {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Group {
+    name: Box<str>,
     /// Newest event time, ms.
     newest: i64,
     /// The receipt time at which it was reached.
@@ -80,8 +88,10 @@ impl Watermark {
             idle_after: millis_of(rules.idle_after),
             line: VecDeque::new(),
             aside: BinaryHeap::new(),
+            names: HashTable::new(),
+            hasher: RandomState::default(),
+            next: 0,
             state: State {
-                names: HashMap::default(),
                 groups: Vec::new(),
                 now: i64::MIN,
                 first_receipt: None,
@@ -98,6 +108,7 @@ impl Watermark {
 
     pub(super) fn restore(&mut self, state: State) {
         self.state = state;
+        self.name_all();
         self.line_up();
     }
 
@@ -148,8 +159,8 @@ impl Watermark {
     /// nothing. True if the watermark has moved.
     pub(super) fn observe(&mut self, group: &str, event_time: i64) -> bool {
         let reached = self.state.now;
-        let new = Group { newest: event_time, reached, idle: false };
-        if let Some(&at) = self.state.names.get(group) {
+        if let Some(at) = self.find(group) {
+            self.next = at + 1;
             let known = &mut self.state.groups[at];
             if event_time <= known.newest {
                 return false;
@@ -157,12 +168,14 @@ impl Watermark {
             if known.idle {
                 stand(&mut self.line, &mut self.aside, (event_time, at));
             }
-            *known = new;
+            (known.newest, known.reached, known.idle) = (event_time, reached, false);
         } else {
             self.state.first_receipt.get_or_insert(reached);
             let at = self.state.groups.len();
-            self.state.groups.push(new);
-            self.state.names.insert(group.into(), at);
+            let name = group.into();
+            self.state.groups.push(Group { name, newest: event_time, reached, idle: false });
+            self.name(at);
+            self.next = at + 1;
             stand(&mut self.line, &mut self.aside, (event_time, at));
         }
         if self.state.until_offset == 0 {
@@ -172,6 +185,31 @@ impl Watermark {
             self.state.until_offset -= 1;
         }
         self.settle()
+    }
+
+    /// Where a group is in the list.
+    fn find(&self, group: &str) -> Option<usize> {
+        let groups = &self.state.groups;
+        let next = if self.next < groups.len() { self.next } else { 0 };
+        if groups.get(next).is_some_and(|next| *next.name == *group) {
+            return Some(next);
+        }
+        let hash = self.hasher.hash_one(group);
+        self.names.find(hash, |&at| *groups[at].name == *group).copied()
+    }
+
+    /// Enters a group of the list under its name.
+    fn name(&mut self, at: usize) {
+        let (groups, hasher) = (&self.state.groups, &self.hasher);
+        let hash = |at: usize| hasher.hash_one(&*groups[at].name);
+        self.names.insert_unique(hash(at), at, |&at| hash(at));
+    }
+
+    fn name_all(&mut self) {
+        self.names.clear();
+        for at in 0..self.state.groups.len() {
+            self.name(at);
+        }
     }
 
     /// The receipt clock has been set: what was received at `t` counts as received at `t + by` ms.
@@ -244,13 +282,8 @@ impl Watermark {
     }
 
     fn forget(&mut self, kept: impl Fn(&Group) -> bool) {
-        let mut names: Vec<(Box<str>, usize)> = self.state.names.drain().collect();
-        names.retain(|(_, at)| kept(&self.state.groups[*at]));
-        // In their order, so that nothing depends on the table's.
-        names.sort_unstable_by_key(|(_, at)| *at);
         self.state.groups.retain(kept);
-        let names = names.into_iter().enumerate();
-        self.state.names.extend(names.map(|(at, (name, _))| (name, at)));
+        self.name_all();
         self.line_up();
     }
 
