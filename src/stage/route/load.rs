@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of who is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,6 @@ const QUEUES_FROM: f64 = 0.75;
 /// For how long a queue of our own making grows before it is measured and regarded.
 const UNSEEN_S: f64 = 120.0;
 
-/// A queue that nobody measures is not reckoned to take longer than this.
-const LONGEST_QUEUE_S: f64 = 600.0;
-
 /// Seconds that a way costs more for each full road's worth of advised traffic, even while there is
 /// room: so that ways of one length are shared.
 const SHARING_S: f64 = 20.0;
@@ -31,9 +28,6 @@ pub(super) struct Load {
     /// Sent lately, fading.
     lately: BTreeMap<SegmentId, f64>,
     at: Option<Timestamp>,
-    /// Vehicles that stand before the ends of roads without a detector, as far as they were sent there:
-    /// nobody will measure these queues.
-    queues: BTreeMap<SegmentId, f64>,
     /// Sent by what is said now.
     #[serde(skip)]
     sent: BTreeMap<SegmentId, f64>,
@@ -45,13 +39,7 @@ impl Load {
     }
 
     /// Time goes on: what was sent since the last look joins what was sent lately.
-    pub(super) fn pass(
-        &mut self,
-        now: Timestamp,
-        sent: BTreeMap<SegmentId, f64>,
-        decay: Duration,
-        times: &Times,
-    ) {
+    pub(super) fn pass(&mut self, now: Timestamp, sent: BTreeMap<SegmentId, f64>, decay: Duration) {
         let passed = self.at.map_or(Duration::ZERO, |at| now.since(at)).as_secs_f64();
         let kept = (-passed / decay.as_secs_f64().max(1.0)).exp();
         for (&id, &veh_s) in &sent {
@@ -64,17 +52,6 @@ impl Load {
             }
         }
         self.lately.retain(|_, veh_s| *veh_s > 1e-3);
-        for &id in self.lately.keys().filter(|id| !times.is_measured_free(**id)) {
-            self.queues.entry(id).or_default();
-        }
-        for (&id, queue) in &mut self.queues {
-            let sent = self.lately.get(&id).copied().unwrap_or_default();
-            let (usual, capacity) =
-                (times.usual_veh_s[id.0 as usize], times.capacity_veh_s[id.0 as usize]);
-            *queue += (usual + sent - capacity) * passed;
-            *queue = queue.clamp(0.0, LONGEST_QUEUE_S * capacity);
-        }
-        self.queues.retain(|id, queue| *queue > 0.0 && !times.is_measured_free(*id));
         self.at = Some(now);
         self.sent = sent;
     }
@@ -92,9 +69,8 @@ impl Load {
     /// Travel times now, with what is sent.
     pub(super) fn costs(&self, times: &Times) -> Costs {
         let mut costs = times.now.clone();
-        let all: BTreeSet<SegmentId> =
-            self.sent.keys().chain(self.lately.keys()).chain(self.queues.keys()).copied().collect();
-        for id in all {
+        let more = self.lately.keys().filter(|id| !self.sent.contains_key(id));
+        for &id in self.sent.keys().chain(more) {
             costs.set(id, costs.get(id) + self.extra_s(times, id));
         }
         costs
@@ -103,15 +79,14 @@ impl Load {
     /// Seconds that a segment takes longer for what is sent over it.
     pub(super) fn extra_s(&self, times: &Times, id: SegmentId) -> f64 {
         let of = |load: &BTreeMap<SegmentId, f64>| load.get(&id).copied().unwrap_or_default();
-        let at = id.0 as usize;
-        let capacity = times.capacity_veh_s[at];
-        let unseen_s = (of(&self.queues) / capacity - times.measured_delay_s(id)).max(0.0);
         let sent = of(&self.sent).max(of(&self.lately)).max(0.0);
         if sent <= 1e-6 {
-            return unseen_s;
+            return 0.0;
         }
+        let at = id.0 as usize;
+        let capacity = times.capacity_veh_s[at];
         let before = times.usual_veh_s[at] / capacity;
         let queue = |share: f64| (share - QUEUES_FROM).max(0.0) * UNSEEN_S;
-        queue(before + sent / capacity) - queue(before) + SHARING_S * sent / capacity + unseen_s
+        queue(before + sent / capacity) - queue(before) + SHARING_S * sent / capacity
     }
 }

@@ -182,7 +182,7 @@ impl Route {
         times: &Times,
     ) -> BTreeMap<Audience, Proposal> {
         let said = self.shown.values().flat_map(|shown| &shown.said.advice.loads);
-        self.load.pass(now, around::sent(said), self.plan.advice_decay, times);
+        self.load.pass(now, around::sent(said), self.plan.advice_decay);
         let (speak_from, reach_m) = (self.plan.speak_from, self.plan.reach_m);
         let troubles = trouble::find(&self.network, view, &times.now, speak_from, reach_m);
         let desk = Desk {

@@ -220,32 +220,24 @@ impl Times {
             let lane = if segment.to_signal { SIGNAL_LANE_VEH_S } else { LANE_VEH_S };
             f64::from(segment.lanes.max(1)) * lane
         };
-        // No more can leave a road than the roads after it let through.
+        // No more can leave a road than the roads after it let through; where there is a detector it
+        // shows.
         let capacity = |id: SegmentId| {
             let cars = network.outgoing(id).iter().filter(|c| c.cars_allowed);
             let onward: f64 = cars.map(|c| own(c.to)).sum();
-            if onward > 0.0 { own(id).min(onward) } else { own(id) }
+            let bound = onward > 0.0 && trust[id.0 as usize] < 1.0;
+            if bound { own(id).min(onward) } else { own(id) }
         };
+        let capacity_veh_s = network.segment_ids().map(capacity).collect();
         Self {
             free,
             now,
             trust,
             usual_veh_s: network.segment_ids().map(|id| memory.usual_veh_s(network, id)).collect(),
             more_veh_s: memory.tracks.iter().map(Track::more_veh_s).collect(),
-            capacity_veh_s: network.segment_ids().map(capacity).collect(),
+            capacity_veh_s,
             quiet,
         }
-    }
-
-    /// Whether the segment's own detector tells that no queue stands on it.
-    pub(super) fn is_measured_free(&self, id: SegmentId) -> bool {
-        self.trust[id.0 as usize] >= 1.0 && self.now.get(id) < 2.0 * self.quiet.get(id)
-    }
-
-    /// Seconds lost on the segment against free flow, by its own detector.
-    pub(super) fn measured_delay_s(&self, id: SegmentId) -> f64 {
-        let measured = self.trust[id.0 as usize] >= 1.0;
-        if measured { (self.now.get(id) - self.quiet.get(id)).max(0.0) } else { 0.0 }
     }
 
     /// Vehicles a second more than usual on the segment; absent where that is not measured.

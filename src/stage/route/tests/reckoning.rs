@@ -95,6 +95,25 @@ fn traffic_divides_at_junctions_and_goes_on_beyond_the_trouble() {
 }
 
 #[test]
+fn an_unmeasured_road_lets_through_what_the_next_one_takes() {
+    let network = draft().build();
+    let mut draft = draft();
+    let (wide, narrow) = (network.id("1,0>2,0"), network.id("2,0>3,0"));
+    draft.edit(wide).lanes = 8;
+    let network = Arc::new(draft.build());
+    let mut traffic = Traffic::on(&network);
+    let capacity = |traffic: &Traffic| times(&network, traffic).capacity_veh_s;
+    let measured = capacity(&traffic);
+    traffic.unknown("1,0>2,0");
+    let unmeasured = capacity(&traffic);
+    let onward = network.outgoing(wide).iter().map(|c| c.to.0 as usize);
+    let taken: f64 = onward.map(|to| unmeasured[to]).sum();
+    let (wide, narrow) = (wide.0 as usize, narrow.0 as usize);
+    assert!((measured[wide] - 8.0 * measured[narrow]).abs() < 1e-9, "{measured:?}");
+    assert!((unmeasured[wide] - taken).abs() < 1e-9 && taken < measured[wide], "{taken}");
+}
+
+#[test]
 fn what_is_sent_over_a_road_makes_it_longer_and_fades() {
     let (network, _) = town();
     let traffic = Traffic::on(&network);
@@ -102,7 +121,7 @@ fn what_is_sent_over_a_road_makes_it_longer_and_fades() {
     let id = network.id("1,0>2,0");
     let mut load = Load::default();
     let decay = Duration::from_mins(3);
-    load.pass(at(0), BTreeMap::new(), decay, &times);
+    load.pass(at(0), BTreeMap::new(), decay);
     assert!(load.extra_s(&times, id) < 1e-9);
     load.add(&[id], 0.1);
     let some = load.extra_s(&times, id);
@@ -111,47 +130,12 @@ fn what_is_sent_over_a_road_makes_it_longer_and_fades() {
     assert!(some > 0.0 && more > 4.0 * some, "a queue costs more than sharing: {some} {more}");
     load.take(&[id], 0.4);
     assert!(load.extra_s(&times, id) < 1e-6);
-    load.pass(at(60), [(id, 0.4)].into(), decay, &times);
-    load.pass(at(120), BTreeMap::new(), decay, &times);
+    load.pass(at(60), [(id, 0.4)].into(), decay);
+    load.pass(at(120), BTreeMap::new(), decay);
     let soon = load.extra_s(&times, id);
-    load.pass(at(900), BTreeMap::new(), decay, &times);
+    load.pass(at(900), BTreeMap::new(), decay);
     let late = load.extra_s(&times, id);
     assert!(soon > 0.0 && late < soon / 4.0, "{soon} {late}");
-}
-
-#[test]
-fn a_queue_of_our_own_making_grows_until_it_is_measured_not_to_be_there() {
-    let (network, _) = town();
-    let mut traffic = Traffic::on(&network);
-    traffic.unknown("1,0>2,0");
-    let unmeasured = times(&network, &traffic);
-    let id = network.id("1,0>2,0");
-    let capacity = unmeasured.capacity_veh_s[id.0 as usize];
-    let decay = Duration::from_secs(1);
-    let mut load = Load::default();
-    let sent = || BTreeMap::from([(id, capacity + 0.1)]);
-    let mut extra_s = Vec::new();
-    for minute in 0..=4 {
-        load.pass(at(60 * minute), sent(), decay, &unmeasured);
-        extra_s.push(load.extra_s(&unmeasured, id));
-    }
-    let usual = unmeasured.usual_veh_s[id.0 as usize];
-    for pair in extra_s[1..].windows(2) {
-        let grown = (pair[1] - pair[0]) * capacity / 60.0;
-        assert!((grown - usual - 0.1).abs() < 1e-6, "vehicles a second: {grown}");
-    }
-    traffic.speed("1,0>2,0", 50.0);
-    let free = times(&network, &traffic);
-    load.pass(at(300), BTreeMap::new(), decay, &free);
-    assert!(load.extra_s(&free, id) < 1e-6, "no queue where traffic flows");
-    for minute in 6..60 {
-        load.pass(at(60 * minute), sent(), decay, &unmeasured);
-    }
-    let longest = load.extra_s(&unmeasured, id);
-    for minute in 60..120 {
-        load.pass(at(60 * minute), BTreeMap::new(), decay, &unmeasured);
-    }
-    assert!(longest < 900.0 && load.extra_s(&unmeasured, id) < 1e-6, "{longest}");
 }
 
 #[test]
