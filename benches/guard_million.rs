@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use wayside::domain::closure::Reason;
 use wayside::domain::congestion::CongestionLevel;
 use wayside::domain::direction::{Audience, Cause, Direction, DirectionState, Evidence};
 use wayside::domain::network::{Network, SegmentId, SignId, Turn, fold};
@@ -148,6 +149,7 @@ fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Spac
     let ts = Timestamp::from_millis(1_700_000_000_000).unwrap_or_default();
     let via = (0..rng.random_range(0..=3)).map(|_| segment(rng)).collect::<Vec<_>>();
     let seconds = |rng: &mut ChaCha8Rng| rng.random_bool(0.7).then(|| rng.random_range(0..4000));
+    let cause = causes[rng.random_range(0..causes.len())];
     let direction = Direction {
         id: format!("d-{n:04}"),
         revision: 1,
@@ -156,7 +158,9 @@ fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Spac
         state: DirectionState::Show,
         applies_on: if on_sign { Vec::new() } else { vec![segment(rng)] },
         audience,
-        cause: causes[rng.random_range(0..causes.len())],
+        cause,
+        reason: (cause == Cause::Closure && rng.random_bool(0.5))
+            .then(|| Reason::ALL[rng.random_range(0..Reason::ALL.len())]),
         level: levels[rng.random_range(0..levels.len())],
         avoid: vec![segment(rng)],
         way: via.clone(),
@@ -171,6 +175,24 @@ fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Spac
     (direction, space)
 }
 
+const TURNS: [&str; 15] = [
+    "LEFT",
+    "RIGHT",
+    "STRAIGHT",
+    "SINISTRA",
+    "DESTRA",
+    "DIRITTO",
+    "DRITTO",
+    "LINKS",
+    "RECHTS",
+    "GERADEAUS",
+    "GAUCHE",
+    "DROITE",
+    "DROIT",
+    "IZQUIERDA",
+    "DERECHA",
+];
+
 /// Cuts the facts out of the text, then looks for what may not be left.
 fn beyond_the_facts(request: &WordingRequest, text: &Wording, names: &[String]) -> Option<String> {
     let mut rest = format!(" {} ", fold(&text.text.join(" ")).replace(['.', ','], " "));
@@ -183,7 +205,7 @@ fn beyond_the_facts(request: &WordingRequest, text: &Wording, names: &[String]) 
     if rest.chars().any(|c| c.is_ascii_digit()) {
         return Some(format!("a number in `{rest}`"));
     }
-    for turn in ["LEFT", "RIGHT", "STRAIGHT", "SINISTRA", "DESTRA", "DIRITTO", "DRITTO"] {
+    for turn in TURNS {
         if rest.contains(&format!(" {turn} ")) {
             return Some(format!("turn {turn}"));
         }

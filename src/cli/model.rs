@@ -364,6 +364,7 @@ mod tests {
             let mut request = WordingRequest {
                 language: Language::It,
                 problem: Problem::Queue,
+                reason: None,
                 slots: [
                     Slot::Closed,
                     Slot::Via0,

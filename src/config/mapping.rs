@@ -35,7 +35,7 @@ words! {
         /// Sensor readings, for windows.
         Readings = "readings",
         /// Closures announced by the road operator: columns `event_id`, `state`, `kind`, `edges`,
-        /// `ts`, and as wanted `lanes_closed`, `start`, `planned_end`.
+        /// `ts`, and as wanted `reason`, `lanes_closed`, `start`, `planned_end`.
         Closures = "closures",
     }
 }
@@ -148,12 +148,13 @@ fn factor(from: FromUnit, to: ToUnit) -> Option<f64> {
 }
 
 /// What closures are made of: name, type, whether it must be there.
-const CLOSURE_COLUMNS: [(&str, ColumnKind, bool); 8] = [
+const CLOSURE_COLUMNS: [(&str, ColumnKind, bool); 9] = [
     ("event_id", ColumnKind::Text, true),
     ("state", ColumnKind::Text, true),
     ("kind", ColumnKind::Text, true),
     ("edges", ColumnKind::TextList, true),
     ("ts", ColumnKind::Time, true),
+    ("reason", ColumnKind::Text, false),
     ("lanes_closed", ColumnKind::Integer, false),
     ("start", ColumnKind::Time, false),
     ("planned_end", ColumnKind::Time, false),
@@ -331,7 +332,7 @@ fn check_closure(columns: &[Column], named: &At<Named<ColumnGroup>>, findings: &
         match columns.iter().position(|column| column.name == name) {
             None if must => {
                 findings.error(&named.span, format!("a closure needs the column `{name}`")).help(
-                    "event_id, state, kind, edges, ts; as wanted lanes_closed, start, planned_end",
+                    "event_id, state, kind, edges, ts; as wanted reason, lanes_closed, start, planned_end",
                 );
             }
             Some(at) if columns[at].kind != kind => {

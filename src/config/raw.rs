@@ -354,6 +354,12 @@ words! {
         En = "en",
         /// Italian.
         It = "it",
+        /// German.
+        De = "de",
+        /// French.
+        Fr = "fr",
+        /// Spanish.
+        Es = "es",
     }
 }
 

@@ -23,6 +23,52 @@ pub enum ClosureKind {
     LanesClosed,
 }
 
+/// Why a road is closed, in the words that an operator may choose from. Free text is never passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    Roadworks,
+    Accident,
+    Flooding,
+    /// A market, a race, a procession: something that people come to.
+    Event,
+    Fog,
+    Ice,
+    Snow,
+    Wind,
+}
+
+impl Reason {
+    pub const ALL: [Self; 8] = [
+        Self::Roadworks,
+        Self::Accident,
+        Self::Flooding,
+        Self::Event,
+        Self::Fog,
+        Self::Ice,
+        Self::Snow,
+        Self::Wind,
+    ];
+
+    /// As it stands in messages and in the phrase material.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Roadworks => "roadworks",
+            Self::Accident => "accident",
+            Self::Flooding => "flooding",
+            Self::Event => "event",
+            Self::Fog => "fog",
+            Self::Ice => "ice",
+            Self::Snow => "snow",
+            Self::Wind => "wind",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.word() == word)
+    }
+}
+
 /// One message of the road operator about one event. Edges are the names of the feed: the stage
 /// that knows the network resolves them and refuses unknown ones.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +76,7 @@ pub struct Closure {
     pub event_id: String,
     pub state: ClosureState,
     pub kind: ClosureKind,
+    pub reason: Option<Reason>,
     pub edges: Vec<String>,
     pub lanes_closed: Option<u32>,
     /// When the operator said so (event time).
@@ -40,3 +87,6 @@ pub struct Closure {
 
 /// The event that closes each segment now. Ordered, so that whatever walks it is repeatable.
 pub type ClosedSegments = BTreeMap<SegmentId, String>;
+
+/// Why each segment is closed now: where an operator says so and no other one says otherwise.
+pub type Reasons = BTreeMap<SegmentId, Reason>;

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::closure::Reason;
 use super::congestion::CongestionLevel;
 use super::network::{SegmentId, SignId, Turn};
 use super::time::Timestamp;
@@ -58,6 +59,8 @@ pub struct Direction {
     pub state: DirectionState,
     pub audience: Audience,
     pub cause: Cause,
+    /// Why the road is closed, as its operator said; for closures alone.
+    pub reason: Option<Reason>,
     /// The worst level on the avoided segments, where known; none for closures.
     pub level: Option<CongestionLevel>,
     /// Segments to avoid, at least one; the first is where the trouble is, and names it.

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::closure::Reason;
 use super::congestion::CongestionLevel;
 use super::direction::Cause;
 
@@ -17,15 +18,21 @@ use super::direction::Cause;
 pub enum Language {
     En,
     It,
+    De,
+    Fr,
+    Es,
 }
 
 impl Language {
-    pub const ALL: [Self; 2] = [Self::En, Self::It];
+    pub const ALL: [Self; 5] = [Self::En, Self::It, Self::De, Self::Fr, Self::Es];
 
     pub fn code(self) -> &'static str {
         match self {
             Self::En => "en",
             Self::It => "it",
+            Self::De => "de",
+            Self::Fr => "fr",
+            Self::Es => "es",
         }
     }
 }
@@ -152,6 +159,9 @@ pub struct SlotFact {
 pub struct WordingRequest {
     pub language: Language,
     pub problem: Problem,
+    /// Why a road is closed, as its operator said; may be said, never must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
     pub slots: Vec<SlotFact>,
     pub space: Space,
     /// Seeds the sampler: same request, same words.

@@ -11,12 +11,13 @@ use crate::ports::WriterError;
 use super::grammar::{Clause, Grammar, Phrasebook, SlotSet};
 use super::vocabulary::{END, NEXT, Token};
 
-/// Clauses come in this order; the second and the last may be left out.
-pub const KINDS: usize = 4;
+/// Clauses come in this order; all but the problem and the advice may be left out.
+pub const KINDS: usize = 5;
 pub const PROBLEM: usize = 0;
-pub const DELAY: usize = 1;
-pub const ADVICE: usize = 2;
-pub const SAVING: usize = 3;
+pub const REASON: usize = 1;
+pub const DELAY: usize = 2;
+pub const ADVICE: usize = 3;
+pub const SAVING: usize = 4;
 
 /// More than any space holds.
 const NEVER: u16 = u16::MAX;
@@ -59,10 +60,13 @@ impl<'g> Constraint<'g> {
         let facts = Facts::of(request);
         // Advice names the way where one is known; "another way" is the answer only where none is,
         // or where none fits.
-        let mut reason = String::new();
+        let mut why = String::new();
+        let reason: Vec<&[Clause]> =
+            request.reason.map(|reason| book.reason(reason)).into_iter().collect();
         for named_way in [true, false] {
             let fitting = [
                 fit(&[book.problem(request.problem)], PROBLEM, request.space, &facts),
+                fit(&reason, REASON, request.space, &facts),
                 fit(&[book.delay()], DELAY, request.space, &facts),
                 fit(&advice(book, named_way), ADVICE, request.space, &facts),
                 fit(&[book.saving()], SAVING, request.space, &facts),
@@ -84,13 +88,13 @@ impl<'g> Constraint<'g> {
                 constraint.open_clauses(PROBLEM, PROBLEM);
                 return Ok(constraint);
             }
-            reason = if least == NEVER {
+            why = if least == NEVER {
                 "the required facts have no clauses that hold them all".to_owned()
             } else {
                 format!("the shortest text takes {least} of {}", facts.limit)
             };
         }
-        Err(WriterError::Unsatisfiable(reason))
+        Err(WriterError::Unsatisfiable(why))
     }
 
     /// The tokens that may come next, in ascending order; empty once finished. `allowed` is
@@ -206,7 +210,7 @@ impl<'g> Constraint<'g> {
     fn may_go_on(&self, complete: &Fitting<'_>) -> bool {
         match complete.kind {
             // Advice must follow, and the clause was opened only because it can.
-            PROBLEM | DELAY => true,
+            PROBLEM | REASON | DELAY => true,
             ADVICE => {
                 let said = self.said.union(complete.clause.slots());
                 let spent = self.spent.saturating_add(complete.cost);
@@ -217,10 +221,16 @@ impl<'g> Constraint<'g> {
     }
 }
 
+/// Whether a text may do without a clause of this kind.
+pub fn is_optional(kind: usize) -> bool {
+    !matches!(kind, PROBLEM | ADVICE)
+}
+
 /// The kinds, first to last, that may come after one.
 fn following(kind: usize) -> (usize, usize) {
     match kind {
-        PROBLEM => (DELAY, ADVICE),
+        PROBLEM => (REASON, ADVICE),
+        REASON => (DELAY, ADVICE),
         DELAY => (ADVICE, ADVICE),
         _ => (SAVING, SAVING),
     }
@@ -294,8 +304,7 @@ fn need(
     for kind in (0..KINDS).rev() {
         let cheapest = cheapest(&fitting[kind]);
         for said in SlotSet::every() {
-            let mut least =
-                if matches!(kind, DELAY | SAVING) { need[kind + 1][said.index()] } else { NEVER };
+            let mut least = if is_optional(kind) { need[kind + 1][said.index()] } else { NEVER };
             for (slots, cost) in &cheapest {
                 if said.is_apart_from(*slots) {
                     let after = need[kind + 1][said.union(*slots).index()];

@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
+use crate::domain::closure::Reason;
 use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, WordingRequest};
 
 use super::vocabulary::Vocabulary;
@@ -31,7 +32,14 @@ impl Contexts {
     pub fn draw(&mut self) -> WordingRequest {
         let rng = &mut self.rng;
         let language = self.languages[rng.random_range(0..self.languages.len())];
-        let problem = Problem::ALL[rng.random_range(0..Problem::ALL.len())];
+        let problem = if rng.random_bool(0.2) {
+            Problem::RoadClosed
+        } else {
+            Problem::ALL[rng.random_range(0..Problem::ALL.len())]
+        };
+        // Only a closure's operator gives a reason.
+        let reason = (problem == Problem::RoadClosed && rng.random_bool(0.6))
+            .then(|| Reason::ALL[rng.random_range(0..Reason::ALL.len())]);
         let space = space(rng);
         let any_make = rng.random_bool(0.2);
         let mut slots = Vec::new();
@@ -62,7 +70,7 @@ impl Contexts {
             };
             slots.push(SlotFact { slot, text: text(rng, slot, language, space), required });
         }
-        WordingRequest { language, problem, slots, space, seed: rng.random() }
+        WordingRequest { language, problem, reason, slots, space, seed: rng.random() }
     }
 }
 
@@ -102,6 +110,9 @@ fn text(rng: &mut ChaCha8Rng, slot: Slot, language: Language, space: Space) -> S
             let turns = match language {
                 Language::En => ["left", "right", "straight on"],
                 Language::It => ["a sinistra", "a destra", "diritto"],
+                Language::De => ["links", "rechts", "geradeaus"],
+                Language::Fr => ["à gauche", "à droite", "tout droit"],
+                Language::Es => ["a la izquierda", "a la derecha", "recto"],
             };
             turns[rng.random_range(0..turns.len())].to_owned()
         }

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::closure::Reason;
 use crate::domain::wording::{Language, Problem, Slot};
 
 /// Everything that may be said in one language.
@@ -26,6 +27,9 @@ pub struct Corpus {
 #[serde(deny_unknown_fields)]
 pub struct Phrases {
     pub problem: BTreeMap<Problem, Vec<String>>,
+    /// Why a road is closed; a language may lack words for some of it, and then does not say it.
+    #[serde(default)]
+    pub reason: BTreeMap<Reason, Vec<String>>,
     pub delay: Vec<String>,
     pub advice: Advice,
     pub saving: Vec<String>,
@@ -74,6 +78,7 @@ pub const MARKS: [char; 4] = ['.', ',', ':', ';'];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Problem,
+    Reason,
     Delay,
     OtherRoute,
     Turn,
@@ -273,6 +278,7 @@ fn check(pieces: &[Piece], form: Form, role: Role) -> Result<(), String> {
     }
     let allowed: &[Slot] = match role {
         Role::Problem => &[Slot::Closed],
+        Role::Reason => &[],
         Role::Delay => &[Slot::Delay],
         Role::Saving => &[Slot::Saving],
         Role::OtherRoute => &[Slot::Dest],
@@ -283,7 +289,7 @@ fn check(pieces: &[Piece], form: Form, role: Role) -> Result<(), String> {
         return Err(format!("{slot} has no place in this kind of clause"));
     }
     let needed = match role {
-        Role::Problem | Role::OtherRoute => None,
+        Role::Problem | Role::Reason | Role::OtherRoute => None,
         Role::Delay => Some(Slot::Delay),
         Role::Saving => Some(Slot::Saving),
         Role::Turn => Some(Slot::Turn),

@@ -39,5 +39,12 @@ pub fn request(space: Space) -> WordingRequest {
         .into_iter()
         .map(|slot| SlotFact { slot, text: "XXXXXXXX".to_owned(), required: false })
         .collect();
-    WordingRequest { language: Language::En, problem: Problem::Incident, slots, space, seed: 1 }
+    WordingRequest {
+        language: Language::En,
+        problem: Problem::Incident,
+        reason: None,
+        slots,
+        space,
+        seed: 1,
+    }
 }

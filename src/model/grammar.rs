@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::closure::Reason;
 use crate::domain::wording::{Language, Problem, Slot, Space};
 
 use super::corpus::{Corpus, CorpusError, Expansion, Form, Piece, Role};
@@ -136,6 +137,7 @@ impl Clause {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phrasebook {
     problem: BTreeMap<Problem, Vec<Clause>>,
+    reason: BTreeMap<Reason, Vec<Clause>>,
     delay: Vec<Clause>,
     other_route: Vec<Clause>,
     turn: Vec<Clause>,
@@ -147,6 +149,11 @@ impl Phrasebook {
     /// Empty for a problem without words; the grammar has none such.
     pub fn problem(&self, problem: Problem) -> &[Clause] {
         self.problem.get(&problem).map_or(&[], Vec::as_slice)
+    }
+
+    /// Empty for a reason without words.
+    pub fn reason(&self, reason: Reason) -> &[Clause] {
+        self.reason.get(&reason).map_or(&[], Vec::as_slice)
     }
 
     pub fn delay(&self) -> &[Clause] {
@@ -172,6 +179,7 @@ impl Phrasebook {
     pub fn all(&self) -> impl Iterator<Item = &Clause> {
         self.problem
             .values()
+            .chain(self.reason.values())
             .chain([&self.delay, &self.other_route, &self.turn, &self.via, &self.saving])
             .flatten()
     }
@@ -182,6 +190,7 @@ impl Phrasebook {
             clauses.map(|clause| clause.tokens.len() + 1).max().unwrap_or(0)
         };
         most(&mut self.problem.values().flatten())
+            + most(&mut self.reason.values().flatten())
             + most(&mut self.delay.iter())
             + most(&mut self.other_route.iter().chain(&self.turn).chain(&self.via))
             + most(&mut self.saving.iter())
@@ -222,8 +231,8 @@ impl Grammar {
         let mut words = BTreeSet::new();
         for corpus in corpora {
             for form in Form::ALL {
-                for (_, role, place, patterns) in lists(corpus, form) {
-                    for expansion in corpus.expand(form, role, &place, patterns)? {
+                for (said, place, patterns) in lists(corpus, form) {
+                    for expansion in corpus.expand(form, said.role(), &place, patterns)? {
                         words.extend(expansion.pieces.into_iter().filter_map(|piece| {
                             if let Piece::Word(word) = piece { Some(word) } else { None }
                         }));
@@ -272,23 +281,56 @@ impl Grammar {
     }
 }
 
-type List<'c> = (Option<Problem>, Role, String, &'c [String]);
+/// What a list of clauses says.
+#[derive(Clone, Copy)]
+enum Said {
+    Problem(Problem),
+    Reason(Reason),
+    Part(Role),
+}
+
+impl Said {
+    fn role(self) -> Role {
+        match self {
+            Self::Problem(_) => Role::Problem,
+            Self::Reason(_) => Role::Reason,
+            Self::Part(role) => role,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Problem(problem) => problem.word(),
+            Self::Reason(reason) => reason.word(),
+            Self::Part(role) => role_word(role),
+        }
+    }
+}
+
+type List<'c> = (Said, String, &'c [String]);
 
 /// The lists of one form in a fixed order, with their roles and their places in the file.
-fn lists(corpus: &Corpus, form: Form) -> Vec<List<'_>> {
+fn lists<'c>(corpus: &'c Corpus, form: Form) -> Vec<List<'c>> {
     let phrases = corpus.phrases(form);
     let problems = phrases.problem.iter().map(|(problem, patterns)| {
         let place = format!("problem.{}", problem.word());
-        (Some(*problem), Role::Problem, place, patterns.as_slice())
+        (Said::Problem(*problem), place, patterns.as_slice())
+    });
+    let reasons = phrases.reason.iter().map(|(reason, patterns)| {
+        let place = format!("reason.{}", reason.word());
+        (Said::Reason(*reason), place, patterns.as_slice())
     });
     let advice = &phrases.advice;
+    let part =
+        |role, place: &str, patterns: &'c [String]| (Said::Part(role), place.to_owned(), patterns);
     problems
+        .chain(reasons)
         .chain([
-            (None, Role::Delay, "delay".to_owned(), phrases.delay.as_slice()),
-            (None, Role::OtherRoute, "advice.other_route".to_owned(), &advice.other_route),
-            (None, Role::Turn, "advice.turn".to_owned(), &advice.turn),
-            (None, Role::Via, "advice.via".to_owned(), &advice.via),
-            (None, Role::Saving, "saving".to_owned(), &phrases.saving),
+            part(Role::Delay, "delay", &phrases.delay),
+            part(Role::OtherRoute, "advice.other_route", &advice.other_route),
+            part(Role::Turn, "advice.turn", &advice.turn),
+            part(Role::Via, "advice.via", &advice.via),
+            part(Role::Saving, "saving", &phrases.saving),
         ])
         .collect()
 }
@@ -297,6 +339,7 @@ fn book(corpus: &Corpus, form: Form, vocabulary: &Vocabulary) -> Result<Phrasebo
     let (language, form_word) = (corpus.language.code(), form.word());
     let mut book = Phrasebook {
         problem: BTreeMap::new(),
+        reason: BTreeMap::new(),
         delay: Vec::new(),
         other_route: Vec::new(),
         turn: Vec::new(),
@@ -305,10 +348,10 @@ fn book(corpus: &Corpus, form: Form, vocabulary: &Vocabulary) -> Result<Phrasebo
     };
     // What a text says must be readable from it alone: no clause stands in two lists.
     let mut seen: BTreeMap<Box<[Token]>, &'static str> = BTreeMap::new();
-    for (problem, role, place, patterns) in lists(corpus, form) {
-        let name = problem.map_or_else(|| role_word(role), Problem::word);
+    for (said, place, patterns) in lists(corpus, form) {
+        let name = said.word();
         let mut clauses: Vec<Clause> = Vec::new();
-        for expansion in corpus.expand(form, role, &place, patterns)? {
+        for expansion in corpus.expand(form, said.role(), &place, patterns)? {
             let shown = || super::corpus::text(&expansion.pieces);
             let clause = Clause::new(&expansion, vocabulary).ok_or_else(|| {
                 GrammarError::UnknownWord { language, form: form_word, clause: shown() }
@@ -335,15 +378,18 @@ fn book(corpus: &Corpus, form: Form, vocabulary: &Vocabulary) -> Result<Phrasebo
             }
             same
         });
-        match (problem, role) {
-            (Some(problem), _) => {
+        match said {
+            Said::Problem(problem) => {
                 book.problem.insert(problem, clauses);
             }
-            (_, Role::Delay) => book.delay = clauses,
-            (_, Role::OtherRoute) => book.other_route = clauses,
-            (_, Role::Turn) => book.turn = clauses,
-            (_, Role::Via) => book.via = clauses,
-            (_, Role::Saving | Role::Problem) => book.saving = clauses,
+            Said::Reason(reason) => {
+                book.reason.insert(reason, clauses);
+            }
+            Said::Part(Role::Delay) => book.delay = clauses,
+            Said::Part(Role::OtherRoute) => book.other_route = clauses,
+            Said::Part(Role::Turn) => book.turn = clauses,
+            Said::Part(Role::Via) => book.via = clauses,
+            Said::Part(_) => book.saving = clauses,
         }
     }
     if let Some(problem) = Problem::ALL.into_iter().find(|p| book.problem(*p).is_empty()) {
@@ -355,6 +401,7 @@ fn book(corpus: &Corpus, form: Form, vocabulary: &Vocabulary) -> Result<Phrasebo
 fn role_word(role: Role) -> &'static str {
     match role {
         Role::Problem => "a problem",
+        Role::Reason => "a reason",
         Role::Delay => "a delay",
         Role::OtherRoute => "advice (other_route)",
         Role::Turn => "advice (turn)",

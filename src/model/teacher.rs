@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::domain::wording::{Problem, Slot, Space, WordingRequest};
 use crate::ports::WriterError;
 
-use super::constraint::{ADVICE, Constraint, DELAY, Fitting, KINDS, PROBLEM, SAVING, cheapest};
+use super::constraint::{Constraint, Fitting, KINDS, PROBLEM, REASON, cheapest, is_optional};
 use super::grammar::{Grammar, SlotSet};
 use super::vocabulary::{NEXT, Token};
 
@@ -75,37 +75,36 @@ fn plan(constraint: &Constraint<'_>, request: &WordingRequest, rng: &mut ChaCha8
     let options: [Vec<Option<(SlotSet, u16)>>; KINDS] = std::array::from_fn(|kind| {
         let mut options: Vec<_> =
             cheapest(constraint.fitting(kind)).into_iter().map(Some).collect();
-        if matches!(kind, DELAY | SAVING) {
+        if is_optional(kind) {
             options.push(None);
         }
         options
     });
     let mut best = ([None; KINDS], f32::NEG_INFINITY);
-    for problem in &options[PROBLEM] {
-        for delay in &options[DELAY] {
-            for advice in &options[ADVICE] {
-                for saving in &options[SAVING] {
-                    let plan = [*problem, *delay, *advice, *saving];
-                    let cost: u32 = plan.iter().flatten().map(|part| u32::from(part.1)).sum();
-                    let said = plan.iter().flatten().fold(SlotSet::default(), |s, p| s.union(p.0));
-                    if cost > u32::from(constraint.limit())
-                        || !constraint.required().is_within(said)
-                    {
-                        continue;
-                    }
-                    let worth = worth(said, request) + SPREAD * gumbel(rng);
-                    if worth > best.1 {
-                        best = (plan, worth);
-                    }
-                }
-            }
+    let count = options.iter().map(Vec::len).product();
+    for nth in 0..count {
+        let mut rest: usize = nth;
+        let plan: Plan = std::array::from_fn(|kind| {
+            let of_kind = &options[kind];
+            let at = rest % of_kind.len();
+            rest /= of_kind.len();
+            of_kind[at]
+        });
+        let cost: u32 = plan.iter().flatten().map(|part| u32::from(part.1)).sum();
+        let said = plan.iter().flatten().fold(SlotSet::default(), |s, p| s.union(p.0));
+        if cost > u32::from(constraint.limit()) || !constraint.required().is_within(said) {
+            continue;
+        }
+        let worth = worth(said, plan[REASON].is_some(), request) + SPREAD * gumbel(rng);
+        if worth > best.1 {
+            best = (plan, worth);
         }
     }
     best.0
 }
 
 /// What saying these facts is worth to a driver.
-fn worth(said: SlotSet, request: &WordingRequest) -> f32 {
+fn worth(said: SlotSet, reason: bool, request: &WordingRequest) -> f32 {
     let facts = match request.space {
         Space::Sign { .. } => SIGN_FACTS,
         Space::Vehicle { .. } => VEHICLE_FACTS,
@@ -127,7 +126,9 @@ fn worth(said: SlotSet, request: &WordingRequest) -> f32 {
             Slot::Saving => 1.0,
         })
         .sum();
-    each - TOO_MANY * said.len().saturating_sub(facts) as f32
+    // Why a road is closed helps to believe the sign; it changes nobody's way.
+    let each = if reason { each + 1.3 } else { each };
+    each - TOO_MANY * (said.len() + u32::from(reason)).saturating_sub(facts) as f32
 }
 
 fn by_share<'g>(choices: &[Fitting<'g>], rng: &mut ChaCha8Rng) -> Option<Fitting<'g>> {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::closure::Reason;
 use crate::domain::wording::{Draft, Language, Problem, Slot, Space, WordingRequest};
 
 use super::corpus::{MARKS, Piece};
@@ -36,8 +37,8 @@ const CHAR_CLASSES: usize = 26;
 /// Length classes of a fact, two characters each.
 const LENGTH_CLASSES: usize = 16;
 
-/// The longest request: begin, language, problem, two for the space, two a slot, text.
-pub const MAX_REQUEST_TOKENS: usize = 6 + 2 * Slot::ALL.len();
+/// The longest request: begin, language, problem, reason, two for the space, two a slot, text.
+pub const MAX_REQUEST_TOKENS: usize = 7 + 2 * Slot::ALL.len();
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vocabulary {
@@ -64,6 +65,7 @@ impl Vocabulary {
         tokens.extend(Slot::ALL.map(|slot| slot.tag().to_owned()));
         tokens.extend(Language::ALL.map(|l| format!("language={}", l.code())));
         tokens.extend(Problem::ALL.map(|p| format!("problem={}", p.word())));
+        tokens.extend(Reason::ALL.map(|r| format!("reason={}", r.word())));
         tokens.extend((1..=MAX_ROWS).map(|rows| format!("rows={rows}")));
         tokens.extend((0..COL_CLASSES).map(|class| format!("cols={}", 8 + 2 * class)));
         tokens.extend((0..CHAR_CLASSES).map(|class| format!("chars={}", 10 * class)));
@@ -144,6 +146,7 @@ impl Vocabulary {
             self.named(&format!("language={}", request.language.code())),
             self.named(&format!("problem={}", request.problem.word())),
         ];
+        tokens.extend(request.reason.map(|r| self.named(&format!("reason={}", r.word()))));
         match request.space {
             Space::Sign { rows, cols } => {
                 let rows = usize::from(rows).clamp(1, MAX_ROWS);

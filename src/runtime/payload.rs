@@ -45,6 +45,9 @@ pub(super) fn direction(
         put("sign_id", json!(network.sign(*sign).name));
     }
     put("cause", json!(direction.cause));
+    if let Some(reason) = direction.reason {
+        put("reason", json!(reason));
+    }
     put("avoid_edges", names(&direction.avoid));
     put("via_edges", names(&direction.via));
     if matches!(direction.audience, Audience::Area { .. }) {
@@ -102,4 +105,47 @@ fn short_hash(hash: &str) -> &str {
 
 fn words_of(wording: &Wording) -> Value {
     json!({"lang": wording.language, "text": wording.text})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::closure::Reason;
+    use crate::domain::direction::{Cause, Evidence};
+    use crate::domain::network::testing::grid;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn a_reason_stands_beside_its_cause_and_only_where_there_is_one() {
+        let network = grid(2, 2).build();
+        let payload = |reason| {
+            let given = Direction {
+                id: "d-0001".to_owned(),
+                revision: 1,
+                ts: Timestamp::default(),
+                valid_until: Timestamp::default(),
+                state: DirectionState::Show,
+                audience: Audience::Area { tile: "1".to_owned(), part: "a".to_owned() },
+                cause: Cause::Closure,
+                reason,
+                level: None,
+                avoid: vec![SegmentId(0)],
+                via: Vec::new(),
+                way: Vec::new(),
+                applies_on: Vec::new(),
+                turn: None,
+                destination: None,
+                delay_s: None,
+                saving_s: None,
+                evidence: Evidence::default(),
+            };
+            let origin = Origin { pipeline: "p", pipeline_hash: "", network_hash: "" };
+            direction(&network, &given, &Words { said: &[] }, &origin)
+        };
+        let with = payload(Some(Reason::Roadworks));
+        assert_eq!((&with["cause"], &with["reason"]), (&json!("closure"), &json!("roadworks")));
+        let mut without = with;
+        without.as_object_mut().unwrap().remove("reason");
+        assert_eq!(payload(None), without);
+    }
 }

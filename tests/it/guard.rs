@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use wayside::domain::closure::ClosedSegments;
+use wayside::domain::closure::{ClosedSegments, Reason};
 use wayside::domain::congestion::CongestionLevel;
 use wayside::domain::direction::{Audience, Cause, Direction, DirectionState, Evidence};
 use wayside::domain::network::{Network, Place, SegmentId, SignId, Turn, fold};
@@ -79,6 +79,8 @@ fn draw(network: &Network, rng: &mut ChaCha8Rng) -> (Direction, ClosedSegments) 
             state: DirectionState::Show,
             audience: if vehicles { area } else { Audience::Sign(sign) },
             cause,
+            reason: (cause == Cause::Closure && rng.random_bool(0.5))
+                .then(|| Reason::ALL[rng.random_range(0..Reason::ALL.len())]),
             level,
             avoid: vec![avoid],
             via,

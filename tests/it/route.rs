@@ -38,6 +38,7 @@ fn closure(state: ClosureState, ts: Timestamp) -> Closure {
         event_id: "incident-1".to_owned(),
         state,
         kind: ClosureKind::RoadClosed,
+        reason: None,
         edges: vec![CLOSED.to_owned()],
         lanes_closed: Some(3),
         ts,

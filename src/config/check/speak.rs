@@ -127,6 +127,9 @@ pub(super) fn writer(checker: &mut Checker<'_>, raw: Option<&At<raw::Writer>>) -
             let language = match word.value {
                 LanguageWord::En => Language::En,
                 LanguageWord::It => Language::It,
+                LanguageWord::De => Language::De,
+                LanguageWord::Fr => Language::Fr,
+                LanguageWord::Es => Language::Es,
             };
             if languages.contains(&language) {
                 checker

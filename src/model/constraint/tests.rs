@@ -7,6 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::domain::closure::Reason;
 use crate::domain::wording::{Language, Problem, SlotFact};
 use crate::model::fixture;
 use crate::model::vocabulary::Vocabulary;
@@ -28,13 +29,15 @@ fn requests() -> impl Strategy<Value = WordingRequest> {
     (
         prop::sample::select(Language::ALL.to_vec()),
         prop::sample::select(Problem::ALL.to_vec()),
+        prop::option::of(prop::sample::select(Reason::ALL.to_vec())),
         proptest::collection::vec(fact, Slot::ALL.len()),
         spaces(),
         any::<u64>(),
     )
-        .prop_map(|(language, problem, facts, space, seed)| WordingRequest {
+        .prop_map(|(language, problem, reason, facts, space, seed)| WordingRequest {
             language,
             problem,
+            reason: reason.filter(|_| problem == Problem::RoadClosed),
             slots: Slot::ALL
                 .into_iter()
                 .zip(facts)
@@ -153,6 +156,7 @@ fn advice_of(space: Space, slots: &[(Slot, usize, bool)]) -> Result<Vec<String>,
     let request = WordingRequest {
         language: Language::En,
         problem: Problem::Queue,
+        reason: None,
         slots: slots
             .iter()
             .map(|(slot, length, required)| SlotFact {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::closure::{ClosedSegments, Closure, ClosureKind, ClosureState};
+use crate::domain::closure::{ClosedSegments, Closure, ClosureKind, ClosureState, Reason, Reasons};
 use crate::domain::congestion::Incidents;
 use crate::domain::network::{Network, SegmentId};
 use crate::domain::refusal::{DeadReason, Refusal};
@@ -23,6 +23,8 @@ const MAX_QUOTED: usize = 60;
 pub(super) struct Closures {
     events: BTreeMap<String, Event>,
     closed: ClosedSegments,
+    #[serde(default)]
+    reasons: Reasons,
     incidents: Incidents,
 }
 
@@ -44,6 +46,8 @@ struct Event {
     ts: Timestamp,
     state: ClosureState,
     kind: ClosureKind,
+    #[serde(default)]
+    reason: Option<Reason>,
     /// An event that is announced ahead acts from here on.
     start: Option<Timestamp>,
     segments: Vec<SegmentId>,
@@ -52,6 +56,10 @@ struct Event {
 impl Closures {
     pub(super) fn closed(&self) -> &ClosedSegments {
         &self.closed
+    }
+
+    pub(super) fn reasons(&self) -> &Reasons {
+        &self.reasons
     }
 
     pub(super) fn incidents(&self) -> &Incidents {
@@ -81,6 +89,7 @@ impl Closures {
             ts: closure.ts,
             state: closure.state,
             kind: closure.kind,
+            reason: closure.reason,
             start: closure.start,
             segments,
         };
@@ -96,6 +105,7 @@ impl Closures {
     pub(super) fn pass(&mut self, now: Timestamp) -> bool {
         let mut closed = ClosedSegments::new();
         let mut incidents = Incidents::new();
+        let mut reasons: BTreeMap<SegmentId, Option<Reason>> = BTreeMap::new();
         let acts = |e: &Event| {
             e.state == ClosureState::Active && e.start.is_none_or(|start| start <= now.max(e.ts))
         };
@@ -107,10 +117,17 @@ impl Closures {
             for &segment in &event.segments {
                 // Two events on one segment: the first id stands for both until it ends.
                 held.entry(segment).or_insert_with(|| id.clone());
+                if let (ClosureKind::RoadClosed, Some(reason)) = (event.kind, event.reason) {
+                    let known = reasons.entry(segment).or_insert(Some(reason));
+                    *known = known.filter(|known| *known == reason);
+                }
             }
         }
-        let changed = closed != self.closed || incidents != self.incidents;
+        let reasons = reasons.into_iter().filter_map(|(id, reason)| Some((id, reason?))).collect();
+        let changed =
+            closed != self.closed || incidents != self.incidents || reasons != self.reasons;
         self.closed = closed;
+        self.reasons = reasons;
         self.incidents = incidents;
         changed
     }

@@ -274,6 +274,7 @@ impl Congestion {
             change: self.change,
             states: &self.states,
             closed: self.closed(),
+            reasons: self.closures.reasons(),
             incidents: self.incidents(),
             blocked: &self.blocked,
             evidence: Box::new(|id| self.evidence(id)),

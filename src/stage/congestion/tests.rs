@@ -3,7 +3,7 @@
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, StringViewArray};
 
 use super::*;
-use crate::domain::closure::{ClosureKind, ClosureState};
+use crate::domain::closure::{ClosureKind, ClosureState, Reason};
 use crate::domain::network::testing::grid;
 use crate::domain::refusal::DeadReason;
 
@@ -82,6 +82,7 @@ fn closure(event: &str, state: ClosureState, ts: i64, edges: &[&str]) -> Closure
         event_id: event.to_owned(),
         state,
         kind: ClosureKind::RoadClosed,
+        reason: None,
         edges: edges.iter().map(|&e| e.to_owned()).collect(),
         lanes_closed: None,
         ts: minute(ts),
@@ -257,6 +258,28 @@ fn a_road_opens_when_the_last_of_its_events_is_cleared() {
     assert_eq!(take("works", Cleared, 0).as_deref(), Some("works"));
     assert_eq!(take("works", Cleared, 5), None);
     // The planned end of all of these was a minute after they were announced.
+}
+
+#[test]
+fn a_road_is_closed_for_a_reason_that_all_who_give_one_agree_on() {
+    use ClosureState::{Active, Cleared};
+    let mut stage = stage(&[0]);
+    let road = stage.network.id(ROAD);
+    let mut take = |event, state, ts, reason| {
+        let closure = Closure { reason, ..closure(event, state, ts, &[ROAD]) };
+        stage.closure(&closure).unwrap();
+        (stage.view().reasons.get(&road).copied(), stage.view().change)
+    };
+    let (reason, before) = take("works", Active, 0, None);
+    assert_eq!(reason, None);
+    // The operator adds why, and nothing else: that is news too.
+    let (reason, after) = take("works", Active, 1, Some(Reason::Roadworks));
+    assert_eq!(reason, Some(Reason::Roadworks));
+    assert_ne!(before, after);
+    assert_eq!(take("silent", Active, 2, None).0, Some(Reason::Roadworks));
+    assert_eq!(take("water", Active, 3, Some(Reason::Flooding)).0, None);
+    assert_eq!(take("more", Active, 4, Some(Reason::Flooding)).0, None);
+    assert_eq!(take("works", Cleared, 5, None).0, Some(Reason::Flooding));
 }
 
 #[test]

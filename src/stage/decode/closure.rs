@@ -2,13 +2,13 @@
 
 use super::column::Cell;
 use super::extract::{Refused, Store, shorten};
-use crate::domain::closure::{Closure, ClosureKind, ClosureState};
+use crate::domain::closure::{Closure, ClosureKind, ClosureState, Reason};
 use crate::domain::refusal::DeadReason;
 use crate::domain::time::Timestamp;
 use crate::plan::Mapping;
 
-/// Needed: `event_id`, `state`, `kind`, `edges`, `ts`; where known: `lanes_closed`, `start`,
-/// `planned_end`. An active closure of no edge is refused: it would close nothing, in silence.
+/// Needed: `event_id`, `state`, `kind`, `edges`, `ts`; where known: `reason`, `lanes_closed`,
+/// `start`, `planned_end`. An active closure of no edge is refused: it would close nothing, in silence.
 pub(super) fn of_cells(
     mapping: &Mapping,
     cells: &[Cell<'_>],
@@ -29,6 +29,12 @@ pub(super) fn of_cells(
     if edges.is_empty() && state == ClosureState::Active {
         return Err((DeadReason::MissingField, "`edges` names no segment".to_owned()));
     }
+    // What a schema lets pass beside the known words is free text, which is never passed on; the
+    // road is closed all the same.
+    let reason = match fields.get("reason") {
+        Cell::Null => None,
+        _ => Reason::from_word(fields.text("reason")?),
+    };
     let lanes_closed = match fields.get("lanes_closed") {
         Cell::Null => None,
         Cell::Integer(lanes) => Some(u32::try_from(lanes).map_err(|_| {
@@ -40,6 +46,7 @@ pub(super) fn of_cells(
         event_id: fields.text("event_id")?.to_owned(),
         state,
         kind,
+        reason,
         edges,
         lanes_closed,
         ts: fields

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::domain::closure::{ClosureKind, ClosureState};
+use crate::domain::closure::{ClosureKind, ClosureState, Reason};
 use arrow::record_batch::RecordBatch;
 
 use crate::domain::network::{Segment, SegmentId};
@@ -102,6 +102,10 @@ fn site() -> Decoder {
             column("event_id", ColumnKind::Text),
             column("state", ColumnKind::Text),
             column("kind", ColumnKind::Text),
+            Column {
+                one_of: Reason::ALL.map(|reason| reason.word().to_owned()).to_vec(),
+                ..optional("reason", ColumnKind::Text)
+            },
             Column { is_segment: true, ..column("edges", ColumnKind::TextList) },
             optional("lanes_closed", ColumnKind::Integer),
             column("ts", ColumnKind::Time),
@@ -364,6 +368,26 @@ fn a_closure_is_read_by_the_names_of_its_fields() {
     assert_eq!((closure.edges, closure.lanes_closed), (vec!["b3[1]".to_owned()], Some(3)));
     assert_eq!(closure.start, Some(closure.ts));
     assert_eq!(closure.planned_end, None);
+    assert_eq!(closure.reason, None);
+}
+
+#[test]
+fn a_closure_may_say_why() {
+    let given = |reason: Value| {
+        let mut payload = closure();
+        payload["reason"] = reason;
+        match decode(&mut site(), message("w/event/incident-1", payload.to_string())).0 {
+            Fate::Closure { closure, .. } => Ok(closure.reason),
+            Fate::Dead(refusal) => Err(refusal.reason),
+            row @ Fate::Row { .. } => panic!("{row:?}"),
+        }
+    };
+    for reason in Reason::ALL {
+        assert_eq!(given(json!(reason.word())), Ok(Some(reason)));
+    }
+    assert_eq!(given(Value::Null), Ok(None));
+    assert_eq!(given(json!("drunk driver")), Err(DeadReason::UnknownValue));
+    assert_eq!(given(json!(7)), Err(DeadReason::WrongType));
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Tests of the phrase material in `models/corpus`: that it keeps its own rules, and that the
 //! template's phrases are part of it.
 
+mod marks;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::phrases::Phrases;
+use super::phrases::{GERMAN_NOUNS, Phrases};
 use super::{showable, width};
+use crate::domain::closure::Reason;
 use crate::domain::wording::{Language, Problem, Slot, Space};
 
 #[derive(Deserialize)]
@@ -21,6 +24,7 @@ struct Corpus {
 #[serde(deny_unknown_fields)]
 struct Material {
     problem: BTreeMap<Problem, Vec<String>>,
+    reason: BTreeMap<Reason, Vec<String>>,
     delay: Vec<String>,
     advice: Advice,
     saving: Vec<String>,
@@ -37,12 +41,18 @@ struct Advice {
 const SIGN: Space = Space::Sign { rows: 6, cols: 40 };
 const VEHICLE: Space = Space::Vehicle { max_chars: 400 };
 
-fn corpus(language: Language) -> Corpus {
-    let text = match language {
+fn text_of(language: Language) -> &'static str {
+    match language {
         Language::En => include_str!("../../../models/corpus/en.yaml"),
         Language::It => include_str!("../../../models/corpus/it.yaml"),
-    };
-    let corpus: Corpus = serde_saphyr::from_str(text).unwrap();
+        Language::De => include_str!("../../../models/corpus/de.yaml"),
+        Language::Fr => include_str!("../../../models/corpus/fr.yaml"),
+        Language::Es => include_str!("../../../models/corpus/es.yaml"),
+    }
+}
+
+fn corpus(language: Language) -> Corpus {
+    let corpus: Corpus = serde_saphyr::from_str(text_of(language)).unwrap();
     assert_eq!(corpus.language, language);
     corpus
 }
@@ -63,6 +73,9 @@ impl Material {
                 (problem.word().to_owned(), list.as_slice(), &[Slot::Closed][..])
             })
             .collect();
+        let reasons = self.reason.iter();
+        lists
+            .extend(reasons.map(|(reason, list)| (reason_list(*reason), list.as_slice(), &[][..])));
         lists.push(("delay".into(), &self.delay, &[Slot::Delay]));
         lists.push(("other_route".into(), &self.advice.other_route, &[]));
         lists.push(("turn".into(), &self.advice.turn, &[Slot::Turn, Slot::Dest]));
@@ -71,6 +84,11 @@ impl Material {
         lists.push(("saving".into(), &self.saving, &[Slot::Saving]));
         lists
     }
+}
+
+/// `incident` is a problem, `event` a reason: so that no two lists have one name.
+fn reason_list(reason: Reason) -> String {
+    format!("because of {}", reason.word())
 }
 
 /// Every text that a pattern stands for.
@@ -119,6 +137,7 @@ fn patterns_keep_the_rules() {
         let corpus = corpus(language);
         for (space, material) in corpus.spaces() {
             assert_eq!(material.problem.len(), Problem::ALL.len());
+            assert_eq!(material.reason.len(), Reason::ALL.len());
             for (list, patterns, allowed) in material.lists() {
                 for pattern in patterns {
                     for text in expand(pattern) {
@@ -153,9 +172,19 @@ fn check_text(language: Language, space: Space, list: &str, text: &str, allowed:
     }
     assert!(!plain.contains("\u{1} \u{1}") && !plain.contains("\u{1} / \u{1}"), "{place}");
     if let Some(turn) = at(Slot::Turn) {
-        let verbs = ["go", "goes", "andare", "proseguire", "va"];
         let before = text[..turn].split([' ', '/']).rfind(|word| !word.is_empty());
-        assert!(before.is_some_and(|word| verbs.contains(&word)), "{place}");
+        let after = text[turn..].split([' ', '.', ',']).nth(1).unwrap_or_default();
+        let verbs: &[&str] = match language {
+            Language::En => &["go", "goes"],
+            Language::It => &["andare", "proseguire", "va"],
+            Language::De => &["bitte"],
+            Language::Fr => &["aller", "allez", "d'aller", "va", "continuer", "continuez"],
+            Language::Es => &["vaya", "siga", "va", "ir"],
+        };
+        let german = language == Language::De
+            && (["fahren", "zu", "richtung"].contains(&after)
+                || text.split(' ').any(|word| word == "geht"));
+        assert!(german || before.is_some_and(|word| verbs.contains(&word)), "{place}");
     }
     match space {
         Space::Sign { .. } => {
@@ -164,7 +193,11 @@ fn check_text(language: Language, space: Space, list: &str, text: &str, allowed:
             let first_row = text.split(" / ").next().unwrap_or_default();
             // A name or "other route" first could be taken for the place of the problem above.
             let advice = ["other_route", "turn", "via"].contains(&list);
-            let noun = ["<", "altra ", "altro "].iter().any(|noun| first_row.starts_with(noun))
+            let nouns = ["<", "altra ", "altro ", "autre ", "otra ", "otro ", "por <", "andere"];
+            let noun = nouns
+                .iter()
+                .chain(&["ueber ", "richtung ", "hacia ", "direction "])
+                .any(|noun| first_row.starts_with(noun))
                 || first_row.starts_with("other ") && !first_row.ends_with(" advised");
             assert!(!advice || !noun, "{place}");
             // A name alone in a problem's last row would read as where to turn, or the goal of it.
@@ -181,7 +214,18 @@ fn check_text(language: Language, space: Space, list: &str, text: &str, allowed:
         }
     }
     assert!(!plain.chars().any(|c| c.is_ascii_digit() || c.is_uppercase()), "{place}");
-    for banned in ["stop", "via san", "limit", "back", "indietro", "fermarsi", "incidente"] {
+    for banned in [
+        "stop",
+        "via san",
+        "limit",
+        "back",
+        "indietro",
+        "fermarsi",
+        "halt",
+        "wenden",
+        "alto",
+        "demi-tour",
+    ] {
         assert!(!format!(" {plain} ").contains(&format!(" {banned} ")), "{place}");
     }
     let english_via = language == Language::En && plain.split(' ').any(|word| word == "via");
@@ -193,37 +237,42 @@ fn each_problem_has_words_of_its_own() {
     for language in Language::ALL {
         let corpus = corpus(language);
         for (space, material) in corpus.spaces() {
-            let marks = |problem| -> &'static [&'static str] {
-                match (language, problem) {
-                    (Language::En, Problem::RoadClosed) => &["closed", "closure", "shut"],
-                    (Language::En, Problem::Incident) => &["incident"],
-                    (Language::En, Problem::Queue) => &["queue", "queues", "queuing"],
-                    (Language::En, Problem::SlowTraffic) => &["slow", "slowly"],
-                    (Language::En, Problem::HeavyTraffic) => &["heavy", "busy", "dense"],
-                    (Language::It, Problem::RoadClosed) => &["chiusa", "chiuso", "chiusura"],
-                    (Language::It, Problem::Incident) => &["intralcio", "disagi"],
-                    (Language::It, Problem::Queue) => &["coda", "code"],
-                    (Language::It, Problem::SlowTraffic) => {
-                        &["lento", "lente", "lentamente", "rallentato", "rallentamenti"]
-                    }
-                    (Language::It, Problem::HeavyTraffic) => {
-                        &["intenso", "intensa", "sostenuto", "molto", "molte"]
-                    }
-                }
-            };
-            let states = |text: &str, problem| {
-                text.split([' ', '.', ',', ':']).any(|word| marks(problem).contains(&word))
+            let has = |text: &str, marks: &[&str]| {
+                text.split([' ', '.', ',', ':']).any(|word| marks.contains(&word))
             };
             for (list, patterns, _) in material.lists() {
                 for text in patterns.iter().flat_map(|p| expand(p)) {
+                    let place = format!("{language:?} {space:?} {list}: {text}");
                     for problem in Problem::ALL {
-                        let place = format!("{language:?} {space:?} {list}: {text}");
-                        assert_eq!(states(&text, problem), list == problem.word(), "{place}");
+                        let states = has(&text, marks::of_problem(language, problem));
+                        assert_eq!(states, list == problem.word(), "{place}");
+                    }
+                    for reason in Reason::ALL {
+                        let states = has(&text, marks::of_reason(language, reason));
+                        assert_eq!(states, list == reason_list(reason), "{place}");
                     }
                 }
             }
         }
     }
+}
+
+/// German nouns begin with a capital, by a list in the head of the file and one in code.
+#[test]
+fn german_nouns_are_all_known() {
+    let head = text_of(Language::De).split("language:").next().unwrap_or_default();
+    let listed = head.split("vehicle texts:\n").nth(1).and_then(|rest| rest.split("#\n").next());
+    let listed: BTreeSet<&str> =
+        listed.unwrap_or_default().split_whitespace().filter(|word| *word != "#").collect();
+    assert_eq!(listed, GERMAN_NOUNS.iter().copied().collect());
+    let corpus = corpus(Language::De);
+    let mut words = BTreeSet::new();
+    for (_, patterns, _) in corpus.vehicle.lists() {
+        for text in patterns.iter().flat_map(|p| expand(p)) {
+            words.extend(text.split([' ', '.', ',', ':']).map(str::to_owned));
+        }
+    }
+    assert!(listed.iter().all(|noun| words.contains(*noun)), "some are in no text");
 }
 
 #[test]
@@ -255,6 +304,10 @@ fn something_short_for_every_sign() {
             assert!(shortest(list).is_some_and(|w| w <= 10), "{language:?} {problem:?}");
         }
         assert!(shortest(&corpus.sign.advice.other_route).is_some_and(|w| w <= 10));
+        for text in corpus.sign.reason.values().flatten().flat_map(|p| expand(p)) {
+            assert!(text.split(" / ").all(|row| width(row) <= 18), "{language:?}: {text}");
+            assert!(text.split(" / ").count() <= 2, "{language:?}: {text}");
+        }
     }
 }
 
@@ -268,7 +321,8 @@ fn template_phrases_are_of_the_corpus() {
             };
             let advice = &material.advice;
             for problem in Problem::ALL {
-                let phrases = Phrases::of(language, problem, space);
+                let phrases = Phrases::of(language, problem, None, space);
+                assert!(phrases.reason.is_empty());
                 let pairs = [
                     (phrases.problem, texts(&material.problem[&problem])),
                     (phrases.delay, texts(&material.delay)),
@@ -281,6 +335,13 @@ fn template_phrases_are_of_the_corpus() {
                     for phrase in phrases {
                         assert!(texts.contains(*phrase), "{language:?} {space:?}: {phrase}");
                     }
+                }
+            }
+            for (reason, patterns) in &material.reason {
+                let phrases = Phrases::of(language, Problem::RoadClosed, Some(*reason), space);
+                assert!(!phrases.reason.is_empty());
+                for phrase in phrases.reason {
+                    assert!(texts(patterns).contains(*phrase), "{language:?} {space:?}: {phrase}");
                 }
             }
         }

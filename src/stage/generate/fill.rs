@@ -3,8 +3,9 @@
 //! Refuses a draft that is not made of words and offered slots, or that does not fit its space.
 //! Whether the words say the right thing is the guard's affair.
 
+use super::phrases::GERMAN_NOUNS;
 use super::{showable, width};
-use crate::domain::wording::{Draft, Slot, Space, Wording, WordingRequest};
+use crate::domain::wording::{Draft, Language, Slot, Space, Wording, WordingRequest};
 
 /// What is wrong with a draft. Always the writer's fault; the request goes to the next candidate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +29,7 @@ pub enum FillError {
 }
 
 /// The words of a draft: slots replaced by their facts, capitals on signs, sentences of a vehicle
-/// text begun with a capital. `writer` is kept as the author.
+/// text begun with a capital, as German nouns are. `writer` is kept as the author.
 pub fn fill(request: &WordingRequest, draft: &Draft, writer: &str) -> Result<Wording, FillError> {
     let (max_rows, max_chars) = match request.space {
         Space::Sign { rows, cols } => (usize::from(rows), usize::from(cols)),
@@ -83,6 +84,7 @@ fn fill_row(
             rest = &rest[end..];
             continue;
         }
+        let from = rest;
         rest = &rest[c.len_utf8()..];
         if on_sign {
             for upper in c.to_uppercase() {
@@ -93,7 +95,8 @@ fn fill_row(
                 filled.push(upper);
             }
         } else if c.is_alphabetic() {
-            if sentence_start {
+            let begins_word = !filled.ends_with(char::is_alphabetic);
+            if sentence_start || (begins_word && is_noun(request.language, word_of(from))) {
                 filled.extend(c.to_uppercase());
             } else {
                 filled.push(c);
@@ -109,10 +112,21 @@ fn fill_row(
     Ok(filled)
 }
 
+/// The letters that a text begins with.
+fn word_of(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_alphabetic()).unwrap_or(text.len());
+    &text[..end]
+}
+
+/// Whether a word of a draft has a capital inside a sentence too.
+fn is_noun(language: Language, word: &str) -> bool {
+    language == Language::De && GERMAN_NOUNS.contains(&word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::wording::{Language, Problem, SlotFact};
+    use crate::domain::wording::{Problem, SlotFact};
 
     fn request(space: Space, slots: &[(Slot, &str, bool)]) -> WordingRequest {
         let slots = slots
@@ -126,6 +140,7 @@ mod tests {
         WordingRequest {
             language: Language::It,
             problem: Problem::RoadClosed,
+            reason: None,
             slots,
             space,
             seed: 1,
@@ -160,6 +175,24 @@ mod tests {
         let rows = ["<CLOSED_0>: strada chiusa. seguire <VIA_0>."];
         let wording = fill(&request(VEHICLE, &slots), &draft(&rows), "test").unwrap();
         assert_eq!(wording.text, ["Via S. Vitale: strada chiusa. Seguire Corso Isonzo."]);
+    }
+
+    #[test]
+    fn german_nouns_begin_with_capitals() {
+        let slots = [(Slot::Closed, "am Ring", true), (Slot::Turn, "links", true)];
+        let german = WordingRequest { language: Language::De, ..request(VEHICLE, &slots) };
+        let rows = ["im bereich <CLOSED_0>: stau. bitte an der nächsten kreuzung <TURN> fahren."];
+        let wording = fill(&german, &draft(&rows), "test").unwrap();
+        assert_eq!(
+            wording.text,
+            ["Im Bereich am Ring: Stau. Bitte an der nächsten Kreuzung links fahren."]
+        );
+        // A noun inside another word is none, and other languages have small ones.
+        let rows = ["<CLOSED_0> eisglatt, <TURN>. der grund."];
+        let wording = fill(&german, &draft(&rows), "test").unwrap();
+        assert_eq!(wording.text, ["am Ring eisglatt, links. Der Grund."]);
+        let wording = fill(&request(VEHICLE, &slots), &draft(&rows), "test").unwrap();
+        assert_eq!(wording.text, ["am Ring eisglatt, links. Der grund."]);
     }
 
     #[test]

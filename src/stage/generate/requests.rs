@@ -58,6 +58,7 @@ impl Requests {
     /// - `Dest`: the place, if it is called otherwise than those and there is a way or turn to say;
     /// - `Turn`: left, right or straight on; to vehicles only when they are on one segment, since
     ///   "the next junction" must be the same for all;
+    /// - why the road is closed, where its operator said so;
     /// - `Delay` rounded to whole minutes, `Saving` rounded down, from 2 minutes on, and no saving
     ///   beyond the delay.
     ///
@@ -80,6 +81,7 @@ impl Requests {
         let mut request = WordingRequest {
             language,
             problem: Problem::of(direction.cause, direction.level),
+            reason: direction.reason,
             slots: self.slots(direction, space, language),
             space,
             seed: seed(direction, language),
@@ -146,7 +148,7 @@ impl Requests {
         if let Some(word) = direction.turn.and_then(|t| turn_words(t, language))
             && one_junction
         {
-            let text = if vehicle { word.to_owned() } else { word.to_uppercase() };
+            let text = if vehicle { word.to_owned() } else { fold(word) };
             offer(Slot::Turn, text, !has_way);
         }
         slots
@@ -202,6 +204,15 @@ fn turn_words(turn: Turn, language: Language) -> Option<&'static str> {
         (Turn::Right | Turn::PartRight, Language::It) => "a destra",
         (Turn::Straight, Language::En) => "straight on",
         (Turn::Straight, Language::It) => "diritto",
+        (Turn::Left | Turn::PartLeft, Language::De) => "links",
+        (Turn::Right | Turn::PartRight, Language::De) => "rechts",
+        (Turn::Straight, Language::De) => "geradeaus",
+        (Turn::Left | Turn::PartLeft, Language::Fr) => "à gauche",
+        (Turn::Right | Turn::PartRight, Language::Fr) => "à droite",
+        (Turn::Straight, Language::Fr) => "tout droit",
+        (Turn::Left | Turn::PartLeft, Language::Es) => "a la izquierda",
+        (Turn::Right | Turn::PartRight, Language::Es) => "a la derecha",
+        (Turn::Straight, Language::Es) => "recto",
         (Turn::TurnAround, _) => return None,
     })
 }

@@ -66,19 +66,22 @@ struct Text {
 /// How much a driver gains from a fact, the others being equal.
 fn worth(slot: Slot) -> u32 {
     match slot {
-        Slot::Via0 => 64,
-        Slot::Closed => 32,
-        Slot::Delay => 16,
-        Slot::Turn => 8,
+        Slot::Via0 => 128,
+        Slot::Closed => 64,
+        Slot::Delay => 32,
+        Slot::Turn => 16,
         Slot::Saving => 4,
         Slot::Dest => 2,
         Slot::Via1 => 1,
     }
 }
 
+/// Why a road is closed changes nobody's way, but helps to believe the sign.
+const WORTH_OF_REASON: u32 = 8;
+
 /// All combinations of phrases that fit, best first; among equals the earlier phrases.
 fn ranked(request: &WordingRequest) -> Vec<Text> {
-    let phrases = Phrases::of(request.language, request.problem, request.space);
+    let phrases = Phrases::of(request.language, request.problem, request.reason, request.space);
     let units = match request.space {
         Space::Sign { .. } => SIGN_UNITS,
         Space::Vehicle { .. } => VEHICLE_UNITS,
@@ -87,23 +90,14 @@ fn ranked(request: &WordingRequest) -> Vec<Text> {
     let mut order = 0;
     for problem in phrases.problem {
         for advice in phrases.advice(request) {
-            for delay in phrases::or_none(phrases.delay) {
-                for saving in phrases::or_none(phrases.saving) {
-                    order += 1;
-                    let clauses: Vec<&str> = [Some(*problem), delay, Some(advice), saving]
-                        .into_iter()
-                        .flatten()
-                        .collect();
-                    let slots = slots_of(&clauses);
-                    // Advice without a name is a unit of its own; a problem always is.
-                    let unnamed_advice = usize::from(slots_of(&[advice]).is_empty());
-                    if slots.len() + 1 + unnamed_advice <= units
-                        && slots.iter().all(|slot| request.slot(*slot).is_some())
-                        && request.slots.iter().all(|f| !f.required || slots.contains(&f.slot))
-                        && let Some(draft) = fitting(request, &clauses)
-                    {
-                        let worth = slots.into_iter().map(worth).sum();
-                        texts.push(Text { draft, worth, order });
+            for reason in phrases::or_none(phrases.reason) {
+                for delay in phrases::or_none(phrases.delay) {
+                    for saving in phrases::or_none(phrases.saving) {
+                        order += 1;
+                        let plan = [Some(*problem), reason, delay, Some(advice), saving];
+                        if let Some((draft, worth)) = combined(request, plan, units) {
+                            texts.push(Text { draft, worth, order });
+                        }
                     }
                 }
             }
@@ -111,6 +105,30 @@ fn ranked(request: &WordingRequest) -> Vec<Text> {
     }
     texts.sort_by_key(|text| (Reverse(text.worth), text.order));
     texts
+}
+
+/// A text of these clauses, and what it is worth: if it says what it must, of what was offered, in
+/// no more units of information than a driver takes in, and fits.
+fn combined(
+    request: &WordingRequest,
+    plan: [Option<&'static str>; 5],
+    units: usize,
+) -> Option<(Draft, u32)> {
+    let [_, reason, _, advice, _] = plan;
+    let clauses: Vec<&str> = plan.into_iter().flatten().collect();
+    let slots = slots_of(&clauses);
+    // Advice without a name is a unit of its own; a problem and a reason always are.
+    let unnamed_advice = usize::from(slots_of(advice.as_slice()).is_empty());
+    let said = slots.len() + 1 + usize::from(reason.is_some()) + unnamed_advice;
+    if said > units
+        || slots.iter().any(|slot| request.slot(*slot).is_none())
+        || request.slots.iter().any(|fact| fact.required && !slots.contains(&fact.slot))
+    {
+        return None;
+    }
+    let worth = slots.into_iter().map(worth).sum::<u32>()
+        + if reason.is_some() { WORTH_OF_REASON } else { 0 };
+    Some((fitting(request, &clauses)?, worth))
 }
 
 /// The clauses as a draft, if the filled text fits the space.

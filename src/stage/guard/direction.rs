@@ -32,6 +32,9 @@ pub(super) fn check(
         let (cause, segment) = (direction.cause.word(), name(network, *trouble));
         rules.object(Objection::FalseCause { cause, segment })?;
     }
+    if let Some(reason) = direction.reason.filter(|_| direction.cause != Cause::Closure) {
+        rules.object(Objection::StrayReason { reason, cause: direction.cause.word() })?;
+    }
     for id in direction.via.iter().chain(&direction.way) {
         if let Some(event) = closed.get(id) {
             let (segment, event) = (name(network, *id), event.clone());

@@ -1,6 +1,6 @@
 //! The sentences that may go out, and what a text says by them.
 //!
-//! A closed grammar per language and kind of space, written for the guard alone (`en.rs`, `it.rs`; the notation is in `phrases.rs`):
+//! A closed grammar per language and kind of space, written for the guard alone (`en.rs` and the like; the notation is in `phrases.rs`):
 //! what is not in it is refused, so neither a negation nor an order, a speed or a number in words
 //! can pass. All its sentences lie in one trie per clause. A text is read in every way that the
 //! trie allows, with any name of the network where a name may stand, whether or not it is a fact:
@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use super::names::Occurrence;
 use super::phrases::{Phrases, expand, slot_of, tongue};
 use super::token::{Token, is_mark};
+use crate::domain::closure::Reason;
 use crate::domain::network::fold;
 use crate::domain::wording::{Language, Problem, Slot};
 
@@ -26,6 +27,8 @@ pub(super) struct Mention {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reading {
     pub problem: Problem,
+    /// Why the road is closed, where the text says so.
+    pub reason: Option<Reason>,
     pub mentions: Vec<Mention>,
     /// The tokens that begin a clause.
     pub starts: Vec<usize>,
@@ -51,24 +54,35 @@ enum Symbol {
 #[derive(Debug, Default)]
 struct Node {
     edges: Vec<(Symbol, u32)>,
-    /// A clause may end here: the problems that it states then, none for other clauses.
-    ends: Vec<Option<Problem>>,
+    /// A clause may end here: what it states then.
+    ends: Vec<Stated>,
+}
+
+/// What the words of a clause state, its facts aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stated {
+    Nothing,
+    Problem(Problem),
+    Reason(Reason),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Clause {
     Problem,
+    Reason,
     Delay,
     Advice,
     Saving,
 }
+
+const CLAUSES: usize = Clause::Saving as usize + 1;
 
 /// The grammar of one language for signs or for vehicles.
 #[derive(Debug)]
 pub(super) struct Grammar {
     on_signs: bool,
     vocabulary: HashMap<String, u32>,
-    /// The first four are the roots of the clauses.
+    /// The first ones are the roots of the clauses.
     nodes: Vec<Node>,
     turns: Vec<Vec<u32>>,
     units: Vec<u32>,
@@ -81,7 +95,7 @@ impl Grammar {
         let mut grammar = Self {
             on_signs,
             vocabulary: HashMap::new(),
-            nodes: (0..4).map(|_| Node::default()).collect(),
+            nodes: (0..CLAUSES).map(|_| Node::default()).collect(),
             turns: Vec::new(),
             units: Vec::new(),
         };
@@ -89,11 +103,14 @@ impl Grammar {
             tongue.turns.iter().map(|t| t.split(' ').map(|w| grammar.learn(w)).collect()).collect();
         grammar.units = tongue.units.iter().map(|unit| grammar.learn(unit)).collect();
         for (problem, patterns) in phrases.problem {
-            grammar.add(Clause::Problem, patterns, phrases, Some(*problem));
+            grammar.add(Clause::Problem, patterns, phrases, Stated::Problem(*problem));
         }
-        grammar.add(Clause::Delay, phrases.delay, phrases, None);
-        grammar.add(Clause::Advice, phrases.advice, phrases, None);
-        grammar.add(Clause::Saving, phrases.saving, phrases, None);
+        for (reason, patterns) in phrases.reason {
+            grammar.add(Clause::Reason, patterns, phrases, Stated::Reason(*reason));
+        }
+        grammar.add(Clause::Delay, phrases.delay, phrases, Stated::Nothing);
+        grammar.add(Clause::Advice, phrases.advice, phrases, Stated::Nothing);
+        grammar.add(Clause::Saving, phrases.saving, phrases, Stated::Nothing);
         grammar
     }
 
@@ -113,13 +130,7 @@ impl Grammar {
         *self.vocabulary.entry(key).or_insert(fresh)
     }
 
-    fn add(
-        &mut self,
-        clause: Clause,
-        patterns: &[&str],
-        phrases: &Phrases,
-        problem: Option<Problem>,
-    ) {
+    fn add(&mut self, clause: Clause, patterns: &[&str], phrases: &Phrases, stated: Stated) {
         for sentence in patterns.iter().flat_map(|pattern| expand(pattern, phrases.parts)) {
             let mut node = clause as usize;
             for item in &sentence {
@@ -138,8 +149,8 @@ impl Grammar {
                     next
                 };
             }
-            if !self.nodes[node].ends.contains(&problem) {
-                self.nodes[node].ends.push(problem);
+            if !self.nodes[node].ends.contains(&stated) {
+                self.nodes[node].ends.push(stated);
             }
         }
     }
@@ -157,6 +168,7 @@ impl Grammar {
             words,
             names,
             problem: None,
+            reason: None,
             mentions: Vec::new(),
             starts: Vec::new(),
             found: Readings::default(),
@@ -173,6 +185,7 @@ struct Reader<'a, 't> {
     words: Vec<Option<u32>>,
     names: &'a [Occurrence],
     problem: Option<Problem>,
+    reason: Option<Reason>,
     mentions: Vec<Mention>,
     starts: Vec<usize>,
     found: Readings,
@@ -189,11 +202,15 @@ impl Reader<'_, '_> {
         self.found.furthest = self.found.furthest.max(at);
         let node = &self.grammar.nodes[node];
         if let Some(next) = self.end_of_clause(at) {
-            for problem in &node.ends {
-                let outer = self.problem;
-                self.problem = problem.or(outer);
+            for stated in &node.ends {
+                let outer = (self.problem, self.reason);
+                match stated {
+                    Stated::Nothing => {}
+                    Stated::Problem(problem) => self.problem = Some(*problem),
+                    Stated::Reason(reason) => self.reason = Some(*reason),
+                }
                 self.after(clause, next);
-                self.problem = outer;
+                (self.problem, self.reason) = outer;
             }
         }
         for (symbol, next) in &node.edges {
@@ -239,6 +256,14 @@ impl Reader<'_, '_> {
         }
         match clause {
             Clause::Problem => {
+                // Nobody gives a reason for a queue.
+                if self.problem == Some(Problem::RoadClosed) {
+                    self.clause(Clause::Reason, at);
+                }
+                self.clause(Clause::Delay, at);
+                self.clause(Clause::Advice, at);
+            }
+            Clause::Reason => {
                 self.clause(Clause::Delay, at);
                 self.clause(Clause::Advice, at);
             }
@@ -250,8 +275,12 @@ impl Reader<'_, '_> {
 
     fn record(&mut self) {
         let Some(problem) = self.problem else { return };
-        let reading =
-            Reading { problem, mentions: self.mentions.clone(), starts: self.starts.clone() };
+        let reading = Reading {
+            problem,
+            reason: self.reason,
+            mentions: self.mentions.clone(),
+            starts: self.starts.clone(),
+        };
         if self.found.all.len() < MOST && !self.found.all.contains(&reading) {
             self.found.all.push(reading);
         }
@@ -293,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_sentence_states_two_problems() {
+    fn no_sentence_states_two_things() {
         for language in Language::ALL {
             for on_signs in [true, false] {
                 let grammar = Grammar::new(language, on_signs);

@@ -9,9 +9,12 @@
 //! `check_direction` (can it be driven, is it true now), `check_request` (does what may be said
 //! agree with it), `check` (does the text say this and nothing else).
 
+mod de;
 mod direction;
 mod en;
+mod es;
 mod form;
+mod fr;
 mod grammar;
 mod it;
 mod names;
@@ -39,8 +42,7 @@ use objection::Rules;
 pub struct Guard {
     network: Arc<Network>,
     names: Names,
-    english: Grammars,
-    italian: Grammars,
+    grammars: [Grammars; Language::ALL.len()],
     rules: Rules,
 }
 
@@ -59,23 +61,14 @@ impl Grammars {
 impl Guard {
     pub fn new(network: Arc<Network>) -> Self {
         let names = Names::new(&network);
-        Self {
-            network,
-            names,
-            english: Grammars::new(Language::En),
-            italian: Grammars::new(Language::It),
-            rules: Rules::default(),
-        }
+        Self { network, names, grammars: Language::ALL.map(Grammars::new), rules: Rules::default() }
     }
 
     /// Whether a text says what it was asked to, all that it must, and nothing else.
     pub fn check(&self, request: &WordingRequest, wording: &Wording) -> Result<(), Objection> {
         form::check(&self.rules, request, wording)?;
         let facts = reading::facts(&self.rules, &self.names, request)?;
-        let grammars = match request.language {
-            Language::En => &self.english,
-            Language::It => &self.italian,
-        };
+        let grammars = &self.grammars[request.language as usize];
         let grammar = match request.space {
             Space::Sign { .. } => &grammars.sign,
             Space::Vehicle { .. } => &grammars.vehicle,

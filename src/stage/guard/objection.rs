@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::domain::closure::Reason;
 use crate::domain::time::Timestamp;
 use crate::domain::wording::{Language, Problem, Slot, Space};
 
@@ -41,6 +42,7 @@ pub enum Rule {
     Grammar,
     OneReading,
     Problem,
+    Reason,
     Road,
     Destination,
     Number,
@@ -53,6 +55,7 @@ pub enum Rule {
     StillShown,
     RightSpace,
     RequestProblem,
+    RequestReason,
     RequestFacts,
     TurnForAll,
     // The direction can be driven and is true now.
@@ -60,6 +63,7 @@ pub enum Rule {
     SomethingToAvoid,
     InForce,
     TrueCause,
+    ReasonOfClosure,
     NotOverClosed,
     NotOverAvoided,
     ForCars,
@@ -70,7 +74,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 39] = [
         Self::Language,
         Self::Rows,
         Self::Width,
@@ -83,6 +87,7 @@ impl Rule {
         Self::Grammar,
         Self::OneReading,
         Self::Problem,
+        Self::Reason,
         Self::Road,
         Self::Destination,
         Self::Number,
@@ -94,12 +99,14 @@ impl Rule {
         Self::StillShown,
         Self::RightSpace,
         Self::RequestProblem,
+        Self::RequestReason,
         Self::RequestFacts,
         Self::TurnForAll,
         Self::KnownIndices,
         Self::SomethingToAvoid,
         Self::InForce,
         Self::TrueCause,
+        Self::ReasonOfClosure,
         Self::NotOverClosed,
         Self::NotOverAvoided,
         Self::ForCars,
@@ -124,6 +131,7 @@ impl Rule {
             Self::Grammar => "grammar",
             Self::OneReading => "one_reading",
             Self::Problem => "problem",
+            Self::Reason => "reason",
             Self::Road => "road",
             Self::Destination => "destination",
             Self::Number => "number",
@@ -135,12 +143,14 @@ impl Rule {
             Self::StillShown => "still_shown",
             Self::RightSpace => "right_space",
             Self::RequestProblem => "request_problem",
+            Self::RequestReason => "request_reason",
             Self::RequestFacts => "request_facts",
             Self::TurnForAll => "turn_for_all",
             Self::KnownIndices => "known_indices",
             Self::SomethingToAvoid => "something_to_avoid",
             Self::InForce => "in_force",
             Self::TrueCause => "true_cause",
+            Self::ReasonOfClosure => "reason_of_closure",
             Self::NotOverClosed => "not_over_closed",
             Self::NotOverAvoided => "not_over_avoided",
             Self::ForCars => "for_cars",
@@ -183,6 +193,8 @@ pub enum Objection {
     Ambiguous { readings: usize },
     #[error("the text states {}, the direction {}", .said.word(), .fact.word())]
     Problem { said: Problem, fact: Problem },
+    #[error("the text gives {} as the reason, {}", .said.word(), fact_of(.fact.map(Reason::word)))]
+    Reason { said: Reason, fact: Option<Reason> },
     #[error("{place}: the text says `{said}` as {slot}, {}", fact_of(.fact.as_deref()))]
     Fact { slot: Slot, place: Place, said: String, fact: Option<String> },
     #[error("{place}: {slot} is spelt `{said}`, it should be `{fact}`")]
@@ -200,6 +212,8 @@ pub enum Objection {
     WrongSpace { space: Space },
     #[error("the request states {}, the direction is about {}", .said.word(), .fact.word())]
     RequestProblem { said: Problem, fact: Problem },
+    #[error("the request has {} as the reason, {}", .said.word(), fact_of(.fact.map(Reason::word)))]
+    RequestReason { said: Reason, fact: Option<Reason> },
     #[error("the request has `{said}` as {slot}, {}", fact_of(.fact.as_deref()))]
     RequestFact { slot: Slot, said: String, fact: Option<String> },
     #[error("`{said}` is not the one and only way to say the move at the end of segment {segment}")]
@@ -213,6 +227,8 @@ pub enum Objection {
     NotInForce { ts: Timestamp, valid_until: Timestamp },
     #[error("the cause is {cause}, but segment {segment} is not in that state")]
     FalseCause { cause: &'static str, segment: String },
+    #[error("the direction gives {} as the reason, but its cause is {cause}", .reason.word())]
+    StrayReason { reason: Reason, cause: &'static str },
     #[error("the advised way passes segment {segment}, closed by {event}")]
     OverClosed { segment: String, event: String },
     #[error("the advised way passes segment {segment}, which the direction avoids")]
@@ -244,6 +260,7 @@ impl Objection {
             Self::Word { .. } | Self::Grammar { .. } => Rule::Grammar,
             Self::Ambiguous { .. } => Rule::OneReading,
             Self::Problem { .. } => Rule::Problem,
+            Self::Reason { .. } => Rule::Reason,
             Self::Fact { slot, .. } => match slot {
                 Slot::Closed | Slot::Via0 | Slot::Via1 => Rule::Road,
                 Slot::Dest => Rule::Destination,
@@ -257,12 +274,14 @@ impl Objection {
             Self::Withdrawn => Rule::StillShown,
             Self::WrongSpace { .. } => Rule::RightSpace,
             Self::RequestProblem { .. } => Rule::RequestProblem,
+            Self::RequestReason { .. } => Rule::RequestReason,
             Self::RequestFact { .. } => Rule::RequestFacts,
             Self::UnclearTurn { .. } => Rule::TurnForAll,
             Self::UnknownIndex { .. } => Rule::KnownIndices,
             Self::NothingToAvoid => Rule::SomethingToAvoid,
             Self::NotInForce { .. } => Rule::InForce,
             Self::FalseCause { .. } => Rule::TrueCause,
+            Self::StrayReason { .. } => Rule::ReasonOfClosure,
             Self::OverClosed { .. } => Rule::NotOverClosed,
             Self::OverAvoided { .. } => Rule::NotOverAvoided,
             Self::NotForCars { .. } => Rule::ForCars,

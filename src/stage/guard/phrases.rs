@@ -4,7 +4,8 @@
 //! without; `@part` a part named further up in the list; `~word` a word that may not begin a row.
 //! What is malformed can only refuse.
 
-use super::{en, it};
+use super::{de, en, es, fr, it};
+use crate::domain::closure::Reason;
 use crate::domain::wording::{Language, Problem, Slot};
 
 /// What a language has to say, for the two kinds of space.
@@ -18,6 +19,8 @@ pub(super) struct Tongue {
     pub units: &'static [&'static str],
     /// Letters beside a to z.
     pub letters: &'static str,
+    /// Words of vehicle texts that begin with a capital wherever they stand.
+    pub nouns: &'static [&'static str],
 }
 
 /// Patterns of the clauses.
@@ -25,6 +28,8 @@ pub(super) struct Tongue {
 pub(super) struct Phrases {
     pub parts: &'static [(&'static str, &'static str)],
     pub problem: &'static [(Problem, &'static [&'static str])],
+    /// Why a road is closed.
+    pub reason: &'static [(Reason, &'static [&'static str])],
     pub delay: &'static [&'static str],
     pub advice: &'static [&'static str],
     pub saving: &'static [&'static str],
@@ -34,6 +39,9 @@ pub(super) fn tongue(language: Language) -> &'static Tongue {
     match language {
         Language::En => &en::TONGUE,
         Language::It => &it::TONGUE,
+        Language::De => &de::TONGUE,
+        Language::Fr => &fr::TONGUE,
+        Language::Es => &es::TONGUE,
     }
 }
 
@@ -125,8 +133,9 @@ mod tests {
             let tongue = tongue(language);
             for phrases in [&tongue.sign, &tongue.vehicle] {
                 let problems = phrases.problem.iter().flat_map(|(_, patterns)| *patterns);
+                let reasons = phrases.reason.iter().flat_map(|(_, patterns)| *patterns);
                 let others = [phrases.delay, phrases.advice, phrases.saving];
-                for pattern in problems.chain(others.into_iter().flatten()) {
+                for pattern in problems.chain(reasons).chain(others.into_iter().flatten()) {
                     let count = |mark| pattern.matches(mark).count();
                     assert_eq!(count('('), count(')'), "{pattern}");
                     assert_eq!(count('['), count(']'), "{pattern}");
@@ -152,8 +161,10 @@ mod tests {
         for language in Language::ALL {
             for phrases in [&tongue(language).sign, &tongue(language).vehicle] {
                 let problems = phrases.problem.iter().flat_map(|(_, patterns)| *patterns);
-                let clauses: [(&[Slot], Vec<&str>); 4] = [
+                let reasons = phrases.reason.iter().flat_map(|(_, patterns)| *patterns);
+                let clauses: [(&[Slot], Vec<&str>); 5] = [
                     (&[Slot::Closed], problems.copied().collect()),
+                    (&[], reasons.copied().collect()),
                     (&[Slot::Delay], phrases.delay.to_vec()),
                     (&[Slot::Via0, Slot::Via1, Slot::Dest, Slot::Turn], phrases.advice.to_vec()),
                     (&[Slot::Saving], phrases.saving.to_vec()),

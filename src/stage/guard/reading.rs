@@ -3,6 +3,7 @@
 use super::grammar::{Grammar, MOST, Mention, Reading, Readings};
 use super::names::{Names, Occurrence};
 use super::objection::{Objection, Place, Rules};
+use super::phrases::tongue;
 use super::token::{Token, said, same_folded, tokens};
 use crate::domain::wording::{Slot, Space, Wording, WordingRequest};
 
@@ -78,7 +79,8 @@ pub(super) fn check(
     compare(rules, request, facts, &tokens, reading)?;
     other_names(rules, names, &tokens, &occurrences, reading)?;
     if let Space::Vehicle { .. } = request.space {
-        sentence_case(rules, &tokens, reading)?;
+        let nouns = tongue(request.language).nouns;
+        sentence_case(rules, &tokens, reading, nouns)?;
     }
     Ok(())
 }
@@ -87,6 +89,7 @@ pub(super) fn check(
 /// one is the street of this name.
 fn same_facts(one: &Reading, other: &Reading, tokens: &[Token<'_>]) -> bool {
     one.problem == other.problem
+        && one.reason == other.reason
         && one.mentions.len() == other.mentions.len()
         && one.mentions.iter().all(|mention| {
             let words = words_of(tokens, *mention);
@@ -126,6 +129,9 @@ fn compare(
     if reading.problem != request.problem {
         let (said, fact) = (reading.problem, request.problem);
         rules.object(Objection::Problem { said, fact })?;
+    }
+    if let Some(said) = reading.reason.filter(|said| request.reason != Some(*said)) {
+        rules.object(Objection::Reason { said, fact: request.reason })?;
     }
     for mention in &reading.mentions {
         let words = words_of(tokens, *mention);
@@ -188,15 +194,23 @@ fn other_names(
     Ok(())
 }
 
-/// In vehicles: a capital at a sentence's start, else small letters. Facts have their own spelling.
-fn sentence_case(rules: &Rules, tokens: &[Token<'_>], reading: &Reading) -> Result<(), Objection> {
+/// In vehicles: a capital at a sentence's start and of a noun where the language has it so, else small
+/// letters. Facts have their own spelling.
+fn sentence_case(
+    rules: &Rules,
+    tokens: &[Token<'_>],
+    reading: &Reading,
+    nouns: &[&str],
+) -> Result<(), Objection> {
     for (at, token) in tokens.iter().enumerate() {
         if reading.mentions.iter().any(|m| (m.start..m.end).contains(&at)) {
             continue;
         }
+        let raised =
+            reading.starts.contains(&at) || nouns.contains(&token.raw.to_lowercase().as_str());
         let mut rest = token.raw.chars();
-        let raised = !reading.starts.contains(&at) || rest.next().is_none_or(|c| !c.is_lowercase());
-        let right = raised && !rest.any(char::is_uppercase);
+        let begun = !raised || rest.next().is_none_or(|c| !c.is_lowercase());
+        let right = begun && !rest.any(char::is_uppercase);
         if !right {
             let said = token.raw.to_owned();
             rules.object(Objection::Case { place: token.place, said })?;

@@ -43,6 +43,9 @@ pub(super) fn check(
     if request.problem != fact {
         rules.object(Objection::RequestProblem { said: request.problem, fact })?;
     }
+    if let Some(said) = request.reason.filter(|said| direction.reason != Some(*said)) {
+        rules.object(Objection::RequestReason { said, fact: direction.reason })?;
+    }
     for asked in &request.slots {
         let allowed = allowed(network, direction, request, asked.slot);
         if !allowed.iter().any(|text| agrees(asked, text, request.space)) {
@@ -112,6 +115,15 @@ fn turn_word(turn: Turn, language: Language) -> Option<&'static str> {
         (Language::It, Turn::Left | Turn::PartLeft) => "a sinistra",
         (Language::It, Turn::Right | Turn::PartRight) => "a destra",
         (Language::It, Turn::Straight) => "diritto",
+        (Language::De, Turn::Left | Turn::PartLeft) => "links",
+        (Language::De, Turn::Right | Turn::PartRight) => "rechts",
+        (Language::De, Turn::Straight) => "geradeaus",
+        (Language::Fr, Turn::Left | Turn::PartLeft) => "à gauche",
+        (Language::Fr, Turn::Right | Turn::PartRight) => "à droite",
+        (Language::Fr, Turn::Straight) => "tout droit",
+        (Language::Es, Turn::Left | Turn::PartLeft) => "a la izquierda",
+        (Language::Es, Turn::Right | Turn::PartRight) => "a la derecha",
+        (Language::Es, Turn::Straight) => "recto",
         (_, Turn::TurnAround) => return None,
     })
 }

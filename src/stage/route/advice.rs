@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::closure::Reason;
 use crate::domain::congestion::{CongestionLevel, View};
 use crate::domain::direction::{Cause, Evidence, WeighedWay};
 use crate::domain::network::{Costs, Network, Penalties, Router, SegmentId, Tree, Turn};
@@ -25,6 +26,8 @@ const MAX_PLACES: usize = 12;
 pub(super) struct Advice {
     pub(super) here: SegmentId,
     pub(super) cause: Cause,
+    #[serde(default)]
+    pub(super) reason: Option<Reason>,
     pub(super) level: Option<CongestionLevel>,
     pub(super) avoid: Vec<SegmentId>,
     pub(super) via: Vec<SegmentId>,
@@ -80,6 +83,7 @@ impl Facts<'_> {
         };
         let usual = self.usual.way(*way.last()?).map(|way| way.segments).unwrap_or_default();
         let met = usual.iter().copied().find(|id| trouble.segments.contains(id));
+        let announced = trouble.cause == Cause::Closure;
         let first = met.or_else(|| trouble.segments.first().copied())?;
         let mut avoid = vec![first];
         avoid.extend(trouble.segments.iter().copied().filter(|id| *id != first));
@@ -97,6 +101,7 @@ impl Facts<'_> {
         Some(Advice {
             here,
             cause: trouble.cause,
+            reason: self.view.reasons.get(&first).copied().filter(|_| announced),
             level,
             via: via(self.network, stem),
             turn: self.turn(here, stem, &usual),

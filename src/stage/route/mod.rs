@@ -342,7 +342,8 @@ impl Route {
 /// and which roads nobody can pass.
 fn urgent(said: &Proposal) -> impl PartialEq + use<'_> {
     let advice = &said.advice;
-    let named = (Problem::of(advice.cause, advice.level), advice.avoid.first(), &advice.via);
+    let problem = (Problem::of(advice.cause, advice.level), advice.reason);
+    let named = (problem, advice.avoid.first(), &advice.via);
     (named, advice.turn, advice.destination, &advice.closed, &advice.blocked)
 }
 
@@ -361,6 +362,7 @@ fn direction(now: Timestamp, shown: &Shown, state: DirectionState) -> Direction 
         state,
         audience: said.audience.clone(),
         cause: advice.cause,
+        reason: advice.reason,
         level: advice.level,
         avoid: advice.avoid.clone(),
         via: advice.via.clone(),

@@ -60,6 +60,7 @@ fn direction(avoid: &[u32], via: &[u32]) -> Direction {
         state: DirectionState::Show,
         audience: Audience::Sign(SignId(0)),
         cause: Cause::Closure,
+        reason: None,
         level: None,
         avoid: segments(avoid),
         via: segments(via),

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::closure::Reason;
 use crate::domain::wording::{Language, Problem, SlotFact};
 use crate::stage::generate::{MIN_SIGN_COLS, MIN_SIGN_ROWS, MIN_VEHICLE_CHARS, fill};
 
@@ -17,7 +18,7 @@ fn request(
         text: (*text).to_owned(),
         required: *required,
     });
-    WordingRequest { language, problem, slots: slots.collect(), space, seed: 0 }
+    WordingRequest { language, problem, reason: None, slots: slots.collect(), space, seed: 0 }
 }
 
 fn text(request: &WordingRequest) -> Vec<String> {
@@ -61,6 +62,44 @@ fn the_richest_that_fits_is_taken() {
     assert_eq!(
         text(&request_of(En, Queue, &nothing_named)),
         ["QUEUES AHEAD", "DELAY 6 MIN", "USE OTHER ROUTE"]
+    );
+}
+
+#[test]
+fn a_reason_is_said_where_there_is_room() {
+    let slots = [(Slot::Closed, "VIA SAN MARCO", false), (Slot::Via0, "VIA ALTA", true)];
+    let why = |space, slots: &[(Slot, &str, bool)], language| WordingRequest {
+        reason: Some(Reason::Flooding),
+        ..request(language, Problem::RoadClosed, space, slots)
+    };
+    let roomy = Space::Sign { rows: 4, cols: 20 };
+    assert_eq!(
+        text(&why(roomy, &slots, Language::De)),
+        ["VIA SAN MARCO", "GESPERRT", "UEBERFLUTUNG", "BITTE UEBER VIA ALTA"]
+    );
+    assert_eq!(
+        text(&why(THREE_BY_18, &slots, Language::Fr)),
+        ["VIA SAN MARCO", "ROUTE BARREE", "PRENDRE VIA ALTA"],
+        "the road is worth more"
+    );
+    let slots = [
+        (Slot::Closed, "Via San Marco", true),
+        (Slot::Via0, "Via Alta", true),
+        (Slot::Saving, "4 min", false),
+    ];
+    let space = Space::Vehicle { max_chars: 120 };
+    assert_eq!(
+        text(&why(space, &slots, Language::De)),
+        [
+            "Via San Marco ist gesperrt. Der Grund ist eine Überflutung. Bitte über Via Alta fahren. \
+          Das spart etwa 4 min."
+        ]
+    );
+    let space = Space::Vehicle { max_chars: 100 };
+    assert_eq!(
+        text(&why(space, &slots, Language::De)),
+        ["Via San Marco ist gesperrt. Der Grund ist eine Überflutung. Bitte über Via Alta fahren."],
+        "it is worth more than a saving"
     );
 }
 
@@ -159,13 +198,14 @@ proptest! {
         mut slots in any_facts(),
         language in prop::sample::select(&Language::ALL[..]),
         problem in prop::sample::select(&Problem::ALL[..]),
+        reason in prop::option::of(prop::sample::select(&Reason::ALL[..])),
         rows in MIN_SIGN_ROWS..6,
         cols in MIN_SIGN_COLS..30,
     ) {
         // The advice follows the offer: a road or turn on offer is one that fits.
         slots.retain(|fact| !matches!(fact.slot, Slot::Via0 | Slot::Via1 | Slot::Turn));
         let space = Space::Sign { rows, cols };
-        let request = WordingRequest { language, problem, slots, space, seed: 0 };
+        let request = WordingRequest { language, problem, reason, slots, space, seed: 0 };
         let draft = TemplateWriter.write(&request, 0, &|| false).unwrap();
         let wording = fill(&request, &draft, "template").unwrap();
         prop_assert!(wording.text.len() <= usize::from(rows));

@@ -17,6 +17,7 @@ struct Corpus {
 #[derive(Deserialize)]
 struct Phrases {
     problem: BTreeMap<String, Vec<String>>,
+    reason: BTreeMap<Reason, Vec<String>>,
     delay: Vec<String>,
     advice: BTreeMap<String, Vec<String>>,
     saving: Vec<String>,
@@ -33,6 +34,9 @@ fn fact(slot: Slot, language: Language) -> &'static str {
         (Slot::Saving, _) => "4 min",
         (Slot::Turn, Language::En) => "straight on",
         (Slot::Turn, Language::It) => "a sinistra",
+        (Slot::Turn, Language::De) => "geradeaus",
+        (Slot::Turn, Language::Fr) => "à gauche",
+        (Slot::Turn, Language::Es) => "a la derecha",
     }
 }
 
@@ -52,15 +56,18 @@ fn expand(pattern: &str) -> Vec<String> {
 
 /// Facts in, case of the space, as a list of rows.
 fn finish(text: &str, language: Language, on_sign: bool) -> Vec<String> {
-    let mut text = text.replace(" .", ".").replace(" ,", ",");
-    for slot in Slot::ALL {
-        text = text.replace(slot.tag(), fact(slot, language));
-    }
+    let text = text.replace(" .", ".").replace(" ,", ",");
+    let filled = |mut text: String| {
+        for slot in Slot::ALL {
+            text = text.replace(slot.tag(), fact(slot, language));
+        }
+        text
+    };
     if on_sign {
-        return text.split(" / ").map(fold).collect();
+        return filled(text).split(" / ").map(fold).collect();
     }
-    let mut letters = text.chars();
-    vec![letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()]
+    let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    vec![filled(sentence_case(language, &words))]
 }
 
 /// A text of one sentence a clause, and which slots it says.
@@ -68,7 +75,7 @@ fn ask(
     guard: &Guard,
     language: Language,
     on_sign: bool,
-    problem: Problem,
+    (problem, reason): (Problem, Option<Reason>),
     clauses: &[&str],
 ) -> Result<(), String> {
     let slots: Vec<_> = Slot::ALL
@@ -78,7 +85,7 @@ fn ask(
         .collect();
     let facts: Vec<_> = slots.iter().map(|(slot, text)| (*slot, text.as_str())).collect();
     let space = if on_sign { SIGN } else { VEHICLE };
-    let request = request(language, space, problem, &facts);
+    let request = WordingRequest { reason, ..request(language, space, problem, &facts) };
     let rows = clauses.iter().flat_map(|clause| finish(clause, language, on_sign));
     let rows: Vec<_> = rows.collect();
     let text = if on_sign { rows } else { vec![rows.join(" ")] };
@@ -90,42 +97,54 @@ fn problem(word: &str) -> Problem {
     Problem::ALL.into_iter().find(|problem| problem.word() == word).unwrap()
 }
 
-/// Every problem sentence with every advice sentence, and all delays and savings in turn.
+fn corpus(language: Language) -> Corpus {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("models/corpus/{}.yaml", language.code()));
+    let corpus: Corpus = serde_saphyr::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(corpus.language, language);
+    corpus
+}
+
+fn all(patterns: &[String]) -> Vec<String> {
+    patterns.iter().flat_map(|pattern| expand(pattern)).collect()
+}
+
+/// Every problem sentence with every seventh advice sentence, each time another seventh; all delays,
+/// savings and, of a closure, reasons in turn.
 #[test]
 fn the_whole_corpus_is_read_as_meant() {
     let guard = nasty();
     let mut refused = Vec::new();
     let mut texts = 0;
     for language in Language::ALL {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join(format!("models/corpus/{}.yaml", language.code()));
-        let yaml = std::fs::read_to_string(&path).unwrap();
-        let corpus: Corpus = serde_saphyr::from_str(&yaml).unwrap();
-        assert_eq!(corpus.language, language);
+        let corpus = corpus(language);
         for (on_sign, phrases) in [(true, &corpus.sign), (false, &corpus.vehicle)] {
-            let all = |patterns: &[String]| -> Vec<String> {
-                patterns.iter().flat_map(|pattern| expand(pattern)).collect()
-            };
             let delays = all(&phrases.delay);
             let savings = all(&phrases.saving);
             let advice: Vec<_> = phrases.advice.values().flat_map(|p| all(p)).collect();
+            let reasons = phrases.reason.iter();
+            let reasons: Vec<_> = reasons
+                .flat_map(|(reason, p)| all(p).into_iter().map(|text| (*reason, text)))
+                .collect();
+            let mut first = 0;
             for (word, patterns) in &phrases.problem {
                 for stated in all(patterns) {
-                    for advised in &advice {
+                    first += 1;
+                    for advised in advice.iter().skip(first % 7).step_by(7) {
                         texts += 1;
                         let delay = &delays[texts % delays.len()];
                         let saving = &savings[texts % savings.len()];
                         let (stated, advised) = (stated.as_str(), advised.as_str());
-                        let clauses: [&[&str]; 4] = [
-                            &[stated, advised],
-                            &[stated, delay, advised],
-                            &[stated, advised, saving],
-                            &[stated, delay, advised, saving],
-                        ];
-                        let clauses = clauses[texts % 4];
-                        if let Err(objection) =
-                            ask(&guard, language, on_sign, problem(word), clauses)
-                        {
+                        let problem = problem(word);
+                        let reason = reasons.get(texts % (reasons.len() + 1));
+                        let reason = reason.filter(|_| problem == Problem::RoadClosed);
+                        let delay = (texts % 2 == 0).then_some(delay.as_str());
+                        let saving = (texts % 4 > 1).then_some(saving.as_str());
+                        let why = reason.map(|(_, text)| text.as_str());
+                        let clauses = [Some(stated), why, delay, Some(advised), saving];
+                        let clauses: Vec<_> = clauses.into_iter().flatten().collect();
+                        let facts = (problem, reason.map(|(reason, _)| *reason));
+                        if let Err(objection) = ask(&guard, language, on_sign, facts, &clauses) {
                             refused.push(objection);
                         }
                     }
@@ -135,4 +154,53 @@ fn the_whole_corpus_is_read_as_meant() {
     }
     let sample = refused.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
     assert!(refused.is_empty(), "{} of {texts} texts:\n{sample}", refused.len());
+}
+
+/// The same facts, asked for in every language, come back from each as they are.
+#[test]
+fn all_languages_say_one_direction_alike() {
+    let guard = nasty();
+    let corpora = Language::ALL.map(corpus);
+    let wanted = [Slot::Closed, Slot::Delay, Slot::Via0, Slot::Dest, Slot::Saving];
+    for on_sign in [true, false] {
+        for (nth, problem) in Problem::ALL.into_iter().cycle().take(100).enumerate() {
+            let reason = (problem == Problem::RoadClosed).then(|| Reason::ALL[nth % 8]);
+            for corpus in &corpora {
+                let phrases = if on_sign { &corpus.sign } else { &corpus.vehicle };
+                let pick = |patterns: &[String], slots: &[Slot]| -> String {
+                    let said = |text: &String| {
+                        Slot::ALL.iter().all(|s| slots.contains(s) == text.contains(s.tag()))
+                    };
+                    let fitting: Vec<_> = all(patterns).into_iter().filter(said).collect();
+                    fitting[nth % fitting.len()].clone()
+                };
+                let advice = pick(&phrases.advice["via"], &[Slot::Via0, Slot::Dest]);
+                let stated = pick(&phrases.problem[problem.word()], &[Slot::Closed]);
+                let delay = pick(&phrases.delay, &[Slot::Delay]);
+                let saving = pick(&phrases.saving, &[Slot::Saving]);
+                let why = reason.map(|reason| pick(&phrases.reason[&reason], &[]));
+                let clauses =
+                    [Some(&stated), why.as_ref(), Some(&delay), Some(&advice), Some(&saving)];
+                let clauses: Vec<&str> =
+                    clauses.into_iter().flatten().map(String::as_str).collect();
+                assert!(wanted.iter().all(|s| clauses.iter().any(|c| c.contains(s.tag()))));
+                let answer = ask(&guard, corpus.language, on_sign, (problem, reason), &clauses);
+                assert_eq!(answer, Ok(()), "{:?}", corpus.language);
+            }
+        }
+    }
+}
+
+/// The guard's list of German nouns against the one in the head of the file.
+#[test]
+fn german_nouns_are_those_of_the_corpus() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/corpus/de.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let listed = text.split("vehicle texts:\n").nth(1).and_then(|rest| rest.split("#\n").next());
+    let mut listed: Vec<&str> =
+        listed.unwrap_or_default().split_whitespace().filter(|word| *word != "#").collect();
+    let mut known = tongue(Language::De).nouns.to_vec();
+    listed.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(known, listed);
 }

@@ -1,7 +1,7 @@
 //! Texts that must pass and texts that must not, one by one, for a human reader.
 
 use super::*;
-use crate::domain::wording::Language::{En, It};
+use crate::domain::wording::Language::{De, En, Es, Fr, It};
 use crate::domain::wording::Problem::{HeavyTraffic, Incident, Queue, RoadClosed, SlowTraffic};
 use crate::domain::wording::Slot::{Closed, Delay, Dest, Saving, Turn, Via0, Via1};
 use crate::stage::guard::{Objection, Rule};
@@ -97,6 +97,137 @@ fn vehicles_in_italian() {
     }
 }
 
+#[test]
+fn vehicles_in_german() {
+    let facts = [
+        (Closed, "!Via Caffè"),
+        (Via0, "Via Nuova"),
+        (Dest, "Università"),
+        (Turn, "links"),
+        (Delay, "12 min"),
+    ];
+    let asked = WordingRequest {
+        reason: Some(Reason::Accident),
+        ..request(De, VEHICLE, RoadClosed, &facts)
+    };
+    for text in [
+        "Via Caffè ist gesperrt. Bitte eine andere Strecke wählen.",
+        "Via Caffè ist gesperrt. Der Grund ist ein Unfall. Richtung Università bitte über Via Nuova fahren.",
+        "Im Bereich Via Caffè ist die Straße gesperrt. Dort kam es zu einem Unfall. Zeitverlust von 12 min. \
+         Bitte an der nächsten Kreuzung links fahren.",
+    ] {
+        assert_eq!(answer(&asked, text), Ok(()), "{text}");
+    }
+    for (text, rule) in [
+        ("Via Caffè ist gesperrt. Bitte eine andere strecke wählen.", Rule::Case),
+        ("Via Caffè ist Gesperrt. Bitte eine andere Strecke wählen.", Rule::Case),
+        ("Via Caffè ist gesperrt. Der Grund ist Nebel. Bitte ausweichen.", Rule::Reason),
+        ("Via Caffè ist nicht gesperrt. Bitte ausweichen.", Rule::Grammar),
+        ("Via Caffè ist gesperrt. Bitte nicht ausweichen.", Rule::Grammar),
+        ("Via Caffè ist gesperrt. Bitte wenden.", Rule::Grammar),
+        ("Via Caffè ist gesperrt. Bitte an der nächsten Kreuzung rechts fahren.", Rule::Turn),
+        ("Stau im Bereich Via Caffè. Bitte ausweichen.", Rule::Problem),
+        ("Via Caffè ist gesperrt. Bitte ausweichen. Der Grund ist ein Unfall.", Rule::Grammar),
+        ("Der Grund ist ein Unfall. Via Caffè ist gesperrt. Bitte ausweichen.", Rule::Grammar),
+    ] {
+        assert_eq!(answer(&asked, text).map_err(|o| o.rule()), Err(rule), "{text}");
+    }
+}
+
+#[test]
+fn signs_in_german_french_and_spanish() {
+    let facts = [(Closed, "Via Roma"), (Via0, "Via Nuova"), (Dest, "Stazione"), (Saving, "4 min")];
+    for (language, turn, right, wrong) in [
+        (
+            De,
+            "links",
+            [
+                "VIA ROMA / GESPERRT / NEBEL / BITTE UEBER VIA NUOVA",
+                "SPERRUNG BEREICH VIA ROMA / BITTE LINKS FAHREN / SPART 4 MIN",
+                "GESPERRT / WEGEN NEBEL / ZIEL STAZIONE / UEBER VIA NUOVA",
+            ],
+            [
+                "GESPERRT / LINKS",
+                "GESPERRT / LINKS FAHREN",
+                "GESPERRT / UEBER VIA NUOVA",
+                "GESPERRT / BEREICH VIA ROMA / BITTE LINKS",
+                "GESPERRT / RICHTUNG STAZIONE / BITTE LINKS",
+                "GESPERRT / HALT",
+            ],
+        ),
+        (
+            Fr,
+            "à gauche",
+            [
+                "VIA ROMA / ROUTE BARREE / BROUILLARD / PRENDRE VIA NUOVA",
+                "FERMETURE SUR VIA ROMA / ALLER A GAUCHE / GAIN 4 MIN",
+                "ROUTE FERMEE / EN RAISON DU / BROUILLARD / POUR STAZIONE / PRENDRE / VIA NUOVA",
+            ],
+            [
+                "ROUTE BARREE / A GAUCHE",
+                "ROUTE BARREE / AUTRE ROUTE",
+                "ROUTE BARREE / PAR VIA NUOVA",
+                "ROUTE BARREE / SUR VIA ROMA / ALLER A GAUCHE",
+                "ROUTE BARREE / DIRECTION STAZIONE / ALLER A GAUCHE",
+                "ROUTE BARREE / NE PAS PRENDRE VIA NUOVA",
+            ],
+        ),
+        (
+            Es,
+            "a la izquierda",
+            [
+                "VIA ROMA / CALLE CORTADA / NIEBLA / TOME VIA NUOVA",
+                "CORTE EN VIA ROMA / VAYA / A LA IZQUIERDA / AHORRO 4 MIN",
+                "CALLE CERRADA / DEBIDO A / NIEBLA / PARA STAZIONE / TOME VIA NUOVA",
+            ],
+            [
+                "CALLE CORTADA / A LA IZQUIERDA",
+                "CALLE CORTADA / OTRA RUTA",
+                "CALLE CORTADA / POR VIA NUOVA",
+                "CORTE / EN VIA ROMA / VAYA A LA IZQUIERDA",
+                "CALLE CORTADA / HACIA STAZIONE / VAYA A LA IZQUIERDA",
+                "CALLE CORTADA / NO TOME VIA NUOVA",
+            ],
+        ),
+    ] {
+        let facts = [&facts[..], &[(Turn, turn)]].concat();
+        let asked = WordingRequest {
+            reason: Some(Reason::Fog),
+            ..request(language, SIGN, RoadClosed, &facts)
+        };
+        for text in right {
+            assert_eq!(answer(&asked, text), Ok(()), "{text}");
+        }
+        for text in wrong {
+            assert_eq!(answer(&asked, text).map_err(|o| o.rule()), Err(Rule::Grammar), "{text}");
+        }
+    }
+}
+
+/// A queue has no reason that anybody gave, and a closure has one or none.
+#[test]
+fn reasons_that_may_not_be_said() {
+    let queue = WordingRequest { reason: Some(Reason::Accident), ..request(En, SIGN, Queue, &[]) };
+    let refused = answer(&queue, "QUEUES / ACCIDENT / USE OTHER ROUTE").map_err(|o| o.rule());
+    assert_eq!(refused, Err(Rule::Grammar));
+    let closed = |reason| WordingRequest { reason, ..request(En, SIGN, RoadClosed, &[]) };
+    let texts = [
+        ("ROAD CLOSED / USE OTHER ROUTE", None),
+        ("ROAD CLOSED / ACCIDENT / USE OTHER ROUTE", Some(Reason::Accident)),
+        ("ROAD CLOSED / DUE TO / ROADWORKS / USE OTHER ROUTE", Some(Reason::Roadworks)),
+    ];
+    for (text, said) in texts {
+        for given in [None, Some(Reason::Accident), Some(Reason::Roadworks)] {
+            let expected = if said.is_none() || said == given { Ok(()) } else { Err(Rule::Reason) };
+            let found = answer(&closed(given), text).map_err(|o| o.rule());
+            assert_eq!(found, expected, "{text}, {given:?}");
+        }
+    }
+    let both = "ROAD CLOSED / ACCIDENT / ROADWORKS / USE OTHER ROUTE";
+    let refused = answer(&closed(Some(Reason::Accident)), both).map_err(|o| o.rule());
+    assert_eq!(refused, Err(Rule::Grammar));
+}
+
 /// Streets called Closed, Left, Destra, Via Chiusa, Via Minuti.
 #[test]
 fn names_that_are_words() {
@@ -137,7 +268,7 @@ fn names_that_are_words() {
 }
 
 #[test]
-fn all_problems_in_both_languages() {
+fn all_problems_in_english_and_italian() {
     for (problem, english, italian) in [
         (RoadClosed, "ROAD CLOSED AHEAD", "TRATTO CHIUSO"),
         (Incident, "INCIDENT AHEAD", "DISAGI AL TRAFFICO"),

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use geo::LineString;
 
 use super::Guard;
+use super::phrases::tongue;
+use crate::domain::closure::Reason;
 use crate::domain::network::{
     Connection, Network, Place, Segment, SegmentId, Sign, SignId, Turn, fold,
 };
@@ -133,7 +135,20 @@ fn request(
         let text = if matches!(space, Space::Sign { .. }) { fold(text) } else { text.to_owned() };
         SlotFact { slot: *slot, text, required }
     });
-    WordingRequest { language, problem, slots: slots.collect(), space, seed: 0 }
+    WordingRequest { language, problem, reason: None, slots: slots.collect(), space, seed: 0 }
+}
+
+/// A sentence of a vehicle text with its capitals, facts as they are.
+fn sentence_case(language: Language, words: &[String]) -> String {
+    let raise = |word: &str| -> String {
+        let mut letters = word.chars();
+        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+    };
+    let raised = words.iter().enumerate().map(|(at, word)| {
+        let noun = tongue(language).nouns.contains(&word.trim_end_matches(['.', ',', ':']));
+        if at == 0 || noun { raise(word) } else { word.clone() }
+    });
+    raised.collect::<Vec<_>>().join(" ")
 }
 
 /// A text as finished, its rows apart by ` / `.

@@ -14,6 +14,7 @@ struct Sample {
     language: Language,
     space: Space,
     problem: Problem,
+    reason: Option<Reason>,
     clauses: Vec<Vec<String>>,
     /// By slot, in the network's spelling.
     facts: Vec<(Slot, String)>,
@@ -28,6 +29,12 @@ impl Sample {
         let phrases = phrases(language, space);
         let (problem, patterns) = phrases.problem.choose(rng).unwrap();
         let mut clauses = vec![sentence(patterns, phrases, rng)];
+        let mut reason = None;
+        if *problem == Problem::RoadClosed && rng.random_bool(0.5) {
+            let (given, patterns) = phrases.reason.choose(rng).unwrap();
+            clauses.push(sentence(patterns, phrases, rng));
+            reason = Some(*given);
+        }
         if rng.random_bool(0.5) {
             clauses.push(sentence(phrases.delay, phrases, rng));
         }
@@ -47,7 +54,7 @@ impl Sample {
             (Slot::Saving, format!("{} min", rng.random_range(31..60))),
             (Slot::Turn, (*turns.choose(rng).unwrap()).to_owned()),
         ];
-        Self { language, space, problem: *problem, clauses, facts }
+        Self { language, space, problem: *problem, reason, clauses, facts }
     }
 
     fn said(&self) -> Vec<Slot> {
@@ -62,7 +69,8 @@ impl Sample {
         });
         let facts: Vec<_> = facts.collect();
         let facts: Vec<_> = facts.iter().map(|(slot, text)| (*slot, text.as_str())).collect();
-        request(self.language, self.space, self.problem, &facts)
+        let reason = self.reason;
+        WordingRequest { reason, ..request(self.language, self.space, self.problem, &facts) }
     }
 
     fn text(&self) -> Wording {
@@ -76,18 +84,14 @@ impl Sample {
                 None => item.trim_start_matches('~').to_owned(),
             });
             let words: Vec<_> = words.collect();
-            let text = words.join(" ").replace(" ,", ",").replace(" :", ":");
-            if on_sign { fold(&text) } else { raise(&text) + "." }
+            let text = if on_sign { words.join(" ") } else { sentence_case(self.language, &words) };
+            let text = text.replace(" ,", ",").replace(" :", ":");
+            if on_sign { fold(&text) } else { text + "." }
         });
         let clauses: Vec<_> = filled.collect();
         let text = if on_sign { clauses } else { vec![clauses.join(" ")] };
         Wording { language: self.language, text, writer: "test".to_owned() }
     }
-}
-
-fn raise(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 fn phrases(language: Language, space: Space) -> &'static Phrases {
@@ -105,7 +109,7 @@ fn sentence(patterns: &[&str], phrases: &Phrases, rng: &mut ChaCha8Rng) -> Vec<S
 /// What is done to a text that was right. Each returns false if the text has nothing to do it to.
 type Change = fn(&mut Sample, &mut WordingRequest, &mut ChaCha8Rng) -> bool;
 
-const CHANGES: [(&str, Change); 14] = [
+const CHANGES: [(&str, Change); 17] = [
     ("another name", |sample, _, rng| {
         let said = sample.said();
         let Some(slot) = NAMED.into_iter().rfind(|slot| said.contains(slot)) else {
@@ -206,6 +210,25 @@ const CHANGES: [(&str, Change); 14] = [
             phrases.problem.iter().filter(|(problem, _)| *problem != sample.problem).collect();
         let (_, patterns) = others.choose(rng).unwrap();
         sample.clauses[0] = sentence(patterns, phrases, rng);
+        true
+    }),
+    ("another reason", |sample, _, rng| {
+        let phrases = phrases(sample.language, sample.space);
+        let Some(reason) = sample.reason else { return false };
+        let others: Vec<_> = phrases.reason.iter().filter(|(other, _)| *other != reason).collect();
+        let (_, patterns) = others.choose(rng).unwrap();
+        sample.clauses[1] = sentence(patterns, phrases, rng);
+        true
+    }),
+    ("a reason that was not given", |_, request, _| request.reason.take().is_some()),
+    ("a reason for something else than a closure", |sample, request, rng| {
+        if sample.problem == Problem::RoadClosed {
+            return false;
+        }
+        let phrases = phrases(sample.language, sample.space);
+        let (reason, patterns) = phrases.reason.choose(rng).unwrap();
+        sample.clauses.insert(1, sentence(patterns, phrases, rng));
+        request.reason = Some(*reason);
         true
     }),
 ];

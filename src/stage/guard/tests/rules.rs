@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::domain::closure::ClosedSegments;
+use crate::domain::closure::{ClosedSegments, Reason};
 use crate::domain::congestion::CongestionLevel;
 use crate::domain::direction::{Audience, Cause, Direction, DirectionState, Evidence};
 use crate::domain::network::Turn;
@@ -62,6 +62,7 @@ fn direction() -> Direction {
         state: DirectionState::Show,
         audience: Audience::Sign(SignId(0)),
         cause: Cause::Closure,
+        reason: None,
         level: None,
         avoid: ids(&[4]),
         via: ids(&[1, 3]),
@@ -119,6 +120,7 @@ fn breaking(rule: Rule) -> Case {
         Rule::Grammar => text(&[], "ROAD NOT CLOSED / USE OTHER ROUTE"),
         Rule::OneReading => text(&[(Via0, "!Other Route")], "ROAD CLOSED / USE OTHER ROUTE"),
         Rule::Problem => text(&[], "INCIDENT / USE OTHER ROUTE"),
+        Rule::Reason => text(&[], "ROAD CLOSED / ROADWORKS / USE OTHER ROUTE"),
         Rule::Road => text(&[(Closed, "Via Roma")], "VIA SAN MARINO CLOSED / USE OTHER ROUTE"),
         Rule::Destination => text(
             &[(Dest, "Stazione"), (Via0, "Via Roma")],
@@ -146,12 +148,18 @@ fn breaking(rule: Rule) -> Case {
         }
         Rule::RightSpace => Case::Request(direction(), request(En, VEHICLE, RoadClosed, &[])),
         Rule::RequestProblem => Case::Request(direction(), request(En, SIGN, Queue, &[])),
+        Rule::RequestReason => {
+            Case::Request(direction(), WordingRequest { reason: Some(Reason::Fog), ..asked(&[]) })
+        }
         Rule::RequestFacts => Case::Request(direction(), asked(&[(Closed, "Via Roma")])),
         Rule::TurnForAll => Case::Request(turning(Turn::Left), asked(&[(Slot::Turn, "left")])),
         Rule::KnownIndices => bad_direction(|d| d.destination = Some(99)),
         Rule::SomethingToAvoid => bad_direction(|d| d.avoid.clear()),
         Rule::InForce => bad_direction(|d| d.valid_until = d.ts),
         Rule::TrueCause => bad_direction(|d| d.avoid = ids(&[6])),
+        Rule::ReasonOfClosure => bad_direction(|d| {
+            (d.cause, d.reason) = (Cause::Incident, Some(Reason::Accident));
+        }),
         Rule::NotOverClosed => Case::Direction(direction(), closed(&[2, 4])),
         Rule::NotOverAvoided => bad_direction(|d| d.avoid.push(SegmentId(2))),
         Rule::ForCars => bad_direction(|d| d.way = ids(&[1, 2, 3, 4, 5])).with_nothing_closed(),

@@ -5,7 +5,7 @@ mod reckoning;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::closure::ClosedSegments;
+use crate::domain::closure::{ClosedSegments, Reason, Reasons};
 use crate::domain::congestion::{CongestionLevel, Incidents, SegmentState};
 use crate::domain::direction::Cause;
 use crate::domain::network::testing::{Draft, grid};
@@ -41,6 +41,7 @@ struct Traffic {
     network: Arc<Network>,
     states: Vec<SegmentState>,
     closed: ClosedSegments,
+    reasons: Reasons,
     incidents: Incidents,
     blocked: Incidents,
     change: u64,
@@ -59,6 +60,7 @@ impl Traffic {
             states: network.segments.iter().map(free).collect(),
             network: Arc::clone(network),
             closed: ClosedSegments::new(),
+            reasons: Reasons::new(),
             incidents: Incidents::new(),
             blocked: Incidents::new(),
             change: 1,
@@ -101,6 +103,7 @@ impl Traffic {
             change: self.change,
             states: &self.states,
             closed: &self.closed,
+            reasons: &self.reasons,
             incidents: &self.incidents,
             blocked: &self.blocked,
             evidence: Box::new(|id| Some(format!("minute@{}", id.0))),
@@ -313,6 +316,35 @@ fn a_full_way_round_is_left_after_the_dwell() {
     assert!(held.is_none_or(|d| d.state == Show && d.via == shown.via));
     let after = sign(route.update(at(300), &traffic.view()));
     assert!(after.is_some_and(|d| d.state == Clear || d.via != shown.via));
+}
+
+#[test]
+fn a_reason_goes_with_its_closure_and_a_new_one_is_said_at_once() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    let road = network.id("2,1>3,1");
+    traffic.close("2,1>3,1", "works");
+    traffic.reasons.insert(road, Reason::Roadworks);
+    let shown = sign(route.update(at(0), &traffic.view())).unwrap();
+    assert_eq!((shown.revision, shown.reason), (1, Some(Reason::Roadworks)));
+    traffic.reasons.insert(road, Reason::Event);
+    traffic.change += 1;
+    let shown = sign(route.update(at(1), &traffic.view())).unwrap();
+    assert_eq!((shown.revision, shown.reason), (2, Some(Reason::Event)));
+    traffic.reasons.clear();
+    traffic.change += 1;
+    let shown = sign(route.update(at(2), &traffic.view())).unwrap();
+    assert_eq!((shown.revision, shown.reason), (3, None));
+}
+
+#[test]
+fn what_is_no_closure_has_no_reason() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.block("2,1>3,1");
+    traffic.reasons.insert(network.id("2,1>3,1"), Reason::Fog);
+    let shown = sign(route.update(at(0), &traffic.view())).unwrap();
+    assert_eq!((shown.cause, shown.reason), (Cause::Incident, None));
 }
 
 #[test]
