@@ -317,5 +317,57 @@ impl Gate<'_> {
 
 /// Everything but the seed.
 fn same_facts(a: &WordingRequest, b: &WordingRequest) -> bool {
-    a.language == b.language && a.problem == b.problem && a.slots == b.slots && a.space == b.space
+    (a.language, a.problem, a.reason) == (b.language, b.problem, b.reason)
+        && (&a.slots, a.space) == (&b.slots, b.space)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::closure::Reason;
+    use crate::domain::direction::{Cause, Evidence};
+    use crate::domain::network::SegmentId;
+    use crate::domain::network::testing::grid;
+    use crate::domain::time::Timestamp;
+
+    /// Words stay while the facts stay; a reason that is given, taken back or another is news.
+    #[test]
+    fn words_follow_the_reason() {
+        let network = Arc::new(grid(3, 2).build());
+        let mut speaker =
+            Speaker::new(network, None, Language::ALL.to_vec(), Deadline::None).unwrap();
+        let mut words = |reason| {
+            let direction = Direction {
+                id: "d-0001".to_owned(),
+                revision: 1,
+                ts: Timestamp::default(),
+                valid_until: Timestamp::default(),
+                state: DirectionState::Show,
+                audience: Audience::Area { tile: "1".to_owned(), part: "a".to_owned() },
+                cause: Cause::Closure,
+                reason,
+                level: None,
+                avoid: vec![SegmentId(0)],
+                via: Vec::new(),
+                way: Vec::new(),
+                applies_on: Vec::new(),
+                turn: None,
+                destination: None,
+                delay_s: None,
+                saving_s: None,
+                evidence: Evidence::default(),
+            };
+            let said = speaker.words(&direction, 200, &mut Counts::default());
+            said.iter().map(|said| said.wording.text.join(" ")).collect::<Vec<_>>()
+        };
+        let silent = words(None);
+        assert_eq!(silent.len(), Language::ALL.len());
+        let fog = words(Some(Reason::Fog));
+        for (text, word) in fog.iter().zip(["fog", "nebbia", "Nebel", "brouillard", "niebla"]) {
+            assert!(text.contains(word), "{text}");
+        }
+        assert_eq!(words(Some(Reason::Fog)), fog);
+        assert!(words(Some(Reason::Snow)).iter().zip(&fog).all(|(snow, fog)| snow != fog));
+        assert_eq!(words(None), silent);
+    }
 }
