@@ -70,6 +70,17 @@ impl Engine {
     }
 }
 
+/// A device to train on, and whether it is a graphics card.
+#[cfg(feature = "train")]
+pub fn training(wanted: Backend) -> Result<(Device, bool), String> {
+    let gpu = match wanted {
+        Backend::Cpu => None,
+        Backend::Auto => gpu::open(false)?,
+        Backend::Wgpu => gpu::open(true)?,
+    };
+    Ok(gpu.map_or_else(|| (Device::flex(), false), |(device, _)| (device, true)))
+}
+
 /// What the self-test reads: enough tokens for a request and some of a text.
 fn prompt(architecture: Architecture) -> Vec<Token> {
     (0..architecture.context.min(28))

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::weights::Architecture;
+use crate::domain::wording::Language;
 
 const VERSION: u32 = 1;
 
@@ -22,10 +23,49 @@ pub struct Card {
     pub parameters: usize,
     pub weights_sha256: String,
     pub vocabulary_sha256: String,
-    /// Absent for untrained weights.
+    /// How the weights are stored.
+    #[serde(default)]
+    pub stored: Stored,
+    /// What was done to get here, in order.
+    #[serde(default)]
+    pub made: Vec<Made>,
+    /// The last of the runs; absent for untrained weights.
     pub training: Option<Training>,
     /// Absent until measured with `wayside model eval --record`.
     pub scores: Option<Scores>,
+}
+
+/// The form of weights in their file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stored {
+    /// Four bytes a number.
+    #[default]
+    F32,
+    /// One byte a number and a scale a row or column.
+    Q8,
+}
+
+impl Stored {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::Q8 => "Q8",
+        }
+    }
+}
+
+/// One step of a model's making.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Made {
+    /// `trained`, `distilled`, `pruned`, `quantized`, `imported`
+    pub what: String,
+    /// The model that it was made of, with the beginning of its hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub how: String,
 }
 
 /// How the weights came about.
@@ -62,6 +102,12 @@ pub struct Scores {
     pub distinct_2: f64,
     pub distinct_2_template: f64,
     pub distinct_2_random: f64,
+    /// Share of the changes of one fact that changed the clause of this fact alone.
+    #[serde(default)]
+    pub contrast: f64,
+    /// Share of the accepted texts that were not among those that the model read in its last run.
+    #[serde(default)]
+    pub unread: Option<f64>,
     /// Facts said, a text.
     pub facts_per_text: f64,
     pub facts_per_text_template: f64,
@@ -75,6 +121,35 @@ pub struct Scores {
     pub p50_ms: f64,
     pub p95_ms: f64,
     pub backend: String,
+    /// The same by language and audience.
+    #[serde(default)]
+    pub cells: Vec<Cell>,
+    /// Reference contexts left out, since they hold facts that no request has.
+    #[serde(default)]
+    pub references_beyond: usize,
+}
+
+/// The scores of one language and audience.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cell {
+    pub language: Language,
+    pub audience: String,
+    pub contexts: usize,
+    pub accepted_first_try: f64,
+    pub fallback_rate: f64,
+    /// Share of the required facts that the accepted texts say.
+    pub facts_recalled: f64,
+    pub distinct_2: f64,
+    pub distinct_2_template: f64,
+    pub contrast: f64,
+    pub unread: Option<f64>,
+    /// Contexts with reference texts, and the nearness to these, 0 to 100.
+    pub references: usize,
+    pub chrf: f64,
+    pub chrf_template: f64,
+    pub bleu: f64,
+    pub bleu_template: f64,
 }
 
 impl Card {
@@ -88,9 +163,17 @@ impl Card {
             parameters: architecture.parameters(),
             weights_sha256: String::new(),
             vocabulary_sha256: String::new(),
+            stored: Stored::F32,
+            made: Vec::new(),
             training: None,
             scores: None,
         }
+    }
+
+    /// The card of a model made of this one.
+    #[must_use]
+    pub fn renamed(&self, name: &str, architecture: Architecture) -> Self {
+        Self { made: self.made.clone(), stored: Stored::F32, ..Self::new(name, architecture) }
     }
 
     /// What is wrong with it in itself, if anything.
@@ -135,7 +218,7 @@ impl Card {
              | Architecture | decoder-only transformer: RoPE, RMSNorm, SwiGLU, shared embedding |\n\
              | Size | {} parameters: width {}, {} layers, {} heads, feed-forward {}, context {} |\n\
              | Vocabulary | {} tokens: typed marks, slots, punctuation, whole words |\n\
-             | Weights | `weights.safetensors`, SHA-256 `{}` |\n\
+             | Weights | `weights.safetensors`, {}, SHA-256 `{}` |\n\
              | Vocabulary and phrase material | `vocabulary.json`, SHA-256 `{}` |\n",
             self.name,
             self.licence,
@@ -146,10 +229,19 @@ impl Card {
             a.hidden,
             a.context,
             a.vocabulary,
+            self.stored.word(),
             self.weights_sha256,
             self.vocabulary_sha256,
         );
         // Writing to a string cannot fail.
+        if !self.made.is_empty() {
+            page.push_str("\n## Made\n\n");
+            for (nth, Made { what, from, how }) in self.made.iter().enumerate() {
+                let from = from.as_ref().map(|from| format!(" from `{from}`")).unwrap_or_default();
+                let how = if how.is_empty() { String::new() } else { format!(": {how}") };
+                let _written = writeln!(page, "{}. {what}{from}{how}", nth + 1);
+            }
+        }
         if let Some(t) = &self.training {
             let _written = write!(
                 page,
@@ -183,6 +275,8 @@ impl Card {
                  | Left to the template | {:.2} % | | |\n\
                  | Facts a text | {:.2} | {:.2} | {:.2} |\n\
                  | Different word pairs (distinct-2) | {:.4} | {:.4} | {:.4} |\n\
+                 | One fact changed, only its clause changes | {:.2} % | | |\n\
+                 | Texts that it did not read in training | {} | | |\n\
                  | Perplexity at a choice | {:.2} | | {:.2} |\n\
                  | Tokens a second | {:.0} | | |\n\
                  | Time of a text, p50 / p95 | {:.1} / {:.1} ms | | |\n",
@@ -197,12 +291,15 @@ impl Card {
                 s.distinct_2,
                 s.distinct_2_template,
                 s.distinct_2_random,
+                100.0 * s.contrast,
+                percent(s.unread),
                 s.perplexity,
                 s.perplexity_random,
                 s.tokens_per_s,
                 s.p50_ms,
                 s.p95_ms,
             );
+            page.push_str(&cells(s));
         }
         page.push_str(
             "\n## Limits\n\n\
@@ -212,6 +309,56 @@ impl Card {
         );
         page
     }
+}
+
+/// A share in percent, or that there is none.
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share))
+}
+
+/// Scores by language and audience as a table.
+fn cells(scores: &Scores) -> String {
+    let mut table = String::new();
+    if scores.cells.is_empty() {
+        return table;
+    }
+    table.push_str(
+        "\n| | contexts | accepted at first try | left to the template | required facts said | \
+         distinct-2 (template) | contrast | not read | chrF (template) | BLEU (template) |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for c in &scores.cells {
+        let near = |own: f64, template: f64| {
+            if c.references == 0 { "–".to_owned() } else { format!("{own:.1} ({template:.1})") }
+        };
+        // Writing to a string cannot fail.
+        let _written = writeln!(
+            table,
+            "| {} {} | {} | {:.2} % | {:.2} % | {:.2} % | {:.3} ({:.3}) | {:.1} % | {} | {} | {} |",
+            c.language.code(),
+            c.audience,
+            c.contexts,
+            100.0 * c.accepted_first_try,
+            100.0 * c.fallback_rate,
+            100.0 * c.facts_recalled,
+            c.distinct_2,
+            c.distinct_2_template,
+            100.0 * c.contrast,
+            percent(c.unread),
+            near(c.chrf, c.chrf_template),
+            near(c.bleu, c.bleu_template),
+        );
+    }
+    let referenced: usize = scores.cells.iter().map(|c| c.references).sum();
+    if referenced > 0 {
+        let _written = write!(
+            table,
+            "\nchrF and BLEU against the texts of `models/references`, which nothing was trained on \
+             or chosen by: {referenced} contexts;\n{} others hold facts that no request has yet.\n",
+            scores.references_beyond
+        );
+    }
+    table
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::card::Card;
+use super::card::{Card, Stored};
 use super::corpus::Corpus;
 use super::grammar::{Grammar, GrammarError};
+use super::quantize;
 use super::vocabulary::{MAX_REQUEST_TOKENS, Vocabulary, VocabularyError};
 use super::weights::{Architecture, Weights};
 
@@ -101,8 +102,8 @@ impl Checkpoint {
         let path = dir.join(WEIGHTS);
         let bytes = bounded(&path, MAX_WEIGHTS_BYTES)?;
         vouched(&path, &bytes, &card.weights_sha256)?;
-        let weights =
-            read_weights(&bytes, architecture).map_err(|reason| malformed(&path, reason))?;
+        let weights = read_weights(&bytes, architecture, card.stored)
+            .map_err(|reason| malformed(&path, reason))?;
         Ok(Self { card, vocabulary, grammar, corpora, weights })
     }
 
@@ -116,7 +117,7 @@ impl Checkpoint {
             tokens: self.vocabulary.tokens().to_vec(),
             corpora: self.corpora.clone(),
         });
-        let weights = weights_file(&self.weights)
+        let weights = weights_file(&self.weights, self.card.stored)
             .map_err(|reason| ModelError::Unwritable { path: dir.join(WEIGHTS), reason })?;
         self.card.architecture = self.weights.architecture;
         self.card.parameters = self.weights.architecture.parameters();
@@ -151,8 +152,15 @@ fn read_vocabulary(
     Ok((vocabulary, grammar, file.corpora))
 }
 
-fn read_weights(bytes: &[u8], architecture: Architecture) -> Result<Weights, String> {
+fn read_weights(
+    bytes: &[u8],
+    architecture: Architecture,
+    stored: Stored,
+) -> Result<Weights, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    if stored == Stored::Q8 {
+        return quantize::read(&file, architecture);
+    }
     let expected = architecture.tensors();
     if file.len() != expected.len() {
         return Err(format!("{} tensors where there should be {}", file.len(), expected.len()));
@@ -167,11 +175,7 @@ fn read_weights(bytes: &[u8], architecture: Architecture) -> Result<Weights, Str
                 tensor.shape()
             ));
         }
-        let values: Vec<f32> = tensor
-            .data()
-            .chunks_exact(4)
-            .filter_map(|bytes| bytes.try_into().ok().map(f32::from_le_bytes))
-            .collect();
+        let values = floats(tensor.data());
         if !values.iter().all(|value| value.is_finite()) {
             return Err(format!("tensor `{name}` holds values that are no numbers"));
         }
@@ -180,7 +184,16 @@ fn read_weights(bytes: &[u8], architecture: Architecture) -> Result<Weights, Str
     Ok(weights)
 }
 
-fn weights_file(weights: &Weights) -> Result<Vec<u8>, String> {
+/// Little-endian numbers; what is left over at the end is passed over.
+pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
+    let whole = bytes.chunks_exact(4);
+    whole.filter_map(|bytes| bytes.try_into().ok().map(f32::from_le_bytes)).collect()
+}
+
+fn weights_file(weights: &Weights, stored: Stored) -> Result<Vec<u8>, String> {
+    if stored == Stored::Q8 {
+        return quantize::write(weights);
+    }
     let data: Vec<(String, Vec<usize>, Vec<u8>)> = weights
         .architecture
         .tensors()
@@ -292,20 +305,23 @@ mod tests {
     #[test]
     fn garbage_is_an_error_not_a_panic() {
         let (dir, checkpoint) = stored();
-        let good = weights_file(&checkpoint.weights).unwrap();
+        let good = weights_file(&checkpoint.weights, Stored::F32).unwrap();
         let architecture = checkpoint.weights.architecture;
         for garbage in
             [&b""[..], b"\xff\xff\xff\xff\xff\xff\xff\x7f", b"{}", &good[..good.len() / 2]]
         {
-            assert!(read_weights(garbage, architecture).is_err());
+            assert!(read_weights(garbage, architecture, Stored::F32).is_err());
         }
         let other = Architecture { layers: 1, ..architecture };
-        assert!(read_weights(&good, other).is_err());
+        assert!(read_weights(&good, other, Stored::F32).is_err());
         let wide = Architecture { width: 64, ..architecture };
-        assert!(read_weights(&good, wide).is_err());
+        assert!(read_weights(&good, wide, Stored::F32).is_err());
         let mut infinite = checkpoint.weights.clone();
         infinite.values.get_mut("norm").unwrap()[0] = f32::INFINITY;
-        assert!(read_weights(&weights_file(&infinite).unwrap(), architecture).is_err());
+        assert!(
+            read_weights(&weights_file(&infinite, Stored::F32).unwrap(), architecture, Stored::F32)
+                .is_err()
+        );
 
         for text in ["", "[]", "{\"version\":2,\"tokens\":[],\"corpora\":[]}", "{\"version\":1}"] {
             assert!(read_vocabulary(Path::new("v"), text.as_bytes()).is_err(), "{text}");

@@ -9,6 +9,7 @@ use crate::domain::wording::{Slot, Space, WordingRequest};
 use crate::ports::WriterError;
 
 use super::grammar::{Clause, Grammar, Phrasebook, SlotSet};
+use super::sampler::Place;
 use super::vocabulary::{END, NEXT, Token};
 
 /// Clauses come in this order; all but the problem and the advice may be left out.
@@ -149,6 +150,33 @@ impl<'g> Constraint<'g> {
         self.open.retain(|fitting| fitting.clause.tokens().get(depth) == Some(&token));
         self.depth += 1;
         true
+    }
+
+    /// Where a token that is allowed now would stand.
+    pub fn place(&self, token: Token) -> Place {
+        let depth = self.depth;
+        let at = |fitting: &&Fitting<'_>| match fitting.clause.tokens().get(depth) {
+            Some(next) => *next == token,
+            None => token == END || token == NEXT,
+        };
+        Place { kind: self.open.iter().find(at).map_or(KINDS, |fitting| fitting.kind), depth }
+    }
+
+    /// The clauses of a text by their kinds, as far as the constraint lets it through.
+    pub fn clauses(mut self, text: &[Token]) -> [Option<Vec<Token>>; KINDS] {
+        let mut clauses: [Option<Vec<Token>>; KINDS] = Default::default();
+        for clause in text.split(|token| *token == NEXT) {
+            let taken = clause.iter().all(|token| self.push(*token));
+            let kind = self.place(NEXT).kind;
+            if !taken || kind >= KINDS {
+                break;
+            }
+            clauses[kind] = Some(clause.to_vec());
+            if !self.push(NEXT) {
+                break;
+            }
+        }
+        clauses
     }
 
     pub fn is_finished(&self) -> bool {

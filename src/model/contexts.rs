@@ -74,6 +74,46 @@ impl Contexts {
     }
 }
 
+/// The same facts for another audience or in another language. Names stay as they are; who puts
+/// real ones in sees to their case.
+pub fn restated(request: &WordingRequest, language: Language, space: Space) -> WordingRequest {
+    let vehicle = matches!(space, Space::Vehicle { .. });
+    let mut restated = WordingRequest { language, space, ..request.clone() };
+    for fact in &mut restated.slots {
+        if fact.slot == Slot::Closed {
+            fact.required = vehicle;
+        }
+        if fact.slot == Slot::Turn {
+            let at = turn_at(request.language, &fact.text);
+            let turn = turns(language)[at.unwrap_or(0)];
+            fact.text = if vehicle { turn.to_owned() } else { unaccented(turn).to_uppercase() };
+        }
+    }
+    restated
+}
+
+/// Left, right and straight on.
+fn turns(language: Language) -> [&'static str; 3] {
+    match language {
+        Language::En => ["left", "right", "straight on"],
+        Language::It => ["a sinistra", "a destra", "diritto"],
+        Language::De => ["links", "rechts", "geradeaus"],
+        Language::Fr => ["à gauche", "à droite", "tout droit"],
+        Language::Es => ["a la izquierda", "a la derecha", "recto"],
+    }
+}
+
+/// Which turn a text is; on a narrow sign its end may be cut off.
+fn turn_at(language: Language, said: &str) -> Option<usize> {
+    let said = unaccented(&said.to_lowercase());
+    turns(language).iter().position(|turn| unaccented(turn).starts_with(&said))
+}
+
+/// As a sign shows it.
+fn unaccented(turn: &str) -> String {
+    turn.replace('à', "a")
+}
+
 /// Whether a request belongs to those that are measured on and never trained on. Decided by what a
 /// model sees of it, so that a held-out context is new to the model in every case.
 pub fn is_held_out(vocabulary: &Vocabulary, request: &WordingRequest) -> bool {
@@ -107,13 +147,7 @@ fn text(rng: &mut ChaCha8Rng, slot: Slot, language: Language, space: Space) -> S
         Slot::Delay => format!("{} min", rng.random_range(2..60)),
         Slot::Saving => format!("{} min", rng.random_range(2..25)),
         Slot::Turn => {
-            let turns = match language {
-                Language::En => ["left", "right", "straight on"],
-                Language::It => ["a sinistra", "a destra", "diritto"],
-                Language::De => ["links", "rechts", "geradeaus"],
-                Language::Fr => ["à gauche", "à droite", "tout droit"],
-                Language::Es => ["a la izquierda", "a la derecha", "recto"],
-            };
+            let turns = turns(language);
             turns[rng.random_range(0..turns.len())].to_owned()
         }
     };
@@ -121,7 +155,13 @@ fn text(rng: &mut ChaCha8Rng, slot: Slot, language: Language, space: Space) -> S
         Space::Sign { cols, .. } => {
             // What does not fit a sign's row is hardly ever offered.
             let cut = if rng.random_bool(0.95) { usize::from(cols) } else { usize::MAX };
-            text.to_uppercase().chars().take(cut).collect::<String>().trim_end().to_owned()
+            unaccented(&text)
+                .to_uppercase()
+                .chars()
+                .take(cut)
+                .collect::<String>()
+                .trim_end()
+                .to_owned()
         }
         Space::Vehicle { .. } => text,
     }
@@ -175,6 +215,24 @@ mod tests {
                 fact.text = "Z".repeat(fact.text.chars().count());
             }
             assert_eq!(is_held_out(&vocabulary, &request), is_held_out(&vocabulary, &other));
+        }
+    }
+
+    #[test]
+    fn facts_restated_are_the_same_facts() {
+        let (_, grammar) = fixture::corpus();
+        let mut contexts = Contexts::new(grammar.languages(), 4);
+        for _ in 0..200 {
+            let request = contexts.draw();
+            for language in Language::ALL {
+                let space = Space::Sign { rows: 3, cols: 18 };
+                let restated = restated(&request, language, space);
+                let turn = |request: &WordingRequest| {
+                    turn_at(request.language, &request.slot(Slot::Turn)?.text)
+                };
+                assert_eq!(turn(&restated), turn(&request), "{request:?}");
+                assert_eq!(restated.slots.len(), request.slots.len());
+            }
         }
     }
 

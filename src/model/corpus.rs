@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::closure::Reason;
-use crate::domain::wording::{Language, Problem, Slot};
+use crate::domain::wording::{Language, Problem, Slot, Space};
 
 /// Everything that may be said in one language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,13 @@ pub enum Form {
 
 impl Form {
     pub const ALL: [Self; 2] = [Self::Sign, Self::Vehicle];
+
+    pub fn of(space: Space) -> Self {
+        match space {
+            Space::Sign { .. } => Self::Sign,
+            Space::Vehicle { .. } => Self::Vehicle,
+        }
+    }
 
     pub fn word(self) -> &'static str {
         match self {

@@ -8,9 +8,15 @@ use super::vocabulary::Vocabulary;
 use super::weights::{Architecture, Weights};
 
 pub fn corpora() -> Vec<Corpus> {
-    [include_str!("../../models/corpus/en.yaml"), include_str!("../../models/corpus/it.yaml")]
-        .map(|yaml| Corpus::parse(yaml).unwrap())
-        .into()
+    [
+        include_str!("../../models/corpus/en.yaml"),
+        include_str!("../../models/corpus/it.yaml"),
+        include_str!("../../models/corpus/de.yaml"),
+        include_str!("../../models/corpus/fr.yaml"),
+        include_str!("../../models/corpus/es.yaml"),
+    ]
+    .map(|yaml| Corpus::parse(yaml).unwrap())
+    .into()
 }
 
 pub fn corpus() -> (Vocabulary, Grammar) {
@@ -19,7 +25,15 @@ pub fn corpus() -> (Vocabulary, Grammar) {
 
 /// The smallest architecture that has every part.
 pub fn tiny(vocabulary: usize) -> Architecture {
-    Architecture { width: 32, layers: 2, heads: 2, hidden: 32, context: 128, vocabulary }
+    Architecture {
+        width: 32,
+        layers: 2,
+        heads: 2,
+        head: None,
+        hidden: 32,
+        context: 128,
+        vocabulary,
+    }
 }
 
 /// Untrained weights, large enough that every part shows in the logits.

@@ -258,11 +258,7 @@ impl Grammar {
 
     /// `None` for a language that the corpus lacks.
     pub fn book(&self, language: Language, space: Space) -> Option<&Phrasebook> {
-        let form = match space {
-            Space::Sign { .. } => Form::Sign,
-            Space::Vehicle { .. } => Form::Vehicle,
-        };
-        self.books.get(&(language, form))
+        self.books.get(&(language, Form::of(space)))
     }
 
     pub fn books(&self) -> impl Iterator<Item = ((Language, Form), &Phrasebook)> {

@@ -21,6 +21,7 @@ pub mod contexts;
 pub mod corpus;
 pub mod eval;
 pub mod grammar;
+pub mod quantize;
 pub mod sampler;
 pub mod teacher;
 #[cfg(feature = "train")]

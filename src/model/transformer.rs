@@ -5,7 +5,6 @@
 //! Projections are fused and shapes are fixed, since at this size the number of operations decides
 //! how long a token takes. Knows nothing of what tokens mean.
 
-use burn::module::{Module, Param};
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 
@@ -27,21 +26,21 @@ pub enum TensorError {
 }
 
 /// The trainable part.
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 pub struct Transformer {
-    embedding: Param<Tensor<2>>,
+    embedding: Tensor<2>,
     layers: Vec<Layer>,
-    norm: Param<Tensor<1>>,
+    norm: Tensor<1>,
 }
 
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 struct Layer {
-    attention_norm: Param<Tensor<1>>,
-    query_key_value: Param<Tensor<2>>,
-    attention_out: Param<Tensor<2>>,
-    feed_norm: Param<Tensor<1>>,
-    gate_up: Param<Tensor<2>>,
-    down: Param<Tensor<2>>,
+    attention_norm: Tensor<1>,
+    query_key_value: Tensor<2>,
+    attention_out: Tensor<2>,
+    feed_norm: Tensor<1>,
+    gate_up: Tensor<2>,
+    down: Tensor<2>,
 }
 
 /// What does not change in training: rotary tables and the causal mask.
@@ -49,6 +48,9 @@ struct Layer {
 pub struct Tables {
     architecture: Architecture,
     device: Device,
+    /// Whether embeddings are looked up by a matrix product. A graphics card adds up the gradients
+    /// of looked-up rows one after the other; a product it does at once.
+    pub(super) one_hot: bool,
     /// `[1, context, 1, head]`
     cosine: Tensor<4>,
     sine: Tensor<4>,
@@ -84,6 +86,7 @@ impl Tables {
         Self {
             architecture,
             device: device.clone(),
+            one_hot: false,
             cosine: table(f32::cos),
             sine: table(f32::sin),
             turn: Tensor::from_data(TensorData::new(turn, [head, head]), device),
@@ -117,44 +120,43 @@ impl Tables {
 impl Transformer {
     /// Puts weights on a device.
     pub fn new(weights: &Weights, device: &Device) -> Result<Self, TensorError> {
-        let layers = (0..weights.architecture.layers)
-            .map(|layer| {
-                let name = |part: &str| format!("layers.{layer}.{part}");
-                Ok(Layer {
-                    attention_norm: param(weights, &name("attention_norm"), device)?,
-                    query_key_value: param(weights, &name("query_key_value"), device)?,
-                    attention_out: param(weights, &name("attention_out"), device)?,
-                    feed_norm: param(weights, &name("feed_norm"), device)?,
-                    gate_up: param(weights, &name("gate_up"), device)?,
-                    down: param(weights, &name("down"), device)?,
-                })
-            })
-            .collect::<Result<_, TensorError>>()?;
-        Ok(Self {
-            embedding: param(weights, "embedding", device)?,
-            layers,
-            norm: param(weights, "norm", device)?,
+        Self::from_parts(weights.architecture, &mut |name, count| {
+            let values = weights.values.get(name).filter(|values| values.len() == count);
+            let values = values.ok_or_else(|| TensorError::Missing(name.to_owned()))?;
+            Ok(Tensor::from_data(TensorData::new(values.clone(), [count]), device))
         })
     }
 
-    /// Takes the weights back from the device.
-    pub fn weights(&self, architecture: Architecture) -> Result<Weights, TensorError> {
-        let mut values = std::collections::BTreeMap::new();
-        let mut take = |name: String, numbers: Result<Vec<f32>, TensorError>| {
-            numbers.map(|numbers| values.insert(name, numbers))
+    /// Built of flat tensors, asked for by name and count in the order of
+    /// [`Architecture::tensors`].
+    pub fn from_parts(
+        architecture: Architecture,
+        part: &mut dyn FnMut(&str, usize) -> Result<Tensor<1>, TensorError>,
+    ) -> Result<Self, TensorError> {
+        let mut parts = architecture.tensors().into_iter();
+        let mut next = || {
+            let (name, shape) = parts.next().unwrap_or_default();
+            Ok((part(&name, shape.iter().product())?, shape))
         };
-        take("embedding".to_owned(), numbers(self.embedding.val()))?;
-        for (at, layer) in self.layers.iter().enumerate() {
-            let name = |part: &str| format!("layers.{at}.{part}");
-            take(name("attention_norm"), numbers(layer.attention_norm.val()))?;
-            take(name("query_key_value"), numbers(layer.query_key_value.val()))?;
-            take(name("attention_out"), numbers(layer.attention_out.val()))?;
-            take(name("feed_norm"), numbers(layer.feed_norm.val()))?;
-            take(name("gate_up"), numbers(layer.gate_up.val()))?;
-            take(name("down"), numbers(layer.down.val()))?;
-        }
-        take("norm".to_owned(), numbers(self.norm.val()))?;
-        Ok(Weights { architecture, values })
+        let vector = |(flat, _): (Tensor<1>, Vec<usize>)| flat;
+        let matrix = |(flat, shape): (Tensor<1>, Vec<usize>)| match shape.as_slice() {
+            [rows, columns] => flat.reshape([*rows, *columns]),
+            _ => flat.unsqueeze(),
+        };
+        let embedding = matrix(next()?);
+        let layers = (0..architecture.layers)
+            .map(|_| {
+                Ok(Layer {
+                    attention_norm: vector(next()?),
+                    query_key_value: matrix(next()?),
+                    attention_out: matrix(next()?),
+                    feed_norm: vector(next()?),
+                    gate_up: matrix(next()?),
+                    down: matrix(next()?),
+                })
+            })
+            .collect::<Result<_, TensorError>>()?;
+        Ok(Self { embedding, layers, norm: vector(next()?) })
     }
 
     /// Logits `[batch, tokens, vocabulary]` for tokens `[batch, tokens]`. With a cache the tokens
@@ -169,11 +171,16 @@ impl Transformer {
         let [batch, count] = tokens.dims();
         let width = tables.architecture.width;
         let start = cache.as_ref().map_or(0, |cache| cache.len());
-        let embedding = self.embedding.val();
-        let mut x = embedding
-            .clone()
-            .select(0, tokens.reshape([batch * count]))
-            .reshape([batch, count, width]);
+        let embedding = self.embedding.clone();
+        let tokens = tokens.reshape([batch * count]);
+        let rows = if tables.one_hot {
+            let numbers = Tensor::<1, Int>::arange(0..embedding.dims()[0] as i64, &tables.device);
+            let chosen = tokens.unsqueeze_dim::<2>(1).equal(numbers.unsqueeze_dim(0));
+            chosen.float().matmul(embedding.clone())
+        } else {
+            embedding.clone().select(0, tokens)
+        };
+        let mut x = rows.reshape([batch, count, width]);
         for (at, layer) in self.layers.iter().enumerate() {
             x = layer.forward(x, tables, start, cache.as_deref_mut().map(|cache| (cache, at)));
         }
@@ -210,7 +217,7 @@ impl Layer {
         start: usize,
         cache: Option<(&mut Cache, usize)>,
     ) -> Tensor<3> {
-        let [batch, count, width] = x.dims();
+        let [batch, count, _] = x.dims();
         let Architecture { heads, .. } = tables.architecture;
         let head = tables.architecture.head_width();
         let all = times(x, &self.query_key_value).reshape([batch, count, 3 * heads, head]);
@@ -228,45 +235,21 @@ impl Layer {
         let scores = query.matmul(key.transpose()) * (head as f32).powf(-0.5)
             + mask.reshape([1, 1, count, seen]);
         let mixed = softmax(scores, 3).matmul(value);
-        times(mixed.swap_dims(1, 2).reshape([batch, count, width]), &self.attention_out)
+        times(mixed.swap_dims(1, 2).reshape([batch, count, heads * head]), &self.attention_out)
     }
 }
 
 /// `x · weight` over the last dimension, as one flat matrix product.
-fn times(x: Tensor<3>, weight: &Param<Tensor<2>>) -> Tensor<3> {
-    let weight = weight.val();
+fn times(x: Tensor<3>, weight: &Tensor<2>) -> Tensor<3> {
     let [batch, count, width] = x.dims();
     let out = weight.dims()[1];
-    x.reshape([batch * count, width]).matmul(weight).reshape([batch, count, out])
+    x.reshape([batch * count, width]).matmul(weight.clone()).reshape([batch, count, out])
 }
 
 /// Root-mean-square norm (Zhang and Sennrich, 2019).
-fn norm(x: Tensor<3>, scale: &Param<Tensor<1>>) -> Tensor<3> {
+fn norm(x: Tensor<3>, scale: &Tensor<1>) -> Tensor<3> {
     let size = (x.clone().square().mean_dim(2) + NORM_EPSILON).sqrt();
-    x / size * scale.val().unsqueeze()
-}
-
-fn param<const D: usize>(
-    weights: &Weights,
-    name: &str,
-    device: &Device,
-) -> Result<Param<Tensor<D>>, TensorError> {
-    let missing = || TensorError::Missing(name.to_owned());
-    let shape = weights
-        .architecture
-        .tensors()
-        .into_iter()
-        .find(|(known, _)| known == name)
-        .map(|(_, shape)| shape)
-        .filter(|shape| shape.len() == D)
-        .ok_or_else(missing)?;
-    let values = weights
-        .values
-        .get(name)
-        .filter(|values| values.len() == shape.iter().product::<usize>())
-        .ok_or_else(missing)?;
-    let data = TensorData::new(values.clone(), shape);
-    Ok(Param::from_tensor(Tensor::from_data(data, device)))
+    x / size * scale.clone().unsqueeze()
 }
 
 /// Reads a tensor back in row-major order.
@@ -332,11 +315,16 @@ mod tests {
     }
 
     #[test]
-    fn weights_come_back_as_they_went_in() {
+    fn looking_rows_up_and_multiplying_by_ones_are_the_same() {
         let device = Device::flex();
-        let weights = fixture::lively(fixture::tiny(64));
-        let model = Transformer::new(&weights, &device).unwrap();
-        assert_eq!(model.weights(weights.architecture).unwrap(), weights);
+        let architecture = fixture::tiny(64);
+        let model = Transformer::new(&fixture::lively(architecture), &device).unwrap();
+        let tables = Tables::new(architecture, &device);
+        let by_product = Tables { one_hot: true, ..tables.clone() };
+        let logits = |tables: &Tables| {
+            numbers(model.forward(sequence(&[5, 6, 63, 0], &device), tables, None)).unwrap()
+        };
+        assert!(close(&logits(&tables), &logits(&by_product)) < 1e-5);
     }
 
     #[test]

@@ -16,8 +16,12 @@ pub struct Architecture {
     /// Numbers a token is represented by; a multiple of 32.
     pub width: usize,
     pub layers: usize,
-    /// Attention heads; each has `width / heads` numbers, an even count.
+    /// Attention heads of a layer.
     pub heads: usize,
+    /// Numbers of a head, an even count; absent where it is `width / heads`, as it is until heads
+    /// are pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<usize>,
     /// Width inside the feed-forward part; a multiple of 32.
     pub hidden: usize,
     /// Tokens of request and text together, at most.
@@ -45,28 +49,42 @@ impl Architecture {
         if !self.width.is_multiple_of(32) || !self.hidden.is_multiple_of(32) {
             return Err("width and hidden must be multiples of 32".to_owned());
         }
-        if !self.width.is_multiple_of(2 * self.heads) {
-            return Err(format!(
-                "{} heads do not divide a width of {} into even parts",
-                self.heads, self.width
-            ));
+        match self.head {
+            Some(head) => {
+                within("head", head, 256)?;
+                if head % 2 == 1 || head * self.heads > self.width {
+                    return Err(format!("{} heads of {head} numbers are no model's", self.heads));
+                }
+            }
+            None if !self.width.is_multiple_of(2 * self.heads) => {
+                return Err(format!(
+                    "{} heads do not divide a width of {} into even parts",
+                    self.heads, self.width
+                ));
+            }
+            None => {}
         }
         Ok(())
     }
 
     pub fn head_width(&self) -> usize {
-        self.width / self.heads.max(1)
+        self.head.unwrap_or(self.width / self.heads.max(1))
+    }
+
+    /// Numbers of all heads together.
+    pub fn attention_width(&self) -> usize {
+        self.heads * self.head_width()
     }
 
     /// Every tensor with its name and shape, in order.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let (w, h) = (self.width, self.hidden);
+        let (w, h, a) = (self.width, self.hidden, self.attention_width());
         let mut tensors = vec![("embedding".to_owned(), vec![self.vocabulary, w])];
         for layer in 0..self.layers {
             for (name, shape) in [
                 ("attention_norm", vec![w]),
-                ("query_key_value", vec![w, 3 * w]),
-                ("attention_out", vec![w, w]),
+                ("query_key_value", vec![w, 3 * a]),
+                ("attention_out", vec![a, w]),
                 ("feed_norm", vec![w]),
                 ("gate_up", vec![w, 2 * h]),
                 ("down", vec![h, w]),
@@ -114,6 +132,24 @@ impl Weights {
             .collect();
         Self { architecture, values }
     }
+
+    /// All values in one row, in the order of [`Architecture::tensors`].
+    pub fn flat(&self) -> Vec<f32> {
+        let names = self.architecture.tensors().into_iter();
+        names.flat_map(|(name, _)| self.values.get(&name).cloned().unwrap_or_default()).collect()
+    }
+
+    /// The inverse of [`Self::flat`]; `None` when the count is not the architecture's.
+    pub fn from_flat(architecture: Architecture, flat: &[f32]) -> Option<Self> {
+        let mut rest = flat;
+        let mut values = BTreeMap::new();
+        for (name, shape) in architecture.tensors() {
+            let (own, others) = rest.split_at_checked(shape.iter().product())?;
+            values.insert(name, own.to_vec());
+            rest = others;
+        }
+        rest.is_empty().then_some(Self { architecture, values })
+    }
 }
 
 /// A draw from the standard normal distribution (Box and Muller).
@@ -135,6 +171,9 @@ mod tests {
         assert!(Architecture { heads: 3, ..good }.check().is_err());
         assert!(Architecture { layers: 0, ..good }.check().is_err());
         assert!(Architecture { vocabulary: usize::MAX, ..good }.check().is_err());
+        assert_eq!(Architecture { heads: 1, head: Some(16), ..good }.check(), Ok(()));
+        assert!(Architecture { head: Some(15), ..good }.check().is_err());
+        assert!(Architecture { head: Some(18), ..good }.check().is_err());
     }
 
     #[test]
@@ -145,5 +184,7 @@ mod tests {
         assert_ne!(weights, Weights::random(tiny, 6));
         let count: usize = weights.values.values().map(Vec::len).sum();
         assert_eq!(count, tiny.parameters());
+        assert_eq!(Weights::from_flat(tiny, &weights.flat()), Some(weights.clone()));
+        assert_eq!(Weights::from_flat(tiny, &weights.flat()[1..]), None);
     }
 }

@@ -9,12 +9,13 @@ use std::path::Path;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::domain::wording::{Draft, WordingRequest};
+use crate::domain::wording::{Draft, Language, WordingRequest};
 use crate::ports::{Writer, WriterError};
 
 use super::backend::Engine;
 use super::constraint::Constraint;
 use super::corpus::Corpus;
+use super::eval::Clauses;
 use super::grammar::{Grammar, GrammarError};
 use super::sampler::Sampler;
 use super::vocabulary::{Token, Vocabulary};
@@ -41,24 +42,34 @@ impl SlmWriter {
         self.written
     }
 
+    pub fn languages(&self) -> Vec<Language> {
+        self.grammar.languages()
+    }
+
+    /// The clauses of the first attempt at a text.
+    pub(super) fn clauses(&mut self, request: &WordingRequest) -> Result<Clauses, WriterError> {
+        let text = self.compose(request, 0, &|| false)?;
+        Ok(Constraint::new(&self.grammar, request)?.clauses(&text))
+    }
+
     fn compose(
         &mut self,
         request: &WordingRequest,
         attempt: u32,
         expired: &dyn Fn() -> bool,
     ) -> Result<Vec<Token>, WriterError> {
-        let mut sampler = Sampler::new(request.seed, attempt);
+        let sampler = Sampler::new(request.seed, attempt);
         self.engine.clear();
         let mut unread = self.vocabulary.request(request);
         let engine = &mut self.engine;
-        compose(&self.grammar, request, expired, |text, allowed| {
+        compose(&self.grammar, request, expired, |text, allowed, constraint| {
             // The model is asked only where there is a choice, so it has tokens to catch up on.
             unread.extend_from_slice(text);
             let logits =
                 engine.feed(&unread).map_err(|error| WriterError::Failed(error.to_string()))?;
             unread.clear();
             sampler
-                .choose(&logits, allowed)
+                .choose(&logits, allowed, |token| constraint.place(token))
                 .ok_or_else(|| WriterError::Failed("the model's scores are not numbers".to_owned()))
         })
     }
@@ -115,15 +126,15 @@ impl Writer for RandomWriter {
     ) -> Result<Draft, WriterError> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ request.seed.rotate_left(32));
         rng.set_stream(u64::from(attempt));
-        let mut sampler = Sampler::new(rng.random(), attempt);
+        let sampler = Sampler::new(rng.random(), attempt);
         let scores = &mut self.scores;
-        let text = compose(&self.grammar, request, expired, |_, allowed| {
+        let text = compose(&self.grammar, request, expired, |_, allowed, constraint| {
             for &token in allowed {
                 if let Some(score) = scores.get_mut(usize::from(token)) {
                     *score = rng.random_range(-6.0..6.0);
                 }
             }
-            sampler.choose(scores, allowed).ok_or_else(|| {
+            sampler.choose(scores, allowed, |token| constraint.place(token)).ok_or_else(|| {
                 WriterError::Failed("the grammar is not of this vocabulary".to_owned())
             })
         })?;
@@ -136,12 +147,12 @@ impl Writer for RandomWriter {
 }
 
 /// Follows the constraint to the end of a text. `choose` gets the tokens written since it was last
-/// asked, and two or more to choose from.
+/// asked, two or more to choose from, and the constraint as it stands.
 fn compose(
     grammar: &Grammar,
     request: &WordingRequest,
     expired: &dyn Fn() -> bool,
-    mut choose: impl FnMut(&[Token], &[Token]) -> Result<Token, WriterError>,
+    mut choose: impl FnMut(&[Token], &[Token], &Constraint<'_>) -> Result<Token, WriterError>,
 ) -> Result<Vec<Token>, WriterError> {
     let mut constraint = Constraint::new(grammar, request)?;
     let (mut text, mut allowed, mut read) = (Vec::new(), Vec::new(), 0);
@@ -153,7 +164,7 @@ fn compose(
         let token = if let [only] = allowed.as_slice() {
             *only
         } else {
-            let token = choose(&text[read..], &allowed)?;
+            let token = choose(&text[read..], &allowed, &constraint)?;
             read = text.len();
             token
         };

@@ -1,71 +1,27 @@
-//! `wayside model train` and `wayside model eval`.
-//!
-//! Joins the model with what it must not know: the clock, a real network's names, the template and
-//! the verifier.
+//! `wayside model eval`: joins the model with what it must not know: the clock, a real network's
+//! names, the template and the verifier.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Exit, Exits, Failure, Output};
+use super::super::{Exit, Exits, Failure, Output};
+use super::{BackendChoice, bar};
 use crate::domain::network::{Network, fold};
 use crate::domain::wording::{Slot, Space, WordingRequest};
 use crate::io::clock::SystemClock;
-use crate::model::ModelError;
 use crate::model::eval::{self, Judge, Report};
-#[cfg(feature = "train")]
-use crate::model::train::{self, TrainError};
-use crate::plan::Backend;
 use crate::ports::Writer;
 use crate::stage::generate::{TemplateWriter, fill};
 use crate::stage::guard::Guard;
 
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
-    /// Train a model from the phrase files, on one core of the CPU.
-    #[cfg(feature = "train")]
-    Train(TrainArgs),
-    /// Measure a model on contexts that it was never trained on.
-    Eval(EvalArgs),
-}
-
-#[cfg(feature = "train")]
 #[derive(Debug, clap::Args)]
-pub(super) struct TrainArgs {
-    /// Folder with the phrase files, one a language.
-    #[arg(long, value_name = "DIR", default_value = "models/corpus")]
-    corpus: PathBuf,
-    /// Folder for the model; what it holds is replaced.
-    #[arg(long, value_name = "DIR", default_value = "models/directions")]
-    out: PathBuf,
-    /// The model's name: letters, digits, `-` and `_`.
-    #[arg(long, default_value = "directions")]
-    name: String,
-    /// Every draw follows from it: the same seed and phrase files give the same model.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Steps of the optimiser.
-    #[arg(long, default_value_t = 4000)]
-    steps: usize,
-    /// Texts a step.
-    #[arg(long, default_value_t = 32)]
-    batch: usize,
-    /// The highest learning rate, after the warm-up.
-    #[arg(long, default_value_t = 2e-3, value_name = "RATE")]
-    learning_rate: f64,
-    /// The form of the result on stdout.
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct EvalArgs {
+pub(in crate::cli) struct EvalArgs {
     /// Folder of the model.
     #[arg(default_value = "models/directions")]
     model: PathBuf,
@@ -84,6 +40,9 @@ pub(super) struct EvalArgs {
     /// Where the model runs.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendChoice,
+    /// Folder with reference texts, one file a language.
+    #[arg(long, value_name = "DIR")]
+    references: Option<PathBuf>,
     /// Write the scores into the model's card and README.
     #[arg(long)]
     record: bool,
@@ -92,85 +51,7 @@ pub(super) struct EvalArgs {
     output: Output,
 }
 
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum BackendChoice {
-    /// A graphics card where there is one that computes what the CPU computes, else the CPU.
-    Auto,
-    #[default]
-    Cpu,
-    /// Any adapter, software ones too.
-    Wgpu,
-}
-
-impl From<BackendChoice> for Backend {
-    fn from(choice: BackendChoice) -> Self {
-        match choice {
-            BackendChoice::Auto => Self::Auto,
-            BackendChoice::Cpu => Self::Cpu,
-            BackendChoice::Wgpu => Self::Wgpu,
-        }
-    }
-}
-
-pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
-    match command {
-        #[cfg(feature = "train")]
-        Command::Train(args) => train(args),
-        Command::Eval(args) => eval(args),
-    }
-}
-
-#[cfg(feature = "train")]
-fn train(args: &TrainArgs) -> Result<Exit, Failure> {
-    let options = train::Options {
-        name: args.name.clone(),
-        seed: args.seed,
-        steps: args.steps,
-        batch: args.batch,
-        learning_rate: args.learning_rate,
-        ..train::Options::default()
-    };
-    let bar = bar(options.steps, "loss");
-    let card = train::train(&options, &args.corpus, &args.out, &mut |progress| {
-        bar.set_message(format!("{:.3}", progress.loss));
-        bar.set_position(progress.step as u64);
-        if bar.is_hidden() && progress.step % 100 == 0 {
-            tracing::info!(
-                step = progress.step,
-                of = progress.steps,
-                loss = progress.loss,
-                tokens = progress.tokens,
-                "training"
-            );
-        }
-    });
-    bar.finish_and_clear();
-    let card = card.map_err(|error| {
-        let exit = match error {
-            TrainError::Phrases(_) => Exit::Input,
-            _ => Exit::Failed,
-        };
-        Failure { exit, error: error.into() }
-    })?;
-    let mut out = std::io::stdout().lock();
-    match args.output {
-        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&card)?)?,
-        Output::Text => {
-            writeln!(out, "{} in {}", card.signature(), args.out.display())?;
-            writeln!(out, "{} parameters", card.parameters)?;
-            if let Some(training) = &card.training {
-                writeln!(
-                    out,
-                    "{} steps, {} tokens; loss {:.3}, on held-out contexts {:.3}",
-                    training.steps, training.tokens, training.final_loss, training.held_out_loss
-                )?;
-            }
-        }
-    }
-    Ok(Exit::Done)
-}
-
-fn eval(args: &EvalArgs) -> Result<Exit, Failure> {
+pub(super) fn eval(args: &EvalArgs) -> Result<Exit, Failure> {
     let network = Network::load(&args.network)
         .with_context(|| format!("network {}", args.network.display()))
         .exits(Exit::Input)?;
@@ -192,18 +73,13 @@ fn eval(args: &EvalArgs) -> Result<Exit, Failure> {
         seed: args.seed,
         attempts: args.attempts,
         backend: args.backend.into(),
+        references: args.references.clone(),
     };
     let bar = bar(options.contexts, "contexts");
     let report =
         eval::eval(&args.model, &options, &judge, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
-    let report = report.map_err(|error| {
-        let exit = match error {
-            ModelError::Backend { .. } | ModelError::Unwritable { .. } => Exit::Failed,
-            _ => Exit::Input,
-        };
-        Failure { exit, error: error.into() }
-    })?;
+    let report = report.map_err(super::life::failure)?;
     if args.record {
         eval::record(&args.model, report.scores.clone())?;
     }
@@ -242,6 +118,7 @@ fn print(report: &Report, guard: &Guard, output: Output, model: &Path) -> Result
         "perplexity at a choice   {:.2} (random choice {:.2})",
         s.perplexity, s.perplexity_random
     )?;
+    writeln!(out, "contrast                 {:.2} %", 100.0 * s.contrast)?;
     writeln!(out, "tokens a second          {:.0}", s.tokens_per_s)?;
     writeln!(out, "time of a text           p50 {:.1} ms, p95 {:.1} ms", s.p50_ms, s.p95_ms)?;
     for refused in &report.refused {
@@ -260,28 +137,15 @@ fn print(report: &Report, guard: &Guard, output: Output, model: &Path) -> Result
     Ok(())
 }
 
-/// A bar on a terminal, nothing anywhere else.
-fn bar(steps: usize, what: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(steps as u64);
-    let template = format!("{{bar:40}} {{pos}}/{{len}}, {what} {{msg}}, {{eta}} left");
-    if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style);
-    }
-    bar
-}
-
 /// Names of a real network, to put in place of made-up ones.
-struct Names {
+pub(super) struct Names {
     streets: Vec<String>,
     places: Vec<String>,
 }
 
 impl Names {
     /// Only names that no other name is like: others are never offered to a writer.
-    fn of(network: &Network) -> Self {
+    pub(super) fn of(network: &Network) -> Self {
         let all = network.spoken_names();
         let alone = |name: &&str| all.iter().filter(|n| fold(n) == fold(name)).count() == 1;
         let places: Vec<&str> = network.places.iter().map(|place| place.name.as_str()).collect();
@@ -297,7 +161,7 @@ impl Names {
 
     /// Gives each named fact a name of the network that fits the space, each name once; drops the
     /// facts that find none.
-    fn dress(&self, request: &mut WordingRequest) {
+    pub(super) fn dress(&self, request: &mut WordingRequest) {
         let mut rng = ChaCha8Rng::seed_from_u64(request.seed);
         let space = request.space;
         let mut taken: Vec<String> = Vec::new();

@@ -1,0 +1,123 @@
+use std::path::Path;
+
+use super::*;
+
+const SIZES: Sizes = Sizes { width: 32, layers: 2, heads: 2, hidden: 128 };
+
+fn run(steps: usize) -> Run<'static> {
+    Run::plain(Schedule { steps, batch: 8, learning_rate: 1e-2, ..Schedule::default() })
+}
+
+fn corpus_dir() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (language, text) in [
+        ("en", include_str!("../../../models/corpus/en.yaml")),
+        ("it", include_str!("../../../models/corpus/it.yaml")),
+    ] {
+        std::fs::write(dir.path().join(format!("{language}.yaml")), text).unwrap();
+    }
+    dir
+}
+
+fn trained(run: &Run<'_>, out: &Path, losses: &mut Vec<f32>) -> Result<Card, TrainError> {
+    let corpus = corpus_dir();
+    train("small", SIZES, run, corpus.path(), out, &mut |p| losses.push(p.loss))
+}
+
+#[test]
+fn the_loss_falls_and_the_model_can_be_loaded_and_is_the_same_again() {
+    let (out, again) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut losses = Vec::new();
+    let card = trained(&run(40), out.path(), &mut losses).unwrap();
+    assert_eq!(losses.len(), 4);
+    assert!(losses[3] < 0.8 * losses[0], "{losses:?}");
+    assert_eq!(Checkpoint::read(out.path()).unwrap().card, card);
+    let training = card.training.clone().unwrap();
+    assert!(training.held_out_loss < losses[0]);
+
+    let same = trained(&run(40), again.path(), &mut Vec::new()).unwrap();
+    assert_eq!(same.weights_sha256, card.weights_sha256);
+}
+
+#[test]
+fn what_a_run_read_is_known_afterwards() {
+    let out = tempfile::tempdir().unwrap();
+    let card = trained(&run(10), out.path(), &mut Vec::new()).unwrap();
+    let Checkpoint { vocabulary, grammar, .. } = Checkpoint::read(out.path()).unwrap();
+    let read = texts_read(card.training.as_ref().unwrap(), &vocabulary, &grammar);
+    let texts = texts(&vocabulary, &grammar, &run(10).schedule);
+    let hash = |(request, text): (WordingRequest, Vec<_>)| {
+        text_hash(&request, &vocabulary.draft(&text, request.space))
+    };
+    assert!(texts.draw(0, 8 * POOL).into_iter().all(|text| read.contains(&hash(text))));
+    let later = texts.draw(50, 64).into_iter().filter(|text| !read.contains(&hash(text.clone())));
+    assert!(later.count() > 20);
+}
+
+/// A run that is broken off and goes on ends where an unbroken one does.
+#[test]
+fn a_broken_off_run_goes_on() {
+    let (whole, broken) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let card = trained(&run(40), whole.path(), &mut Vec::new()).unwrap();
+
+    let keep = broken.path().join("training");
+    let kept = Run { keep: Some(&keep), keep_every: 20, ..run(40) };
+    let cut = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let corpus = corpus_dir();
+        train("small", SIZES, &kept, corpus.path(), broken.path(), &mut |p| {
+            assert!(p.step < 30, "the power fails");
+        })
+    }));
+    assert!(cut.is_err());
+    assert!(keep.join("state.safetensors").exists());
+    let mut losses = Vec::new();
+    let resumed = trained(&kept, broken.path(), &mut losses).unwrap();
+    assert_eq!(losses.len(), 2, "it went on after step 20");
+    assert_eq!(resumed.weights_sha256, card.weights_sha256);
+    assert_eq!(resumed.training, card.training);
+    assert!(!keep.join("state.safetensors").exists());
+    let log = std::fs::read_to_string(keep.join("log.csv")).unwrap();
+    assert_eq!(log.lines().count(), 5, "{log}");
+
+    // Another run does not go on from it.
+    let other = Run { schedule: Schedule { seed: 9, ..kept.schedule.clone() }, ..kept.clone() };
+    std::fs::write(keep.join("state.safetensors"), b"").unwrap();
+    let error = trained(&other, broken.path(), &mut Vec::new()).unwrap_err();
+    assert!(error.to_string().contains("begin anew"), "{error}");
+}
+
+#[test]
+fn a_student_and_a_pruned_model_come_near_their_teacher() {
+    let dirs: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let teacher = trained(&run(60), dirs[0].path(), &mut Vec::new()).unwrap();
+    let mut losses = Vec::new();
+    let student = distill::distill(dirs[0].path(), "half", 1, &run(60), dirs[1].path(), &mut |p| {
+        losses.push(p.loss);
+    })
+    .unwrap();
+    assert_eq!(student.architecture.layers, 1);
+    assert!(losses[5] < losses[0], "{losses:?}");
+    let made: Vec<&str> = student.made.iter().map(|made| made.what.as_str()).collect();
+    assert_eq!(made, ["trained", "distilled"]);
+    assert_eq!(student.made[1].from.as_deref(), Some(teacher.signature().as_str()));
+
+    let pruned =
+        prune::prune(dirs[0].path(), "lean", 0.2, &run(30), dirs[2].path(), &mut |_| {}).unwrap();
+    assert!(pruned.parameters as f64 <= 0.8 * teacher.parameters as f64);
+    assert_eq!(Checkpoint::read(dirs[2].path()).unwrap().card, pruned);
+    let loss = |card: &Card| card.training.as_ref().unwrap().held_out_loss;
+    assert!(loss(&pruned) < 1.5 * loss(&teacher), "{} {}", loss(&pruned), loss(&teacher));
+
+    let error = distill::distill(dirs[0].path(), "more", 3, &run(1), dirs[1].path(), &mut |_| {});
+    assert!(matches!(error, Err(TrainError::Options(_))));
+}
+
+#[test]
+fn sizes_that_make_no_model_are_an_error() {
+    let (corpus, out) = (corpus_dir(), tempfile::tempdir().unwrap());
+    let bad = Sizes { width: 40, ..SIZES };
+    let error = train("x", bad, &run(1), corpus.path(), out.path(), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, TrainError::Options(_)), "{error}");
+    let error = train("x", SIZES, &run(1), out.path(), out.path(), &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("en.yaml"), "{error}");
+}
