@@ -53,8 +53,13 @@ pub struct About {
 
 /// The writer of a model folder, on the backend wanted or, with a note, on the CPU.
 pub fn load(dir: &Path, backend: Backend) -> Result<(Box<dyn Writer>, About), ModelError> {
-    let (writer, about) = writer(checkpoint::Checkpoint::read(dir)?, dir, backend)?;
+    let (writer, about) = load_slm(dir, backend)?;
     Ok((Box::new(writer), about))
+}
+
+/// The same, for who wants to know what it wrote.
+pub fn load_slm(dir: &Path, backend: Backend) -> Result<(SlmWriter, About), ModelError> {
+    writer(checkpoint::Checkpoint::read(dir)?, dir, backend)
 }
 
 fn writer(

@@ -18,7 +18,7 @@ use super::corpus::Corpus;
 use super::eval::Clauses;
 use super::grammar::{Grammar, GrammarError};
 use super::sampler::Sampler;
-use super::vocabulary::{Token, Vocabulary};
+use super::vocabulary::{END, Token, Vocabulary};
 
 /// Writes with the language model.
 #[derive(Debug)]
@@ -101,13 +101,51 @@ pub struct RandomWriter {
     vocabulary: Vocabulary,
     grammar: Grammar,
     seed: u64,
+    moods: &'static [Mood],
     scores: Vec<f32>,
+}
+
+/// What the scores are bent towards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    /// Nothing.
+    Chance,
+    /// To end as soon as may be.
+    Short,
+    /// Never to end while there is anything else to say.
+    Long,
+    /// To say again what was said.
+    Repeats,
+    /// To name and count: slots before words.
+    Slots,
+}
+
+impl Mood {
+    /// Added to a token's score; far more than chance gives.
+    fn bias(self, token: Token, text: &[Token]) -> f32 {
+        let wanted = match self {
+            Self::Chance => false,
+            Self::Short => token == END,
+            Self::Long => token != END,
+            Self::Repeats => text.contains(&token),
+            Self::Slots => Vocabulary::slot(token).is_some(),
+        };
+        if wanted { 50.0 } else { 0.0 }
+    }
 }
 
 impl RandomWriter {
     pub fn new(vocabulary: Vocabulary, grammar: Grammar, seed: u64) -> Self {
         let scores = vec![0.0; vocabulary.len()];
-        Self { vocabulary, grammar, seed, scores }
+        Self { vocabulary, grammar, seed, moods: &[Mood::Chance], scores }
+    }
+
+    /// Bends the scores of most requests the wrong way: to early ends, to endless texts, to
+    /// repetition, to naming.
+    #[must_use]
+    pub fn adversarial(mut self) -> Self {
+        self.moods = &[Mood::Chance, Mood::Short, Mood::Long, Mood::Repeats, Mood::Slots];
+        self
     }
 
     /// With the phrase files of a folder.
@@ -127,11 +165,13 @@ impl Writer for RandomWriter {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ request.seed.rotate_left(32));
         rng.set_stream(u64::from(attempt));
         let sampler = Sampler::new(rng.random(), attempt);
-        let scores = &mut self.scores;
-        let text = compose(&self.grammar, request, expired, |_, allowed, constraint| {
+        let mood = self.moods[rng.random_range(0..self.moods.len())];
+        let (scores, mut before) = (&mut self.scores, Vec::new());
+        let text = compose(&self.grammar, request, expired, |since, allowed, constraint| {
+            before.extend_from_slice(since);
             for &token in allowed {
                 if let Some(score) = scores.get_mut(usize::from(token)) {
-                    *score = rng.random_range(-6.0..6.0);
+                    *score = rng.random_range(-6.0..6.0) + mood.bias(token, &before);
                 }
             }
             sampler.choose(scores, allowed, |token| constraint.place(token)).ok_or_else(|| {
@@ -228,6 +268,21 @@ mod tests {
         let mut writer = SlmWriter::new(vocabulary, grammar, engine, "broken".to_owned());
         let request = fixture::request(Space::Sign { rows: 3, cols: 18 });
         assert!(matches!(writer.write(&request, 0, &|| false), Err(WriterError::Failed(_))));
+    }
+
+    #[test]
+    fn bent_scores_show_in_the_texts() {
+        let (vocabulary, grammar) = fixture::corpus();
+        let request = fixture::request(Space::Vehicle { max_chars: 240 });
+        let lengths = |mood: &'static [Mood]| -> usize {
+            let writer = RandomWriter::new(vocabulary.clone(), grammar.clone(), 3);
+            let mut writer = RandomWriter { moods: mood, ..writer };
+            (0..50)
+                .map(|seed| WordingRequest { seed, ..request.clone() })
+                .map(|request| writer.write(&request, 0, &|| false).unwrap().rows[0].len())
+                .sum()
+        };
+        assert!(lengths(&[Mood::Long]) > lengths(&[Mood::Short]) + 50 * 10);
     }
 
     #[test]

@@ -1,0 +1,112 @@
+//! What the language model costs a unit: time to the first text, time of a text, tokens a second,
+//! memory over many requests.
+//!
+//! `cargo bench --bench slm` measures `models/directions`; `WAYSIDE_MODELS` names other folders
+//! (separated by `:`), `WAYSIDE_REQUESTS` the number of requests (100,000). Each model is measured in
+//! a process of its own, so that memory is its own too.
+
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use wayside::domain::wording::{Space, WordingRequest};
+use wayside::model::checkpoint::{Checkpoint, WEIGHTS};
+use wayside::model::constraint::Constraint;
+use wayside::model::contexts::Contexts;
+use wayside::plan::Backend;
+use wayside::ports::Writer;
+
+/// Texts of at least so many tokens, for the figure of a long direction.
+const LONG: u64 = 35;
+
+fn main() {
+    if let Some(model) = std::env::var_os("WAYSIDE_ONE_MODEL") {
+        measure(Path::new(&model));
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let models: Vec<PathBuf> = match std::env::var_os("WAYSIDE_MODELS") {
+        Some(models) => std::env::split_paths(&models).collect(),
+        None => vec![root.join("models/directions")],
+    };
+    println!(
+        "| model | parameters | file, KiB | first text, ms | text p50 / p95, ms | of {LONG} tokens and more, p95 | \
+         tokens/s | RSS MiB after 1 / 1,000 / all texts |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for model in models {
+        let status = Command::new(std::env::current_exe().unwrap())
+            .env("WAYSIDE_ONE_MODEL", &model)
+            .status()
+            .unwrap();
+        assert!(status.success(), "{}", model.display());
+    }
+}
+
+fn measure(model: &Path) {
+    let requests: usize =
+        std::env::var("WAYSIDE_REQUESTS").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000);
+    let start = Instant::now();
+    let (mut writer, about) = wayside::model::load_slm(model, Backend::Cpu).unwrap();
+    let Checkpoint { grammar, .. } = Checkpoint::read(model).unwrap();
+    let mut contexts = Contexts::new(grammar.languages(), 9);
+    let mut next = || -> WordingRequest {
+        loop {
+            let request = contexts.draw();
+            if Constraint::new(&grammar, &request).is_ok() {
+                return request;
+            }
+        }
+    };
+    writer.write(&next(), 0, &|| false).unwrap();
+    let first = start.elapsed();
+    let mut rss = vec![resident_mib()];
+    let (mut times, mut long) = (Vec::with_capacity(requests), Vec::new());
+    let (mut spent, begin) = (Duration::ZERO, writer.written());
+    for nth in 1..=requests {
+        let request = next();
+        let (before, start) = (writer.written(), Instant::now());
+        writer.write(&request, 0, &|| false).unwrap();
+        let took = start.elapsed();
+        spent += took;
+        times.push(took);
+        if writer.written() - before >= LONG && matches!(request.space, Space::Vehicle { .. }) {
+            long.push(took);
+        }
+        if nth == 1_000.min(requests) {
+            rss.push(resident_mib());
+        }
+    }
+    rss.push(resident_mib());
+    times.sort_unstable();
+    long.sort_unstable();
+    let at = |times: &[Duration], share: f64| {
+        let rank = (share * times.len() as f64).ceil() as usize;
+        times.get(rank.saturating_sub(1)).map_or(f64::NAN, |t| 1e3 * t.as_secs_f64())
+    };
+    let file = std::fs::metadata(model.join(WEIGHTS)).unwrap().len() / 1024;
+    println!(
+        "| {} | {} | {file} | {:.0} | {:.2} / {:.2} | {:.2} ({} texts) | {:.0} | {} |",
+        about.name,
+        about.parameters,
+        1e3 * first.as_secs_f64(),
+        at(&times, 0.5),
+        at(&times, 0.95),
+        at(&long, 0.95),
+        long.len(),
+        (writer.written() - begin) as f64 / spent.as_secs_f64(),
+        rss.iter().map(|mib| format!("{mib:.1}")).collect::<Vec<_>>().join(" / "),
+    );
+}
+
+/// Resident memory of this process, by the kernel's books.
+fn resident_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: f64 = line
+        .and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok())
+        .unwrap_or(f64::NAN);
+    kib / 1024.0
+}
