@@ -132,6 +132,17 @@ pub trait Writer: Send {
         expired: &dyn Fn() -> bool,
     ) -> Result<Draft, WriterError>;
 
+    /// Several requests at once, which costs less than one by one where a writer can do it; each
+    /// gets what it would get alone.
+    fn write_all(
+        &mut self,
+        requests: &[&WordingRequest],
+        attempt: u32,
+        expired: &dyn Fn() -> bool,
+    ) -> Vec<Result<Draft, WriterError>> {
+        requests.iter().map(|request| self.write(request, attempt, expired)).collect()
+    }
+
     /// Goes into `why`: the model's name and the first 12 digits of its hash.
     fn name(&self) -> &str;
 }

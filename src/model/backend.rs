@@ -10,6 +10,7 @@ use burn::tensor::Device;
 use crate::plan::Backend;
 
 use super::cache::Cache;
+use super::plain::{Memory, Plain};
 use super::transformer::{Tables, TensorError, Transformer, numbers, sequence};
 use super::vocabulary::Token;
 use super::weights::{Architecture, Weights};
@@ -17,56 +18,116 @@ use super::weights::{Architecture, Weights};
 /// Largest difference between two backends' logits that still counts as the same.
 pub const TOLERANCE: f32 = 1e-3;
 
-/// A model on a device with the memory for one text.
+/// A model on a device, with memory for the texts that are being written.
 #[derive(Debug)]
 pub struct Engine {
-    model: Transformer,
-    tables: Tables,
-    cache: Cache,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    /// By hand, on the CPU.
+    Plain { model: Plain, memories: Vec<Memory> },
+    /// Through burn, on any device.
+    Burn { model: Transformer, tables: Tables, caches: Vec<Cache> },
 }
 
 impl Engine {
+    /// Through burn on a device.
     pub fn new(weights: &Weights, device: &Device) -> Result<Self, TensorError> {
-        let architecture = weights.architecture;
-        Ok(Self {
-            model: Transformer::new(weights, device)?,
-            tables: Tables::new(architecture, device),
-            cache: Cache::new(architecture, device),
-        })
+        let model = Transformer::new(weights, device)?;
+        let tables = Tables::new(weights.architecture, device);
+        Ok(Self { body: Body::Burn { model, tables, caches: Vec::new() } })
     }
 
-    /// On the CPU: one thread, pure Rust.
-    pub fn cpu(weights: &Weights) -> Result<Self, TensorError> {
+    /// Through burn on the CPU: the measure of all others.
+    pub fn burn(weights: &Weights) -> Result<Self, TensorError> {
         Self::new(weights, &Device::flex())
     }
 
-    /// Begins a new text.
-    pub fn clear(&mut self) {
-        self.cache.clear();
+    /// On the CPU, one thread, as fast as this build can.
+    pub fn cpu(weights: &Weights) -> Result<Self, TensorError> {
+        // Without optimisation the forward by hand is a hundred times slower; dependencies are
+        // optimised in every build.
+        if cfg!(debug_assertions) { Self::burn(weights) } else { Self::plain(weights) }
     }
 
-    /// Takes in the next tokens; the logits after the last of them.
-    pub fn feed(&mut self, tokens: &[Token]) -> Result<Vec<f32>, TensorError> {
-        if tokens.is_empty() || tokens.len() > self.cache.room() {
-            return Err(TensorError::Device(format!(
-                "{} tokens for a cache with room for {}",
-                tokens.len(),
-                self.cache.room()
-            )));
+    /// By hand on the CPU.
+    pub fn plain(weights: &Weights) -> Result<Self, TensorError> {
+        Ok(Self { body: Body::Plain { model: Plain::new(weights)?, memories: Vec::new() } })
+    }
+
+    /// Begins so many new texts, numbered from 0 on.
+    pub fn begin(&mut self, texts: usize) {
+        let architecture = self.architecture();
+        match &mut self.body {
+            Body::Plain { memories, .. } => {
+                let most = memories.len().max(texts);
+                memories.resize_with(most, || Memory::new(architecture));
+                memories.iter_mut().for_each(Memory::clear);
+            }
+            Body::Burn { tables, caches, .. } => {
+                let most = caches.len().max(texts);
+                caches.resize_with(most, || Cache::new(architecture, tables.device()));
+                caches.iter_mut().for_each(Cache::clear);
+            }
         }
-        let input = sequence(tokens, self.tables.device());
-        let logits = self.model.forward(input, &self.tables, Some(&mut self.cache));
-        numbers(logits.narrow(1, tokens.len() - 1, 1))
     }
 
-    /// The logits after each of these tokens, without the cache: the plain way, for checks.
+    /// Takes in the next tokens of some of the texts, each named once, in ascending order; the
+    /// logits after the last token of each.
+    pub fn feed(&mut self, parts: &[(usize, &[Token])]) -> Result<Vec<Vec<f32>>, TensorError> {
+        let unknown = || TensorError::Device("a text was never begun, or comes twice".to_owned());
+        match &mut self.body {
+            Body::Plain { model, memories } => {
+                let mut wanted = parts.iter().peekable();
+                let mut texts = Vec::with_capacity(parts.len());
+                for (nth, memory) in memories.iter_mut().enumerate() {
+                    if let Some((_, tokens)) = wanted.next_if(|(text, _)| *text == nth) {
+                        texts.push((memory, *tokens));
+                    }
+                }
+                if wanted.next().is_some() {
+                    return Err(unknown());
+                }
+                model.feed(&mut texts)
+            }
+            Body::Burn { model, tables, caches } => parts
+                .iter()
+                .map(|(nth, tokens)| {
+                    let cache = caches.get_mut(*nth).ok_or_else(unknown)?;
+                    if tokens.is_empty() || tokens.len() > cache.room() {
+                        return Err(TensorError::Device(format!(
+                            "{} tokens for a cache with room for {}",
+                            tokens.len(),
+                            cache.room()
+                        )));
+                    }
+                    let input = sequence(tokens, tables.device());
+                    let logits = model.forward(input, tables, Some(cache));
+                    numbers(logits.narrow(1, tokens.len() - 1, 1))
+                })
+                .collect(),
+        }
+    }
+
+    /// The logits after each of these tokens, without what was fed before: the plain way, for
+    /// checks.
     pub fn logits(&self, tokens: &[Token]) -> Result<Vec<f32>, TensorError> {
-        let input = sequence(tokens, self.tables.device());
-        numbers(self.model.forward(input, &self.tables, None))
+        match &self.body {
+            Body::Plain { model, .. } => model.logits(tokens),
+            Body::Burn { model, tables, .. } => {
+                let input = sequence(tokens, tables.device());
+                numbers(model.forward(input, tables, None))
+            }
+        }
     }
 
     pub fn architecture(&self) -> Architecture {
-        self.tables.architecture()
+        match &self.body {
+            Body::Plain { model, .. } => model.architecture(),
+            Body::Burn { tables, .. } => tables.architecture(),
+        }
     }
 }
 
@@ -102,16 +163,16 @@ fn agrees(engine: &mut Engine, right: &[f32]) -> Result<(), String> {
     };
     let plain = engine.logits(&prompt).map_err(|e| e.to_string())?;
     wrong("uncached", &plain, right)?;
-    engine.clear();
+    engine.begin(1);
     let (head, tail) = prompt.split_at(prompt.len() / 2);
     let size = engine.architecture().vocabulary;
     let mut end = head.len() * size;
     for tokens in std::iter::once(head).chain(tail.chunks(1)).filter(|t| !t.is_empty()) {
-        let logits = engine.feed(tokens).map_err(|e| e.to_string())?;
-        wrong("cached", &logits, right.get(end - size..end).unwrap_or_default())?;
+        let logits = engine.feed(&[(0, tokens)]).map_err(|e| e.to_string())?;
+        let logits = logits.first().map_or(&[][..], Vec::as_slice);
+        wrong("cached", logits, right.get(end - size..end).unwrap_or_default())?;
         end += size;
     }
-    engine.clear();
     Ok(())
 }
 
@@ -127,9 +188,9 @@ pub struct Chosen {
 
 /// Puts the weights where they run best. Fails only when the CPU itself fails its self-test.
 pub fn choose(weights: &Weights, wanted: Backend) -> Result<Chosen, String> {
-    let mut cpu = Engine::cpu(weights).map_err(|e| e.to_string())?;
-    let right = cpu.logits(&prompt(weights.architecture)).map_err(|e| e.to_string())?;
-    agrees(&mut cpu, &right)?;
+    let mut burn = Engine::burn(weights).map_err(|e| e.to_string())?;
+    let right = burn.logits(&prompt(weights.architecture)).map_err(|e| e.to_string())?;
+    agrees(&mut burn, &right)?;
     let gpu = match wanted {
         Backend::Cpu => None,
         Backend::Auto => gpu::open(false).transpose(),
@@ -154,7 +215,18 @@ pub fn choose(weights: &Weights, wanted: Backend) -> Result<Chosen, String> {
         }
         Some(Err(reason)) => Some(format!("wgpu is not used: {reason}")),
     };
-    Ok(Chosen { engine: cpu, backend: "cpu".to_owned(), note })
+    // What is not right is not used; burn itself is slower, and right by what was seen above.
+    let plain = Engine::cpu(weights)
+        .map_err(|e| e.to_string())
+        .and_then(|mut plain| agrees(&mut plain, &right).map(|()| plain));
+    Ok(match plain {
+        Ok(engine) => Chosen { engine, backend: "cpu".to_owned(), note },
+        Err(reason) => Chosen {
+            engine: burn,
+            backend: "cpu (burn)".to_owned(),
+            note: Some(format!("the forward by hand is not used: {reason}")),
+        },
+    })
 }
 
 #[cfg(feature = "wgpu")]
@@ -227,12 +299,14 @@ mod tests {
         let weights = fixture::lively(fixture::tiny(200));
         let chosen = choose(&weights, Backend::Cpu).unwrap();
         assert_eq!((chosen.backend.as_str(), chosen.note), ("cpu", None));
+        let right = chosen.engine.logits(&prompt(weights.architecture)).unwrap();
+        assert_eq!(agrees(&mut Engine::plain(&weights).unwrap(), &right), Ok(()));
     }
 
     #[test]
     fn other_logits_are_a_mismatch() {
         let weights = fixture::lively(fixture::tiny(200));
-        let mut engine = Engine::cpu(&weights).unwrap();
+        let mut engine = Engine::plain(&weights).unwrap();
         let mut right = engine.logits(&prompt(weights.architecture)).unwrap();
         assert_eq!(agrees(&mut engine, &right), Ok(()));
         *right.last_mut().unwrap() += 0.01;
@@ -242,12 +316,17 @@ mod tests {
     }
 
     #[test]
-    fn a_full_cache_is_an_error() {
+    fn what_was_not_begun_or_has_no_room_is_an_error() {
         let weights = fixture::lively(fixture::tiny(200));
-        let mut engine = Engine::cpu(&weights).unwrap();
-        assert!(engine.feed(&[1; 129]).is_err());
-        assert!(engine.feed(&[]).is_err());
-        assert!(engine.feed(&[1; 128]).is_ok());
-        assert!(engine.feed(&[1]).is_err());
+        for mut engine in [Engine::plain(&weights).unwrap(), Engine::burn(&weights).unwrap()] {
+            assert!(engine.feed(&[(0, &[1])]).is_err());
+            engine.begin(2);
+            assert!(engine.feed(&[(2, &[1])]).is_err());
+            assert!(engine.feed(&[(0, &[1; 129])]).is_err());
+            assert!(engine.feed(&[(0, &[])]).is_err());
+            assert!(engine.feed(&[(0, &[1; 128]), (1, &[2])]).is_ok());
+            assert!(engine.feed(&[(0, &[1])]).is_err());
+            assert!(engine.feed(&[(1, &[1])]).is_ok());
+        }
     }
 }

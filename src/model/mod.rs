@@ -16,12 +16,15 @@ pub mod backend;
 pub mod cache;
 pub mod card;
 pub mod checkpoint;
+mod compose;
 pub mod constraint;
 pub mod contexts;
 pub mod corpus;
 pub mod eval;
 pub mod grammar;
+mod plain;
 pub mod quantize;
+pub mod random;
 pub mod sampler;
 pub mod teacher;
 #[cfg(feature = "train")]
@@ -35,7 +38,8 @@ pub mod writer;
 mod fixture;
 
 pub use checkpoint::ModelError;
-pub use writer::{RandomWriter, SlmWriter};
+pub use random::RandomWriter;
+pub use writer::SlmWriter;
 
 /// What was loaded, for status and logs.
 #[derive(Clone, Debug, PartialEq, Eq)]

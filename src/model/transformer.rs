@@ -14,8 +14,8 @@ use super::weights::{Architecture, Weights};
 /// Added to attention scores that must not count: far below any score, far from infinity.
 const MASKED: f32 = -1e9;
 /// Base of the rotary frequencies (Su et al., `RoFormer`, section 3.2.2).
-const ROTARY_BASE: f32 = 10_000.0;
-const NORM_EPSILON: f32 = 1e-5;
+pub(super) const ROTARY_BASE: f32 = 10_000.0;
+pub(super) const NORM_EPSILON: f32 = 1e-5;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TensorError {

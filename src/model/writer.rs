@@ -1,24 +1,20 @@
-//! The writers: the model, and chance in its place.
+//! The writer: the model.
 //!
-//! Both choose among what the constraint allows, so both write valid drafts only; what the words
-//! then say is checked elsewhere, by code that knows neither.
+//! It chooses among what the constraint allows, so it writes valid drafts only; what the words then
+//! say is checked elsewhere, by code that does not know it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use crate::domain::wording::{Draft, Language, WordingRequest};
 use crate::ports::{Writer, WriterError};
 
 use super::backend::Engine;
+use super::compose::compose;
 use super::constraint::Constraint;
-use super::corpus::Corpus;
 use super::eval::Clauses;
-use super::grammar::{Grammar, GrammarError};
+use super::grammar::Grammar;
 use super::sampler::Sampler;
-use super::vocabulary::{END, Token, Vocabulary};
+use super::vocabulary::{Token, Vocabulary};
 
 /// Writes with the language model.
 #[derive(Debug)]
@@ -48,29 +44,42 @@ impl SlmWriter {
 
     /// The clauses of the first attempt at a text.
     pub(super) fn clauses(&mut self, request: &WordingRequest) -> Result<Clauses, WriterError> {
-        let text = self.compose(request, 0, &|| false)?;
+        let text = self.compose(&[request], 0, &|| false).swap_remove(0)?;
         Ok(Constraint::new(&self.grammar, request)?.clauses(&text))
     }
 
     fn compose(
         &mut self,
-        request: &WordingRequest,
+        requests: &[&WordingRequest],
         attempt: u32,
         expired: &dyn Fn() -> bool,
-    ) -> Result<Vec<Token>, WriterError> {
-        let sampler = Sampler::new(request.seed, attempt);
-        self.engine.clear();
-        let mut unread = self.vocabulary.request(request);
+    ) -> Vec<Result<Vec<Token>, WriterError>> {
+        let samplers: Vec<Sampler> =
+            requests.iter().map(|request| Sampler::new(request.seed, attempt)).collect();
+        let mut unread: Vec<Vec<Token>> =
+            requests.iter().map(|request| self.vocabulary.request(request)).collect();
         let engine = &mut self.engine;
-        compose(&self.grammar, request, expired, |text, allowed, constraint| {
-            // The model is asked only where there is a choice, so it has tokens to catch up on.
-            unread.extend_from_slice(text);
+        engine.begin(requests.len());
+        compose(&self.grammar, requests, expired, &mut |asks| {
+            for ask in asks {
+                // The model is asked only where there is a choice, so it has tokens to catch up on.
+                unread[ask.nth].extend_from_slice(ask.since);
+            }
+            let parts: Vec<(usize, &[Token])> =
+                asks.iter().map(|ask| (ask.nth, unread[ask.nth].as_slice())).collect();
             let logits =
-                engine.feed(&unread).map_err(|error| WriterError::Failed(error.to_string()))?;
-            unread.clear();
-            sampler
-                .choose(&logits, allowed, |token| constraint.place(token))
-                .ok_or_else(|| WriterError::Failed("the model's scores are not numbers".to_owned()))
+                engine.feed(&parts).map_err(|error| WriterError::Failed(error.to_string()))?;
+            let chosen = asks.iter().zip(&logits).map(|(ask, logits)| {
+                let place = |token| ask.constraint.place(token);
+                samplers[ask.nth].choose(logits, ask.allowed, place).ok_or_else(|| {
+                    WriterError::Failed("the model's scores are not numbers".to_owned())
+                })
+            });
+            let chosen = chosen.collect();
+            for ask in asks {
+                unread[ask.nth].clear();
+            }
+            chosen
         })
     }
 }
@@ -82,139 +91,35 @@ impl Writer for SlmWriter {
         attempt: u32,
         expired: &dyn Fn() -> bool,
     ) -> Result<Draft, WriterError> {
+        self.write_all(&[request], attempt, expired).swap_remove(0)
+    }
+
+    fn write_all(
+        &mut self,
+        requests: &[&WordingRequest],
+        attempt: u32,
+        expired: &dyn Fn() -> bool,
+    ) -> Vec<Result<Draft, WriterError>> {
         // A backend may panic (a lost device); the template must still get its turn.
-        let text = catch_unwind(AssertUnwindSafe(|| self.compose(request, attempt, expired)))
-            .unwrap_or_else(|_| Err(WriterError::Failed("the backend broke off".to_owned())))?;
-        self.written += text.len() as u64;
-        Ok(self.vocabulary.draft(&text, request.space))
+        let texts = catch_unwind(AssertUnwindSafe(|| self.compose(requests, attempt, expired)))
+            .unwrap_or_else(|_| {
+                let broken = || Err(WriterError::Failed("the backend broke off".to_owned()));
+                requests.iter().map(|_| broken()).collect()
+            });
+        let (vocabulary, written) = (&self.vocabulary, &mut self.written);
+        texts
+            .into_iter()
+            .zip(requests)
+            .map(|(text, request)| {
+                let text = text?;
+                *written += text.len() as u64;
+                Ok(vocabulary.draft(&text, request.space))
+            })
+            .collect()
     }
 
     fn name(&self) -> &str {
         &self.name
-    }
-}
-
-/// Writes by chance: every score is random. Whatever it writes, a model could be made to write by
-/// the worst of weights.
-#[derive(Debug)]
-pub struct RandomWriter {
-    vocabulary: Vocabulary,
-    grammar: Grammar,
-    seed: u64,
-    moods: &'static [Mood],
-    scores: Vec<f32>,
-}
-
-/// What the scores are bent towards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mood {
-    /// Nothing.
-    Chance,
-    /// To end as soon as may be.
-    Short,
-    /// Never to end while there is anything else to say.
-    Long,
-    /// To say again what was said.
-    Repeats,
-    /// To name and count: slots before words.
-    Slots,
-}
-
-impl Mood {
-    /// Added to a token's score; far more than chance gives.
-    fn bias(self, token: Token, text: &[Token]) -> f32 {
-        let wanted = match self {
-            Self::Chance => false,
-            Self::Short => token == END,
-            Self::Long => token != END,
-            Self::Repeats => text.contains(&token),
-            Self::Slots => Vocabulary::slot(token).is_some(),
-        };
-        if wanted { 50.0 } else { 0.0 }
-    }
-}
-
-impl RandomWriter {
-    pub fn new(vocabulary: Vocabulary, grammar: Grammar, seed: u64) -> Self {
-        let scores = vec![0.0; vocabulary.len()];
-        Self { vocabulary, grammar, seed, moods: &[Mood::Chance], scores }
-    }
-
-    /// Bends the scores of most requests the wrong way: to early ends, to endless texts, to
-    /// repetition, to naming.
-    #[must_use]
-    pub fn adversarial(mut self) -> Self {
-        self.moods = &[Mood::Chance, Mood::Short, Mood::Long, Mood::Repeats, Mood::Slots];
-        self
-    }
-
-    /// With the phrase files of a folder.
-    pub fn from_corpus(dir: &Path, seed: u64) -> Result<Self, GrammarError> {
-        let (vocabulary, grammar) = Grammar::learn(&Corpus::read_all(dir)?)?;
-        Ok(Self::new(vocabulary, grammar, seed))
-    }
-}
-
-impl Writer for RandomWriter {
-    fn write(
-        &mut self,
-        request: &WordingRequest,
-        attempt: u32,
-        expired: &dyn Fn() -> bool,
-    ) -> Result<Draft, WriterError> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ request.seed.rotate_left(32));
-        rng.set_stream(u64::from(attempt));
-        let sampler = Sampler::new(rng.random(), attempt);
-        let mood = self.moods[rng.random_range(0..self.moods.len())];
-        let (scores, mut before) = (&mut self.scores, Vec::new());
-        let text = compose(&self.grammar, request, expired, |since, allowed, constraint| {
-            before.extend_from_slice(since);
-            for &token in allowed {
-                if let Some(score) = scores.get_mut(usize::from(token)) {
-                    *score = rng.random_range(-6.0..6.0) + mood.bias(token, &before);
-                }
-            }
-            sampler.choose(scores, allowed, |token| constraint.place(token)).ok_or_else(|| {
-                WriterError::Failed("the grammar is not of this vocabulary".to_owned())
-            })
-        })?;
-        Ok(self.vocabulary.draft(&text, request.space))
-    }
-
-    fn name(&self) -> &'static str {
-        "random"
-    }
-}
-
-/// Follows the constraint to the end of a text. `choose` gets the tokens written since it was last
-/// asked, two or more to choose from, and the constraint as it stands.
-fn compose(
-    grammar: &Grammar,
-    request: &WordingRequest,
-    expired: &dyn Fn() -> bool,
-    mut choose: impl FnMut(&[Token], &[Token], &Constraint<'_>) -> Result<Token, WriterError>,
-) -> Result<Vec<Token>, WriterError> {
-    let mut constraint = Constraint::new(grammar, request)?;
-    let (mut text, mut allowed, mut read) = (Vec::new(), Vec::new(), 0);
-    loop {
-        if expired() {
-            return Err(WriterError::Late);
-        }
-        constraint.allowed(&mut allowed);
-        let token = if let [only] = allowed.as_slice() {
-            *only
-        } else {
-            let token = choose(&text[read..], &allowed, &constraint)?;
-            read = text.len();
-            token
-        };
-        if !constraint.push(token) {
-            return Err(WriterError::Failed("a token was chosen that may not follow".to_owned()));
-        }
-        if constraint.is_finished() {
-            return Ok(text);
-        }
-        text.push(token);
     }
 }
 
@@ -223,13 +128,13 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::domain::wording::{Slot, Space};
+    use crate::domain::wording::Space;
     use crate::model::fixture;
 
     fn slm() -> SlmWriter {
         let (vocabulary, grammar) = fixture::corpus();
         let weights = fixture::lively(fixture::tiny(vocabulary.len()));
-        let engine = Engine::cpu(&weights).unwrap();
+        let engine = Engine::plain(&weights).unwrap();
         SlmWriter::new(vocabulary, grammar, engine, "tiny".to_owned())
     }
 
@@ -243,6 +148,38 @@ mod tests {
         let others = (1..6).filter(|a| writer.write(&request, *a, &never).unwrap() != first);
         assert!(others.count() > 2);
         assert!(writer.written() > 20);
+    }
+
+    /// Words must not hang on what else is written at the time.
+    #[test]
+    fn a_request_gets_the_same_words_alone_and_among_others() {
+        let mut writer = slm();
+        let requests: Vec<WordingRequest> = (0..9)
+            .map(|seed| {
+                let space = if seed % 2 == 0 {
+                    Space::Sign { rows: 3, cols: 18 }
+                } else {
+                    Space::Vehicle { max_chars: 100 + 10 * seed }
+                };
+                WordingRequest { seed: u64::from(seed), ..fixture::request(space) }
+            })
+            .collect();
+        let never = || false;
+        let alone: Vec<_> =
+            requests.iter().map(|request| writer.write(request, 0, &never)).collect();
+        let all: Vec<&WordingRequest> = requests.iter().collect();
+        assert_eq!(writer.write_all(&all, 0, &never), alone);
+        assert!(alone.iter().all(Result::is_ok));
+    }
+
+    #[test]
+    fn one_request_without_a_text_does_not_hurt_the_others() {
+        let mut writer = slm();
+        let good = fixture::request(Space::Sign { rows: 3, cols: 18 });
+        let bad = fixture::request(Space::Sign { rows: 1, cols: 3 });
+        let written = writer.write_all(&[&bad, &good], 0, &|| false);
+        assert!(matches!(written[0], Err(WriterError::Unsatisfiable(_))));
+        assert_eq!(written[1], writer.write(&good, 0, &|| false));
     }
 
     #[test]
@@ -268,36 +205,5 @@ mod tests {
         let mut writer = SlmWriter::new(vocabulary, grammar, engine, "broken".to_owned());
         let request = fixture::request(Space::Sign { rows: 3, cols: 18 });
         assert!(matches!(writer.write(&request, 0, &|| false), Err(WriterError::Failed(_))));
-    }
-
-    #[test]
-    fn bent_scores_show_in_the_texts() {
-        let (vocabulary, grammar) = fixture::corpus();
-        let request = fixture::request(Space::Vehicle { max_chars: 240 });
-        let lengths = |mood: &'static [Mood]| -> usize {
-            let writer = RandomWriter::new(vocabulary.clone(), grammar.clone(), 3);
-            let mut writer = RandomWriter { moods: mood, ..writer };
-            (0..50)
-                .map(|seed| WordingRequest { seed, ..request.clone() })
-                .map(|request| writer.write(&request, 0, &|| false).unwrap().rows[0].len())
-                .sum()
-        };
-        assert!(lengths(&[Mood::Long]) > lengths(&[Mood::Short]) + 50 * 10);
-    }
-
-    #[test]
-    fn chance_reaches_all_advice_there_is() {
-        let (vocabulary, grammar) = fixture::corpus();
-        let mut writer = RandomWriter::new(vocabulary, grammar, 3);
-        let mut request = fixture::request(Space::Sign { rows: 4, cols: 18 });
-        let mut seen = [0; Slot::ALL.len()];
-        for seed in 0..400 {
-            request.seed = seed;
-            let text = writer.write(&request, 0, &|| false).unwrap().rows.join(" ");
-            for slot in Slot::ALL {
-                seen[slot as usize] += usize::from(text.contains(slot.tag()));
-            }
-        }
-        assert!(seen.iter().all(|times| *times > 10), "{seen:?}");
     }
 }

@@ -1,0 +1,500 @@
+//! The transformer by hand, for the CPU: several texts side by side, each with a memory of its own.
+//!
+//! Burn's CPU backend is made for large matrices; a text here is one row at a time. The same
+//! arithmetic in the same order whatever the processor's vectors are (sums run along the inputs, and
+//! nothing is fused), so two units with different processors score alike. Burn's own forward stays
+//! the measure that this one is tested against. Knows nothing of texts.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::transformer::{NORM_EPSILON, ROTARY_BASE, TensorError};
+use super::vocabulary::Token;
+use super::weights::{Architecture, Weights};
+
+/// Outputs that are computed together: what fits the vector registers of one row.
+const BLOCK: usize = 64;
+/// Rows, and outputs of each, that are computed together where there are several rows.
+const ROWS: usize = 4;
+const COLUMNS: usize = 16;
+
+/// A matrix in blocks of columns, each block's rows side by side.
+#[derive(Clone, Debug)]
+struct Packed {
+    inputs: usize,
+    outputs: usize,
+    /// `[blocks, inputs, BLOCK]`, the last block filled up with zeros.
+    values: Vec<f32>,
+}
+
+impl Packed {
+    /// Of a row-major matrix `[inputs, outputs]`.
+    fn new(matrix: &[f32], inputs: usize, outputs: usize) -> Self {
+        Self::of(inputs, outputs, |input, output| matrix[input * outputs + output])
+    }
+
+    fn of(inputs: usize, outputs: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+        let blocks = outputs.div_ceil(BLOCK);
+        let mut values = Vec::with_capacity(blocks * inputs * BLOCK);
+        for block in 0..blocks {
+            for input in 0..inputs {
+                values.extend(
+                    (block * BLOCK..(block + 1) * BLOCK)
+                        .map(|output| if output < outputs { value(input, output) } else { 0.0 }),
+                );
+            }
+        }
+        Self { inputs, outputs, values }
+    }
+
+    /// `x · matrix` for rows `[rows, inputs]`, into `[rows, outputs]`.
+    #[inline(always)]
+    fn times(&self, x: &[f32], y: &mut Vec<f32>) {
+        let rows = x.len() / self.inputs;
+        y.clear();
+        y.resize(rows * self.outputs, 0.0);
+        for (nth, block) in self.values.chunks_exact(self.inputs * BLOCK).enumerate() {
+            let first = nth * BLOCK;
+            let mut row = 0;
+            while row + ROWS <= rows {
+                for column in (0..BLOCK).step_by(COLUMNS) {
+                    let sums = self.sums::<ROWS, COLUMNS>(x, row, block, column);
+                    for (at, sums) in sums.iter().enumerate() {
+                        self.put(y, row + at, first + column, sums);
+                    }
+                }
+                row += ROWS;
+            }
+            while row < rows {
+                let [sums] = self.sums::<1, BLOCK>(x, row, block, 0);
+                self.put(y, row, first, &sums);
+                row += 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn sums<const R: usize, const C: usize>(
+        &self,
+        x: &[f32],
+        row: usize,
+        block: &[f32],
+        column: usize,
+    ) -> [[f32; C]; R] {
+        let mut sums = [[0.0_f32; C]; R];
+        let rows: [&[f32]; R] =
+            std::array::from_fn(|at| &x[(row + at) * self.inputs..(row + at + 1) * self.inputs]);
+        for (input, weights) in block.chunks_exact(BLOCK).enumerate() {
+            let Some(weights) = weights[column..].first_chunk::<C>() else { break };
+            for at in 0..R {
+                let factor = rows[at][input];
+                for lane in 0..C {
+                    sums[at][lane] += factor * weights[lane];
+                }
+            }
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn put(&self, y: &mut [f32], row: usize, first: usize, sums: &[f32]) {
+        // The last block reaches beyond the outputs.
+        let row = &mut y[row * self.outputs..(row + 1) * self.outputs];
+        for (output, sum) in row.iter_mut().skip(first).zip(sums) {
+            *output = *sum;
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Layer {
+    attention_norm: Vec<f32>,
+    query_key_value: Packed,
+    attention_out: Packed,
+    feed_norm: Vec<f32>,
+    gate_up: Packed,
+    down: Packed,
+}
+
+/// A model, ready for the CPU.
+#[derive(Clone, Debug)]
+pub struct Plain {
+    architecture: Architecture,
+    /// `[vocabulary, width]`
+    embedding: Vec<f32>,
+    output: Packed,
+    layers: Vec<Layer>,
+    norm: Vec<f32>,
+    /// `[context, head / 2]`
+    cosine: Vec<f32>,
+    sine: Vec<f32>,
+}
+
+/// Keys and values of one text so far, claimed once.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    /// A layer's keys and values, `[context, attention width]` each.
+    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    len: usize,
+    context: usize,
+}
+
+impl Memory {
+    pub fn new(architecture: Architecture) -> Self {
+        let size = architecture.context * architecture.attention_width();
+        let layers = (0..architecture.layers).map(|_| (vec![0.0; size], vec![0.0; size])).collect();
+        Self { layers, len: 0, context: architecture.context }
+    }
+
+    /// Forgets all tokens.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Tokens that it can still take.
+    pub fn room(&self) -> usize {
+        self.context - self.len
+    }
+}
+
+/// One row of the tokens that are fed: whose, and at which position.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    text: usize,
+    position: usize,
+    token: Token,
+    /// Whether its logits are asked for.
+    asked: bool,
+}
+
+impl Plain {
+    pub fn new(weights: &Weights) -> Result<Self, TensorError> {
+        let architecture = weights.architecture;
+        let Architecture { width, hidden, vocabulary, context, .. } = architecture;
+        let attention = architecture.attention_width();
+        let take = |name: &str, count: usize| -> Result<&[f32], TensorError> {
+            let values = weights.values.get(name).filter(|values| values.len() == count);
+            values.map(Vec::as_slice).ok_or_else(|| TensorError::Missing(name.to_owned()))
+        };
+        let embedding = take("embedding", vocabulary * width)?;
+        let layers = (0..architecture.layers)
+            .map(|layer| {
+                let of = |part: &str, count| take(&format!("layers.{layer}.{part}"), count);
+                let packed = |part: &str, inputs: usize, outputs: usize| {
+                    Ok::<_, TensorError>(Packed::new(of(part, inputs * outputs)?, inputs, outputs))
+                };
+                Ok(Layer {
+                    attention_norm: of("attention_norm", width)?.to_vec(),
+                    query_key_value: packed("query_key_value", width, 3 * attention)?,
+                    attention_out: packed("attention_out", attention, width)?,
+                    feed_norm: of("feed_norm", width)?.to_vec(),
+                    gate_up: packed("gate_up", width, 2 * hidden)?,
+                    down: packed("down", hidden, width)?,
+                })
+            })
+            .collect::<Result<_, TensorError>>()?;
+        let half = architecture.head_width() / 2;
+        let angles = (0..context).flat_map(|position| {
+            (0..half).map(move |at| position as f32 / ROTARY_BASE.powf(at as f32 / half as f32))
+        });
+        let angles: Vec<f32> = angles.collect();
+        Ok(Self {
+            architecture,
+            output: Packed::of(width, vocabulary, |input, output| {
+                embedding[output * width + input]
+            }),
+            embedding: embedding.to_vec(),
+            layers,
+            norm: take("norm", width)?.to_vec(),
+            cosine: angles.iter().map(|angle| angle.cos()).collect(),
+            sine: angles.iter().map(|angle| angle.sin()).collect(),
+        })
+    }
+
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
+    }
+
+    /// Takes in the next tokens of several texts, at least one each; the logits after the last
+    /// token of each.
+    pub fn feed(
+        &self,
+        texts: &mut [(&mut Memory, &[Token])],
+    ) -> Result<Vec<Vec<f32>>, TensorError> {
+        let mut rows = Vec::new();
+        for (text, (memory, tokens)) in texts.iter().enumerate() {
+            self.rows(text, memory, tokens, tokens.len().saturating_sub(1), &mut rows)?;
+        }
+        let mut memories: Vec<&mut Memory> =
+            texts.iter_mut().map(|(memory, _)| &mut **memory).collect();
+        let logits = self.forward(&rows, &mut memories);
+        for (memory, tokens) in texts {
+            memory.len += tokens.len();
+        }
+        let size = self.architecture.vocabulary;
+        Ok(logits.chunks_exact(size).map(<[f32]>::to_vec).collect())
+    }
+}
+
+impl Plain {
+    /// The logits after each of these tokens.
+    pub fn logits(&self, tokens: &[Token]) -> Result<Vec<f32>, TensorError> {
+        let mut memory = Memory::new(self.architecture);
+        let mut rows = Vec::new();
+        self.rows(0, &memory, tokens, 0, &mut rows)?;
+        Ok(self.forward(&rows, &mut [&mut memory]))
+    }
+
+    /// The rows of a text's next tokens; logits are asked for from token `asked` on.
+    fn rows(
+        &self,
+        text: usize,
+        memory: &Memory,
+        tokens: &[Token],
+        asked: usize,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), TensorError> {
+        if tokens.is_empty() || tokens.len() > memory.room() {
+            return Err(TensorError::Device(format!(
+                "{} tokens for a memory with room for {}",
+                tokens.len(),
+                memory.room()
+            )));
+        }
+        for (at, &token) in tokens.iter().enumerate() {
+            if usize::from(token) >= self.architecture.vocabulary {
+                return Err(TensorError::Device(format!("there is no token {token}")));
+            }
+            rows.push(Row { text, position: memory.len + at, token, asked: at >= asked });
+        }
+        Ok(())
+    }
+
+    fn forward(&self, rows: &[Row], memories: &mut [&mut Memory]) -> Vec<f32> {
+        Arch::new().dispatch(Forward { model: self, rows, memories })
+    }
+}
+
+/// One pass, compiled for each kind of processor.
+struct Forward<'f, 'm> {
+    model: &'f Plain,
+    rows: &'f [Row],
+    memories: &'f mut [&'m mut Memory],
+}
+
+impl WithSimd for Forward<'_, '_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> Vec<f32> {
+        let Self { model, rows, memories } = self;
+        let Architecture { width, hidden, .. } = model.architecture;
+        let attention = model.architecture.attention_width();
+        let mut x: Vec<f32> = Vec::with_capacity(rows.len() * width);
+        for row in rows {
+            let begin = usize::from(row.token) * width;
+            x.extend_from_slice(&model.embedding[begin..begin + width]);
+        }
+        let (mut normed, mut wide, mut mixed, mut out) =
+            (Vec::new(), Vec::new(), vec![0.0; rows.len() * attention], Vec::new());
+        for (at, layer) in model.layers.iter().enumerate() {
+            norm(&x, &layer.attention_norm, &mut normed);
+            layer.query_key_value.times(&normed, &mut wide);
+            model.remember(at, rows, &mut wide, memories);
+            model.attend(at, rows, &wide, memories, &mut mixed);
+            layer.attention_out.times(&mixed, &mut out);
+            add(&mut x, &out);
+
+            norm(&x, &layer.feed_norm, &mut normed);
+            layer.gate_up.times(&normed, &mut wide);
+            let gated = &mut normed;
+            gated.clear();
+            for row in wide.chunks_exact(2 * hidden) {
+                let (gates, ups) = row.split_at(hidden);
+                gated.extend(gates.iter().zip(ups).map(|(g, up)| g / (1.0 + (-g).exp()) * up));
+            }
+            layer.down.times(gated, &mut out);
+            add(&mut x, &out);
+        }
+        let asked: Vec<f32> = rows
+            .iter()
+            .zip(x.chunks_exact(width))
+            .filter(|(row, _)| row.asked)
+            .flat_map(|(_, x)| x.iter().copied())
+            .collect();
+        norm(&asked, &model.norm, &mut normed);
+        let mut logits = Vec::new();
+        model.output.times(&normed, &mut logits);
+        logits
+    }
+}
+
+impl Plain {
+    /// Turns queries and keys by their positions, and puts keys and values into the memories.
+    #[inline(always)]
+    fn remember(
+        &self,
+        layer: usize,
+        rows: &[Row],
+        query_key_value: &mut [f32],
+        memories: &mut [&mut Memory],
+    ) {
+        let attention = self.architecture.attention_width();
+        let head = self.architecture.head_width();
+        let half = head / 2;
+        for (row, values) in rows.iter().zip(query_key_value.chunks_exact_mut(3 * attention)) {
+            let turn = row.position * half..(row.position + 1) * half;
+            let (cosine, sine) = (&self.cosine[turn.clone()], &self.sine[turn]);
+            for head in values[..2 * attention].chunks_exact_mut(head) {
+                let (a, b) = head.split_at_mut(half);
+                for at in 0..half {
+                    let (left, right) = (a[at], b[at]);
+                    a[at] = left * cosine[at] - right * sine[at];
+                    b[at] = right * cosine[at] + left * sine[at];
+                }
+            }
+            let (keys, kept) = &mut memories[row.text].layers[layer];
+            let place = row.position * attention..(row.position + 1) * attention;
+            keys[place.clone()].copy_from_slice(&values[attention..2 * attention]);
+            kept[place].copy_from_slice(&values[2 * attention..]);
+        }
+    }
+
+    /// Each row looks at its text's memory up to itself.
+    #[inline(always)]
+    fn attend(
+        &self,
+        layer: usize,
+        rows: &[Row],
+        query_key_value: &[f32],
+        memories: &[&mut Memory],
+        mixed: &mut [f32],
+    ) {
+        let attention = self.architecture.attention_width();
+        let head = self.architecture.head_width();
+        let scale = (head as f32).powf(-0.5);
+        let mut scores = vec![0.0_f32; self.architecture.context];
+        let queries = query_key_value.chunks_exact(3 * attention);
+        for ((row, query), mixed) in rows.iter().zip(queries).zip(mixed.chunks_exact_mut(attention))
+        {
+            let (keys, values) = &memories[row.text].layers[layer];
+            let scores = &mut scores[..=row.position];
+            for begin in (0..attention).step_by(head) {
+                let own = &query[begin..begin + head];
+                let mut highest = f32::NEG_INFINITY;
+                for (score, key) in scores.iter_mut().zip(keys.chunks_exact(attention)) {
+                    let key = &key[begin..begin + head];
+                    let product: f32 = own.iter().zip(key).map(|(q, k)| q * k).sum();
+                    *score = product * scale;
+                    highest = highest.max(*score);
+                }
+                let mut all = 0.0;
+                for score in scores.iter_mut() {
+                    *score = (*score - highest).exp();
+                    all += *score;
+                }
+                let mixed = &mut mixed[begin..begin + head];
+                mixed.fill(0.0);
+                for (score, value) in scores.iter().zip(values.chunks_exact(attention)) {
+                    let share = score / all;
+                    for (sum, value) in mixed.iter_mut().zip(&value[begin..begin + head]) {
+                        *sum += share * value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn norm(x: &[f32], scale: &[f32], out: &mut Vec<f32>) {
+    out.clear();
+    for row in x.chunks_exact(scale.len()) {
+        let square: f32 = row.iter().map(|value| value * value).sum();
+        let size = (square / scale.len() as f32 + NORM_EPSILON).sqrt();
+        out.extend(row.iter().zip(scale).map(|(value, scale)| value / size * scale));
+    }
+}
+
+#[inline(always)]
+fn add(x: &mut [f32], more: &[f32]) {
+    for (x, more) in x.iter_mut().zip(more) {
+        *x += more;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::backend::Engine;
+    use crate::model::fixture;
+
+    fn apart(a: &[f32], b: &[f32]) -> f32 {
+        assert_eq!(a.len(), b.len());
+        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    }
+
+    fn tokens(count: usize, seed: usize) -> Vec<Token> {
+        (0..count).map(|at| ((at * 7 + seed) % 70) as Token).collect()
+    }
+
+    /// Sizes that fill blocks and such that do not, whole and pruned heads.
+    fn architectures() -> Vec<Architecture> {
+        let tiny = fixture::tiny(70);
+        let odd = Architecture { width: 96, heads: 2, head: Some(16), hidden: 160, ..tiny };
+        vec![tiny, odd, Architecture { layers: 1, vocabulary: 128, ..tiny }]
+    }
+
+    #[test]
+    fn the_logits_are_burns() {
+        for architecture in architectures() {
+            let weights = fixture::lively(architecture);
+            let plain = Plain::new(&weights).unwrap();
+            let tokens = tokens(30, 3);
+            let right = Engine::burn(&weights).unwrap().logits(&tokens).unwrap();
+            let mut memory = Memory::new(architecture);
+            let mut end = 0;
+            for part in [&tokens[..9], &tokens[9..14]].into_iter().chain(tokens[14..].chunks(1)) {
+                end += part.len();
+                let logits = plain.feed(&mut [(&mut memory, part)]).unwrap().remove(0);
+                let size = architecture.vocabulary;
+                let far = apart(&logits, &right[(end - 1) * size..end * size]);
+                assert!(far < 1e-3, "{architecture:?} after {end}: {far}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_scores_the_same_alone_and_among_others() {
+        for architecture in architectures() {
+            let plain = Plain::new(&fixture::lively(architecture)).unwrap();
+            let texts: Vec<Vec<Token>> = (0..7).map(|n| tokens(3 + 2 * n, n)).collect();
+            let alone: Vec<Vec<f32>> = texts
+                .iter()
+                .map(|text| {
+                    let mut memory = Memory::new(architecture);
+                    plain.feed(&mut [(&mut memory, text)]).unwrap().remove(0)
+                })
+                .collect();
+            let mut memories: Vec<Memory> =
+                texts.iter().map(|_| Memory::new(architecture)).collect();
+            let mut together: Vec<(&mut Memory, &[Token])> =
+                memories.iter_mut().zip(&texts).map(|(m, t)| (m, t.as_slice())).collect();
+            // To the last bit: the same request gets the same words in any company.
+            assert_eq!(plain.feed(&mut together).unwrap(), alone);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let architecture = fixture::tiny(70);
+        let plain = Plain::new(&fixture::lively(architecture)).unwrap();
+        let mut memory = Memory::new(architecture);
+        assert!(plain.feed(&mut [(&mut memory, &[1; 129])]).is_err());
+        assert!(plain.feed(&mut [(&mut memory, &[])]).is_err());
+        assert!(plain.feed(&mut [(&mut memory, &[70])]).is_err());
+        assert!(plain.feed(&mut [(&mut memory, &[1; 128])]).is_ok());
+        assert!(plain.feed(&mut [(&mut memory, &[1])]).is_err());
+        memory.clear();
+        assert!(plain.feed(&mut [(&mut memory, &[1])]).is_ok());
+    }
+}

@@ -1,0 +1,151 @@
+//! The writer by chance, in the model's place.
+//!
+//! It chooses among what the constraint allows, as the model does; what a model could be made to
+//! write by the worst of weights, it writes.
+
+use std::path::Path;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::domain::wording::{Draft, WordingRequest};
+use crate::ports::{Writer, WriterError};
+
+use super::compose::{Ask, compose};
+use super::corpus::Corpus;
+use super::grammar::{Grammar, GrammarError};
+use super::sampler::Sampler;
+use super::vocabulary::{END, Token, Vocabulary};
+
+/// Writes by chance: every score is random. Whatever it writes, a model could be made to write by
+/// the worst of weights.
+#[derive(Debug)]
+pub struct RandomWriter {
+    vocabulary: Vocabulary,
+    grammar: Grammar,
+    seed: u64,
+    moods: &'static [Mood],
+    scores: Vec<f32>,
+}
+
+/// What the scores are bent towards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    /// Nothing.
+    Chance,
+    /// To end as soon as may be.
+    Short,
+    /// Never to end while there is anything else to say.
+    Long,
+    /// To say again what was said.
+    Repeats,
+    /// To name and count: slots before words.
+    Slots,
+}
+
+impl Mood {
+    /// Added to a token's score; far more than chance gives.
+    fn bias(self, token: Token, text: &[Token]) -> f32 {
+        let wanted = match self {
+            Self::Chance => false,
+            Self::Short => token == END,
+            Self::Long => token != END,
+            Self::Repeats => text.contains(&token),
+            Self::Slots => Vocabulary::slot(token).is_some(),
+        };
+        if wanted { 50.0 } else { 0.0 }
+    }
+}
+
+impl RandomWriter {
+    pub fn new(vocabulary: Vocabulary, grammar: Grammar, seed: u64) -> Self {
+        let scores = vec![0.0; vocabulary.len()];
+        Self { vocabulary, grammar, seed, moods: &[Mood::Chance], scores }
+    }
+
+    /// Bends the scores of most requests the wrong way: to early ends, to endless texts, to
+    /// repetition, to naming.
+    #[must_use]
+    pub fn adversarial(mut self) -> Self {
+        self.moods = &[Mood::Chance, Mood::Short, Mood::Long, Mood::Repeats, Mood::Slots];
+        self
+    }
+
+    /// With the phrase files of a folder.
+    pub fn from_corpus(dir: &Path, seed: u64) -> Result<Self, GrammarError> {
+        let (vocabulary, grammar) = Grammar::learn(&Corpus::read_all(dir)?)?;
+        Ok(Self::new(vocabulary, grammar, seed))
+    }
+}
+
+impl Writer for RandomWriter {
+    fn write(
+        &mut self,
+        request: &WordingRequest,
+        attempt: u32,
+        expired: &dyn Fn() -> bool,
+    ) -> Result<Draft, WriterError> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ request.seed.rotate_left(32));
+        rng.set_stream(u64::from(attempt));
+        let sampler = Sampler::new(rng.random(), attempt);
+        let mood = self.moods[rng.random_range(0..self.moods.len())];
+        let (scores, mut before) = (&mut self.scores, Vec::new());
+        let mut choose = |asks: &[Ask<'_>]| {
+            let [Ask { since, allowed, constraint, .. }] = asks else { return Ok(Vec::new()) };
+            before.extend_from_slice(since);
+            for &token in *allowed {
+                if let Some(score) = scores.get_mut(usize::from(token)) {
+                    *score = rng.random_range(-6.0..6.0) + mood.bias(token, &before);
+                }
+            }
+            let token = sampler.choose(scores, allowed, |token| constraint.place(token));
+            token.map(|token| vec![token]).ok_or_else(|| {
+                WriterError::Failed("the grammar is not of this vocabulary".to_owned())
+            })
+        };
+        let text = compose(&self.grammar, &[request], expired, &mut choose).swap_remove(0)?;
+        Ok(self.vocabulary.draft(&text, request.space))
+    }
+
+    fn name(&self) -> &'static str {
+        "random"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::wording::{Slot, Space};
+    use crate::model::fixture;
+
+    #[test]
+    fn bent_scores_show_in_the_texts() {
+        let (vocabulary, grammar) = fixture::corpus();
+        let request = fixture::request(Space::Vehicle { max_chars: 240 });
+        let lengths = |mood: &'static [Mood]| -> usize {
+            let writer = RandomWriter::new(vocabulary.clone(), grammar.clone(), 3);
+            let mut writer = RandomWriter { moods: mood, ..writer };
+            (0..50)
+                .map(|seed| WordingRequest { seed, ..request.clone() })
+                .map(|request| writer.write(&request, 0, &|| false).unwrap().rows[0].len())
+                .sum()
+        };
+        assert!(lengths(&[Mood::Long]) > lengths(&[Mood::Short]) + 50 * 10);
+    }
+
+    #[test]
+    fn chance_reaches_all_advice_there_is() {
+        let (vocabulary, grammar) = fixture::corpus();
+        let mut writer = RandomWriter::new(vocabulary, grammar, 3);
+        let mut request = fixture::request(Space::Sign { rows: 4, cols: 18 });
+        let mut seen = [0; Slot::ALL.len()];
+        for seed in 0..400 {
+            request.seed = seed;
+            let text = writer.write(&request, 0, &|| false).unwrap().rows.join(" ");
+            for slot in Slot::ALL {
+                seen[slot as usize] += usize::from(text.contains(slot.tag()));
+            }
+        }
+        assert!(seen.iter().all(|times| *times > 10), "{seen:?}");
+    }
+}
