@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod diff;
 mod draw;
+mod explain;
 mod logs;
 mod model;
 mod query;
@@ -49,11 +50,13 @@ enum Command {
     Diff(diff::Args),
     /// Ask recordings and runs in SQL: tables readings, windows and directions.
     Query(query::Args),
+    /// Say why a direction says what it says, clause by clause.
+    Explain(explain::ExplainArgs),
     /// Check pipeline files and say everything that is wrong with them.
     Check(check::Args),
     /// Print the JSON Schema of pipeline or mapping files, for editors.
     Schema(schema::Args),
-    /// Train or evaluate the language model.
+    /// Train, shrink, measure and show the language model.
     #[command(subcommand)]
     Model(model::Command),
 }
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Query(args) => query::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Model(command) => model::run(&command),
     };
     match ended {

@@ -109,6 +109,14 @@ fn turn_at(language: Language, said: &str) -> Option<usize> {
     turns(language).iter().position(|turn| unaccented(turn).starts_with(&said))
 }
 
+/// Another turn than the one said, in the same case.
+pub fn other_turn(language: Language, said: &str) -> String {
+    let at = turn_at(language, said).unwrap_or(0);
+    let other = turns(language)[(at + 1) % 3];
+    let capitals = said.chars().any(char::is_uppercase);
+    if capitals { unaccented(other).to_uppercase() } else { other.to_owned() }
+}
+
 /// As a sign shows it.
 fn unaccented(turn: &str) -> String {
     turn.replace('à', "a")

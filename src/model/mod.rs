@@ -22,6 +22,7 @@ pub mod contexts;
 pub mod corpus;
 pub mod eval;
 pub mod grammar;
+pub mod influence;
 mod plain;
 pub mod quantize;
 pub mod random;

@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::domain::wording::{Draft, Language, WordingRequest};
+use crate::domain::wording::{Draft, Language, Space, WordingRequest};
 use crate::ports::{Writer, WriterError};
 
 use super::backend::Engine;
@@ -46,6 +46,11 @@ impl SlmWriter {
     pub(super) fn clauses(&mut self, request: &WordingRequest) -> Result<Clauses, WriterError> {
         let text = self.compose(&[request], 0, &|| false).swap_remove(0)?;
         Ok(Constraint::new(&self.grammar, request)?.clauses(&text))
+    }
+
+    /// A clause in words, its rows on one line.
+    pub(super) fn words(&self, clause: &[Token]) -> String {
+        self.vocabulary.draft(clause, Space::Sign { rows: 1, cols: 1 }).rows.join(" / ")
     }
 
     fn compose(
@@ -128,7 +133,6 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::domain::wording::Space;
     use crate::model::fixture;
 
     fn slm() -> SlmWriter {

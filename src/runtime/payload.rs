@@ -69,6 +69,12 @@ pub(super) fn direction(
         if let Some(saving) = direction.saving_s {
             put("saving_s", json!(saving));
         }
+        if let Some(place) = direction.destination.and_then(|at| network.places.get(at)) {
+            put("destination", json!(place.name));
+        }
+        if let Some(turn) = direction.turn {
+            put("turn", json!(turn.word()));
+        }
     }
     put("why", why(direction, words, origin));
     Value::Object(body)
@@ -88,10 +94,27 @@ fn why(direction: &Direction, words: &Words<'_>, origin: &Origin<'_>) -> Value {
             .map(|w| (w.language.code().to_owned(), json!(w.writer)))
             .collect();
         why.insert("writers".to_owned(), Value::Object(writers));
+        let by_language = |of: fn(&Said) -> Value| -> Value {
+            let each = words.said.iter();
+            each.map(|said| (said.wording.language.code().to_owned(), of(said))).collect()
+        };
+        why.insert("clauses".to_owned(), by_language(|said| json!(said.clauses)));
+        why.insert("asked".to_owned(), by_language(asked));
+        let asked = words.said.iter().find_map(|said| said.asked.as_ref());
+        why.insert("space".to_owned(), json!(asked.map(|request| request.space)));
     }
     why.insert("pipeline".to_owned(), json!(short(origin.pipeline, origin.pipeline_hash)));
     why.insert("network".to_owned(), json!(short_hash(origin.network_hash)));
     Value::Object(why)
+}
+
+/// What a writer was asked: slots with what fills them, those that had to be said with `!`.
+fn asked(said: &Said) -> Value {
+    let facts = said.asked.iter().flat_map(|request| &request.slots).map(|fact| {
+        let must = if fact.required { "!" } else { "" };
+        (format!("{}{must}", fact.slot), json!(fact.text))
+    });
+    Value::Object(facts.collect())
 }
 
 /// `name@` and the first 12 hex digits: enough to tell versions apart by eye.

@@ -15,7 +15,7 @@ use crate::domain::network::{Network, Sign, SignId};
 use crate::domain::wording::{Draft, Language, Space, Wording, WordingRequest};
 use crate::ports::{SharedClock, Writer, WriterError};
 use crate::stage::generate;
-use crate::stage::guard::Guard;
+use crate::stage::guard::{Guard, Traced};
 
 /// Drafts asked of the model for one text before the template speaks.
 const CANDIDATES: u32 = 3;
@@ -33,6 +33,12 @@ pub(super) struct Said {
     pub wording: Wording,
     /// The markup of a sign's text.
     pub multi: Option<String>,
+    /// What each clause of it says.
+    #[serde(default)]
+    pub clauses: Vec<Traced>,
+    /// What the writer was asked; unknown of words that an older version kept.
+    #[serde(default)]
+    pub asked: Option<WordingRequest>,
 }
 
 /// Words that were written once, with what they were written for.
@@ -311,7 +317,8 @@ impl Gate<'_> {
             None => None,
         };
         bump(&mut counts.texts_by_writer, writer.to_owned());
-        Some(Said { wording, multi })
+        let clauses = self.guard.trace(request.space, &wording);
+        Some(Said { wording, multi, clauses, asked: Some(request.clone()) })
     }
 }
 

@@ -33,6 +33,9 @@ struct ScheduleArgs {
     /// State and log lie in the model's folder, under `training`.
     #[arg(long, default_value_t = 500, value_name = "STEPS")]
     keep_every: usize,
+    /// End after this step, wherever the schedule is: what a run that was broken off had come to.
+    #[arg(long, value_name = "STEP")]
+    until: Option<usize>,
     /// The form of the result on stdout.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -44,6 +47,9 @@ pub(in crate::cli) struct TrainArgs {
     /// Folder with the phrase files, one a language.
     #[arg(long, value_name = "DIR", default_value = "models/corpus")]
     corpus: PathBuf,
+    /// A model to go on from, with its phrases and sizes, instead of from random weights.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["corpus", "width", "layers", "heads", "hidden"])]
+    from: Option<PathBuf>,
     /// Folder for the model; what it holds is replaced.
     #[arg(long, value_name = "DIR", default_value = "models/directions")]
     out: PathBuf,
@@ -134,6 +140,11 @@ pub(super) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
         heads: args.heads,
         hidden: args.hidden,
     };
+    if let Some(from) = &args.from {
+        return learn(&args.schedule, &args.out, |run, progress| {
+            train::go_on(from, &args.name, run, &args.out, progress)
+        });
+    }
     learn(&args.schedule, &args.out, |run, progress| {
         train::train(&args.name, sizes, run, &args.corpus, &args.out, progress)
     })
@@ -203,6 +214,7 @@ fn learn(
         backend: args.backend.into(),
         keep: Some(&keep),
         keep_every: args.keep_every,
+        until: args.until,
     };
     let bar = super::bar(args.steps, "loss");
     let card = work(&run, &mut |progress| {

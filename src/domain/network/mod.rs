@@ -66,6 +66,17 @@ pub enum Turn {
 }
 
 impl Turn {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Straight => "straight",
+            Self::Left => "left",
+            Self::Right => "right",
+            Self::PartLeft => "part_left",
+            Self::PartRight => "part_right",
+            Self::TurnAround => "turn_around",
+        }
+    }
+
     /// Whether drivers call both by one word: half left is "left" to them.
     pub fn sounds_like(self, other: Self) -> bool {
         let word = |turn| match turn {

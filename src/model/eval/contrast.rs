@@ -1,36 +1,51 @@
 //! Contrast sets (Gardner et al. 2020): one fact is changed, and only the clause that says it may
 //! change.
 
+use crate::domain::closure::Reason;
 use crate::domain::wording::{Problem, Slot, WordingRequest};
 
 use super::super::constraint::{ADVICE, DELAY, KINDS, PROBLEM, REASON, SAVING};
+use super::super::contexts::other_turn;
 use super::super::vocabulary::Token;
 
 /// A text by its clauses, as they were written.
 pub(crate) type Clauses = [Option<Vec<Token>>; KINDS];
 
-/// The request with one fact changed, and the clause that says it. A road is not taken out: without
-/// it the advice is another one.
+/// The request with one fact changed into another of its kind, and the clause that says it. A fact
+/// is not taken out: what it leaves room for is another fact's to fill.
 pub(super) fn flips(request: &WordingRequest) -> Vec<(WordingRequest, usize)> {
+    /// Problems that leave the other facts what they are worth; a closure does not, since nobody
+    /// waits on a closed road.
+    const ALIKE: [Problem; 4] =
+        [Problem::Incident, Problem::Queue, Problem::SlowTraffic, Problem::HeavyTraffic];
     let mut flips = Vec::new();
-    let at = Problem::ALL.iter().position(|p| *p == request.problem).unwrap_or(0);
-    let other = Problem::ALL[(at + 1) % Problem::ALL.len()];
-    // A reason belongs to a closure; with it two facts would change.
-    if request.reason.is_none() {
-        flips.push((WordingRequest { problem: other, ..request.clone() }, PROBLEM));
-    } else {
-        flips.push((WordingRequest { reason: None, ..request.clone() }, REASON));
+    if let Some(at) = ALIKE.iter().position(|problem| *problem == request.problem) {
+        let problem = ALIKE[(at + 1) % ALIKE.len()];
+        flips.push((WordingRequest { problem, ..request.clone() }, PROBLEM));
     }
-    for (slot, kind) in
-        [(Slot::Delay, DELAY), (Slot::Saving, SAVING), (Slot::Dest, ADVICE), (Slot::Via1, ADVICE)]
-    {
-        if request.slot(slot).is_some_and(|fact| !fact.required) {
-            let mut flipped = request.clone();
-            flipped.slots.retain(|fact| fact.slot != slot);
+    if let Some(reason) = request.reason {
+        let at = Reason::ALL.iter().position(|other| *other == reason).unwrap_or(0);
+        let reason = Some(Reason::ALL[(at + 1) % Reason::ALL.len()]);
+        flips.push((WordingRequest { reason, ..request.clone() }, REASON));
+    }
+    let mut reworded = |slot: Slot, kind: usize, other: &dyn Fn(&str) -> String| {
+        let mut flipped = request.clone();
+        if let Some(fact) = flipped.slots.iter_mut().find(|fact| fact.slot == slot) {
+            fact.text = other(&fact.text);
             flips.push((flipped, kind));
         }
-    }
+    };
+    reworded(Slot::Delay, DELAY, &minutes);
+    reworded(Slot::Saving, SAVING, &minutes);
+    reworded(Slot::Turn, ADVICE, &|said| other_turn(request.language, said));
     flips
+}
+
+/// Other minutes, of one digit more or less, so that a model can see it.
+fn minutes(said: &str) -> String {
+    let (number, unit) = said.split_once(' ').unwrap_or((said, ""));
+    let other = if number.len() > 1 { "7" } else { "12" };
+    format!("{other} {unit}")
 }
 
 /// Whether two texts differ in one clause at most, this one.
@@ -46,14 +61,31 @@ mod tests {
 
     #[test]
     fn each_flip_changes_one_fact() {
-        let request = fixture::request(Space::Vehicle { max_chars: 200 });
-        let flips = flips(&request);
-        assert_eq!(flips.len(), 5);
-        for (flipped, kind) in flips {
-            let gone = request.slots.len() - flipped.slots.len();
-            let changed = usize::from(flipped.problem != request.problem);
-            assert_eq!(gone + changed, 1, "{kind}");
+        let mut request = fixture::request(Space::Vehicle { max_chars: 200 });
+        for fact in &mut request.slots {
+            match fact.slot {
+                Slot::Turn => fact.text = "left".to_owned(),
+                Slot::Delay | Slot::Saving => fact.text = "8 min".to_owned(),
+                _ => {}
+            }
         }
+        let flips = flips(&request);
+        let kinds: Vec<usize> = flips.iter().map(|(_, kind)| *kind).collect();
+        assert_eq!(kinds, [PROBLEM, DELAY, SAVING, ADVICE]);
+        for (flipped, kind) in flips {
+            let texts = request.slots.iter().zip(&flipped.slots);
+            let changed = texts.filter(|(before, after)| before != after).count()
+                + usize::from(flipped.problem != request.problem);
+            assert_eq!((changed, flipped.slots.len()), (1, request.slots.len()), "{kind}");
+        }
+        let closed = WordingRequest {
+            problem: Problem::RoadClosed,
+            reason: Some(Reason::Wind),
+            slots: Vec::new(),
+            ..request
+        };
+        let reasons: Vec<_> = super::flips(&closed).iter().map(|(r, _)| r.reason).collect();
+        assert_eq!(reasons, [Some(Reason::Roadworks)]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::super::card::{Card, Made};
 use super::super::checkpoint::Checkpoint;
 use super::super::weights::{Architecture, Weights};
 use super::fit::{Teacher, fit};
-use super::{Progress, Run, TrainError, finish, texts};
+use super::{Progress, Run, TrainError, ended, finish, texts};
 
 /// Weight of the texts themselves beside the teacher's expectations.
 pub const HARD: f32 = 0.2;
@@ -34,11 +34,7 @@ pub fn distill(
         )));
     }
     let architecture = Architecture { layers, ..of };
-    let made = Made {
-        what: "distilled".to_owned(),
-        from: Some(checkpoint.card.signature()),
-        how: format!("{layers} of {} layers", of.layers),
-    };
+    let from = Some(checkpoint.card.signature());
     checkpoint.card = checkpoint.card.renamed(name, architecture);
     checkpoint.card.check().map_err(TrainError::Options)?;
     let start = first_layers(&checkpoint.weights, architecture);
@@ -47,6 +43,8 @@ pub fn distill(
         let teacher = Teacher { weights: &checkpoint.weights, hard: HARD };
         fit(run, &start, &texts, Some(teacher), progress)?
     };
+    let how = format!("{layers} of {} layers; {}", of.layers, ended(run, &fitted));
+    let made = Made { what: "distilled".to_owned(), from, how };
     finish(checkpoint, fitted, &run.schedule, made, out)
 }
 

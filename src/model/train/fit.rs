@@ -38,6 +38,7 @@ pub(super) struct Fitted {
     /// Mean loss of the last steps.
     pub final_loss: f32,
     pub tokens: u64,
+    pub steps: usize,
 }
 
 /// Steps the weights through the schedule.
@@ -60,20 +61,21 @@ pub(super) fn fit(
     let mut tables = Tables::new(architecture, &device.clone().autodiff());
     tables.one_hot = is_gpu;
 
+    let end = run.until.map_or(schedule.steps, |until| until.min(schedule.steps));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     // On the CPU the steps need the cores themselves.
     let threads = if is_gpu { threads.saturating_sub(1).clamp(1, 12) } else { 1 };
     std::thread::scope(|scope| {
         let batches = texts.ahead(scope, state.step, schedule.batch, threads);
         let mut since_look: Vec<Tensor<1>> = Vec::new();
-        for batch in batches.take(schedule.steps.saturating_sub(state.step)) {
+        for batch in batches.take(end.saturating_sub(state.step)) {
             let rate = rate(schedule, state.step);
             let expected = teacher.as_mut().map(|teacher| teacher.of(&batch));
             let loss = learner.step(&batch, &tables, expected, rate, state.step + 1)?;
             since_look.push(loss);
             state.step += 1;
             state.tokens += batch.tokens;
-            let last = state.step == schedule.steps;
+            let last = state.step == end;
             if !last && !state.step.is_multiple_of(LOOK) {
                 continue;
             }
@@ -103,7 +105,7 @@ pub(super) fn fit(
     let [parameters, ..] = learner.rows()?;
     let weights = Weights::from_flat(architecture, &parameters)
         .ok_or_else(|| TensorError::Device("it gave other parameters back".to_owned()))?;
-    Ok(Fitted { weights, final_loss: mean(&state.losses), tokens: state.tokens })
+    Ok(Fitted { weights, final_loss: mean(&state.losses), tokens: state.tokens, steps: state.step })
 }
 
 /// Parameters on their way.

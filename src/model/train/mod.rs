@@ -67,12 +67,14 @@ pub struct Run<'r> {
     pub keep: Option<&'r Path>,
     /// Steps between two states.
     pub keep_every: usize,
+    /// The run ends after this step, wherever the schedule is.
+    pub until: Option<usize>,
 }
 
 impl Run<'_> {
     /// On the CPU, nothing kept.
     pub fn plain(schedule: Schedule) -> Self {
-        Self { schedule, backend: Backend::Cpu, keep: None, keep_every: 500 }
+        Self { schedule, backend: Backend::Cpu, keep: None, keep_every: 500, until: None }
     }
 }
 
@@ -150,8 +152,39 @@ pub fn train(
     let texts = texts(&vocabulary, &grammar, &run.schedule);
     let fitted = fit(run, &start, &texts, None, progress)?;
     let checkpoint = Checkpoint { card, vocabulary, grammar, corpora, weights: start };
-    let made = Made { what: "trained".to_owned(), from: None, how: String::new() };
+    let made = Made { what: "trained".to_owned(), from: None, how: ended(run, &fitted) };
     finish(checkpoint, fitted, &run.schedule, made, out)
+}
+
+/// Trains the model in `model` on, with a schedule of its own, on the phrase material that it has.
+pub fn go_on(
+    model: &Path,
+    name: &str,
+    run: &Run<'_>,
+    out: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Card, TrainError> {
+    run.schedule.check()?;
+    let mut checkpoint = Checkpoint::read(model)?;
+    let from = Some(checkpoint.card.signature());
+    checkpoint.card = checkpoint.card.renamed(name, checkpoint.weights.architecture);
+    checkpoint.card.check().map_err(TrainError::Options)?;
+    let texts = texts(&checkpoint.vocabulary, &checkpoint.grammar, &run.schedule);
+    let fitted = fit(run, &checkpoint.weights, &texts, None, progress)?;
+    let made = Made { what: "trained on".to_owned(), from, how: ended(run, &fitted) };
+    finish(checkpoint, fitted, &run.schedule, made, out)
+}
+
+/// How far a run came, and what it read, for the card.
+fn ended(run: &Run<'_>, fitted: &Fitted) -> String {
+    let Schedule { seed, steps, batch, learning_rate, .. } = run.schedule;
+    let done = fitted.steps;
+    let of = if done < steps { format!(" of a schedule of {steps}") } else { String::new() };
+    format!(
+        "{done} steps{of}, {batch} texts each, seed {seed}, learning rate up to {learning_rate}, \
+         {} tokens, loss {:.3}",
+        fitted.tokens, fitted.final_loss
+    )
 }
 
 fn texts<'t>(vocabulary: &'t Vocabulary, grammar: &'t Grammar, schedule: &Schedule) -> Texts<'t> {
@@ -199,7 +232,7 @@ fn finish(
     let Checkpoint { card, vocabulary, grammar, .. } = &mut checkpoint;
     card.training = Some(Training {
         seed: schedule.seed,
-        steps: schedule.steps,
+        steps: fitted.steps,
         batch: schedule.batch,
         learning_rate: schedule.learning_rate,
         weight_decay: schedule.weight_decay,

@@ -18,7 +18,7 @@ use super::super::transformer::{Tables, numbers};
 use super::super::weights::{Architecture, Weights};
 use super::fit::{Teacher, fit, gradient};
 use super::texts::Texts;
-use super::{Progress, Run, TrainError, distill, finish, texts};
+use super::{Progress, Run, TrainError, distill, ended, finish, texts};
 
 /// Pools of texts that importance is measured on.
 const POOLS: u64 = 2;
@@ -39,14 +39,7 @@ pub fn prune(
     let mut checkpoint = Checkpoint::read(model)?;
     let of = checkpoint.weights.architecture;
     let architecture = smaller(of, share).map_err(TrainError::Options)?;
-    let made = Made {
-        what: "pruned".to_owned(),
-        from: Some(checkpoint.card.signature()),
-        how: format!(
-            "{} of {} heads, {} of {} feed-forward units a layer",
-            architecture.heads, of.heads, architecture.hidden, of.hidden
-        ),
-    };
+    let from = Some(checkpoint.card.signature());
     checkpoint.card = checkpoint.card.renamed(name, architecture);
     let fitted = {
         let texts = texts(&checkpoint.vocabulary, &checkpoint.grammar, &run.schedule);
@@ -55,6 +48,15 @@ pub fn prune(
         let teacher = Teacher { weights: &checkpoint.weights, hard: distill::HARD };
         fit(run, &start, &texts, Some(teacher), progress)?
     };
+    let how = format!(
+        "{} of {} heads, {} of {} feed-forward units a layer; recovery {}",
+        architecture.heads,
+        of.heads,
+        architecture.hidden,
+        of.hidden,
+        ended(run, &fitted)
+    );
+    let made = Made { what: "pruned".to_owned(), from, how };
     finish(checkpoint, fitted, &run.schedule, made, out)
 }
 

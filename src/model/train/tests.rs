@@ -79,6 +79,17 @@ fn a_broken_off_run_goes_on() {
     let log = std::fs::read_to_string(keep.join("log.csv")).unwrap();
     assert_eq!(log.lines().count(), 5, "{log}");
 
+    // What a broken-off run had come to, and from there with another schedule.
+    let part = Run { until: Some(20), ..run(40) };
+    let half = trained(&part, whole.path(), &mut Vec::new()).unwrap();
+    assert_eq!(half.training.as_ref().unwrap().steps, 20);
+    assert!(half.made[0].how.starts_with("20 steps of a schedule of 40"), "{:?}", half.made);
+    let gentle = Schedule { learning_rate: 3e-3, ..run(40).schedule };
+    let on = go_on(whole.path(), "on", &Run::plain(gentle), broken.path(), &mut |_| {}).unwrap();
+    assert_eq!(on.made.len(), 2);
+    let loss = |card: &Card| card.training.as_ref().unwrap().held_out_loss;
+    assert!(loss(&on) < loss(&half));
+
     // Another run does not go on from it.
     let other = Run { schedule: Schedule { seed: 9, ..kept.schedule.clone() }, ..kept.clone() };
     std::fs::write(keep.join("state.safetensors"), b"").unwrap();

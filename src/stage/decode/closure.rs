@@ -29,8 +29,8 @@ pub(super) fn of_cells(
     if edges.is_empty() && state == ClosureState::Active {
         return Err((DeadReason::MissingField, "`edges` names no segment".to_owned()));
     }
-    // What a schema lets pass beside the known words is free text, which is never passed on; the
-    // road is closed all the same.
+    // Beside the known words it is free text, which is never passed on; the road is closed all the
+    // same.
     let reason = match fields.get("reason") {
         Cell::Null => None,
         _ => Reason::from_word(fields.text("reason")?),

@@ -84,7 +84,7 @@ impl Requests {
             reason: direction.reason,
             slots: self.slots(direction, space, language),
             space,
-            seed: seed(direction, language),
+            seed: seed(&direction.id, language),
         };
         for relax in [relax_closed, withdraw_way, withdraw_turn] {
             if template::best(&request).is_some() {
@@ -237,9 +237,9 @@ fn withdraw_turn(slots: &mut Vec<SlotFact>) {
 
 /// By id and language, not by revision: a renewed direction keeps its words, so that a sign does
 /// not change before a driver's eyes when nothing has changed on the road.
-fn seed(direction: &Direction, language: Language) -> u64 {
+pub fn seed(direction_id: &str, language: Language) -> u64 {
     let mut hash = Sha256::new();
-    hash.update(direction.id.as_bytes());
+    hash.update(direction_id.as_bytes());
     hash.update([0]);
     hash.update(language.code().as_bytes());
     hash.finalize().iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))

@@ -23,11 +23,13 @@ mod phrases;
 mod reading;
 mod request;
 mod token;
+mod trace;
 
 use std::sync::Arc;
 
 pub use objection::{Objection, Place, Rule};
 pub use request::{delay_minutes, saving_minutes};
+pub use trace::Traced;
 
 use crate::domain::closure::ClosedSegments;
 use crate::domain::direction::Direction;
@@ -68,12 +70,21 @@ impl Guard {
     pub fn check(&self, request: &WordingRequest, wording: &Wording) -> Result<(), Objection> {
         form::check(&self.rules, request, wording)?;
         let facts = reading::facts(&self.rules, &self.names, request)?;
-        let grammars = &self.grammars[request.language as usize];
-        let grammar = match request.space {
+        let grammar = self.grammar(request.language, request.space);
+        reading::check(&self.rules, &self.names, grammar, request, &facts, wording)
+    }
+
+    /// Which of the direction's facts each clause of a text says that [`Self::check`] let pass.
+    pub fn trace(&self, space: Space, wording: &Wording) -> Vec<Traced> {
+        trace::trace(&self.names, self.grammar(wording.language, space), wording)
+    }
+
+    fn grammar(&self, language: Language, space: Space) -> &Grammar {
+        let grammars = &self.grammars[language as usize];
+        match space {
             Space::Sign { .. } => &grammars.sign,
             Space::Vehicle { .. } => &grammars.vehicle,
-        };
-        reading::check(&self.rules, &self.names, grammar, request, &facts, wording)
+        }
     }
 
     /// Whether every fact that a text may use is one of the direction's.
