@@ -374,7 +374,7 @@ pub(super) fn via(network: &Network, stem: &[SegmentId]) -> Vec<SegmentId> {
 
 /// The segments from which nobody gets on but over shut ones: a closure reaches back that far, and no
 /// way that is told ends there.
-fn dead_ends(network: &Network, shut: &BTreeSet<SegmentId>) -> BTreeSet<SegmentId> {
+pub(super) fn dead_ends(network: &Network, shut: &BTreeSet<SegmentId>) -> BTreeSet<SegmentId> {
     let mut dead = shut.clone();
     let mut open: Vec<SegmentId> = shut.iter().copied().collect();
     while let Some(at) = open.pop() {

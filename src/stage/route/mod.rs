@@ -267,12 +267,19 @@ impl Route {
         let new = &want.advice;
         let same = (&new.stem, new.avoid.first(), &new.closed)
             == (&said.stem, said.avoid.first(), &said.closed);
-        let over_shut = new.closed.iter().chain(&new.blocked).any(|id| said.way.contains(id));
-        if same && new.avoid != said.avoid && !over_shut && self.leads(said, new) {
+        if same && new.avoid != said.avoid && self.is_open(said, new) && self.leads(said, new) {
             want.advice.avoid.clone_from(&said.avoid);
             want.advice.blocked.clone_from(&said.blocked);
         }
         want
+    }
+
+    /// Whether the way that is out passes nothing that is shut by now, and leads on at its end.
+    fn is_open(&self, said: &Advice, new: &Advice) -> bool {
+        let shut: BTreeSet<SegmentId> = new.closed.iter().chain(&new.blocked).copied().collect();
+        let dead = around::dead_ends(&self.network, &shut);
+        !said.way.iter().any(|id| shut.contains(id))
+            && said.way.last().is_none_or(|last| !dead.contains(last))
     }
 
     /// Whether who avoids what is said, and fills the rest of the way by a map, drives as is wanted.
