@@ -21,7 +21,7 @@ pub const VOCABULARY: &str = "vocabulary.json";
 pub const CARD: &str = "card.json";
 pub const README: &str = "README.md";
 
-const MAX_WEIGHTS_BYTES: u64 = 64 << 20;
+pub(super) const MAX_WEIGHTS_BYTES: u64 = 64 << 20;
 const MAX_VOCABULARY_BYTES: u64 = 4 << 20;
 const MAX_CARD_BYTES: u64 = 256 << 10;
 
@@ -90,14 +90,7 @@ impl Checkpoint {
                 format!("{} tokens, the card says {}", vocabulary.len(), architecture.vocabulary);
             return Err(malformed(&path, reason));
         }
-        let longest = MAX_REQUEST_TOKENS + grammar.longest();
-        if longest > architecture.context {
-            let reason = format!(
-                "a text may need {longest} tokens, the model's context is {}",
-                architecture.context
-            );
-            return Err(malformed(&path, reason));
-        }
+        room(&grammar, architecture).map_err(|reason| malformed(&path, reason))?;
 
         let path = dir.join(WEIGHTS);
         let bytes = bounded(&path, MAX_WEIGHTS_BYTES)?;
@@ -150,6 +143,18 @@ fn read_vocabulary(
     let grammar = Grammar::new(&file.corpora, &vocabulary)
         .map_err(|reason| ModelError::Grammar { path: path.to_owned(), reason })?;
     Ok((vocabulary, grammar, file.corpora))
+}
+
+/// Whether the longest request and text fit the context.
+pub(super) fn room(grammar: &Grammar, architecture: Architecture) -> Result<(), String> {
+    let longest = MAX_REQUEST_TOKENS + grammar.longest();
+    if longest <= architecture.context {
+        return Ok(());
+    }
+    Err(format!(
+        "a text may need {longest} tokens, the model's context is {}",
+        architecture.context
+    ))
 }
 
 fn read_weights(
@@ -216,12 +221,16 @@ fn weights_file(weights: &Weights, stored: Stored) -> Result<Vec<u8>, String> {
 }
 
 fn bounded(path: &Path, most: u64) -> Result<Vec<u8>, ModelError> {
-    let unreadable = |reason: String| ModelError::Unreadable { path: path.to_owned(), reason };
-    let size = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
+    limited(path, most).map_err(|reason| ModelError::Unreadable { path: path.to_owned(), reason })
+}
+
+/// A file of `most` bytes or fewer.
+pub(super) fn limited(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
     if size > most {
-        return Err(unreadable(format!("{size} bytes, more than the {most} allowed")));
+        return Err(format!("{size} bytes, more than the {most} allowed"));
     }
-    std::fs::read(path).map_err(|e| unreadable(e.to_string()))
+    std::fs::read(path).map_err(|e| e.to_string())
 }
 
 fn vouched(path: &Path, bytes: &[u8], expected: &str) -> Result<(), ModelError> {
@@ -237,19 +246,19 @@ fn vouched(path: &Path, bytes: &[u8], expected: &str) -> Result<(), ModelError> 
     })
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(super) fn sha256(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
 /// Plain data to indented JSON, with a line end.
-fn json<T: Serialize>(value: &T) -> Vec<u8> {
+pub(super) fn json<T: Serialize>(value: &T) -> Vec<u8> {
     // Strings, numbers and lists of them: there is nothing that JSON could refuse.
     let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
     bytes.push(b'\n');
     bytes
 }
 
-fn store(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
+pub(super) fn store(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     std::fs::write(path, bytes)
         .map_err(|e| ModelError::Unwritable { path: path.to_owned(), reason: e.to_string() })
 }
@@ -261,16 +270,7 @@ mod tests {
 
     fn stored() -> (tempfile::TempDir, Checkpoint) {
         let dir = tempfile::tempdir().unwrap();
-        let (vocabulary, grammar) = fixture::corpus();
-        let architecture = fixture::tiny(vocabulary.len());
-        let weights = fixture::lively(architecture);
-        let mut checkpoint = Checkpoint {
-            card: Card::new("tiny", architecture),
-            vocabulary,
-            grammar,
-            corpora: fixture::corpora(),
-            weights,
-        };
+        let mut checkpoint = fixture::checkpoint();
         checkpoint.write(dir.path()).unwrap();
         (dir, checkpoint)
     }

@@ -2,6 +2,8 @@
 
 use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, WordingRequest};
 
+use super::card::Card;
+use super::checkpoint::Checkpoint;
 use super::corpus::Corpus;
 use super::grammar::Grammar;
 use super::vocabulary::Vocabulary;
@@ -45,6 +47,14 @@ pub fn lively(architecture: Architecture) -> Weights {
         }
     }
     weights
+}
+
+/// A model of the smallest size, not yet written.
+pub fn checkpoint() -> Checkpoint {
+    let (vocabulary, grammar) = corpus();
+    let weights = lively(tiny(vocabulary.len()));
+    let card = Card::new("tiny", weights.architecture);
+    Checkpoint { card, vocabulary, grammar, corpora: corpora(), weights }
 }
 
 /// A request with every fact, none of them a must.

@@ -5,7 +5,8 @@
 //! for this request lets only valid continuations through, the [`sampler`] chooses. What may be
 //! said at all comes from the phrase material ([`corpus`], [`grammar`]). A [`checkpoint`] keeps a
 //! model in a folder; [`contexts`] and the [`teacher`] make what it learns from; [`eval`] measures
-//! it. It knows kinds and sizes of facts, never names or numbers, and nothing of the verifier.
+//! it; [`mod@export`] and [`import`] take it to other programs and back. It knows kinds and sizes of
+//! facts, never names or numbers, and nothing of the verifier.
 
 use std::path::Path;
 
@@ -21,8 +22,11 @@ pub mod constraint;
 pub mod contexts;
 pub mod corpus;
 pub mod eval;
+pub mod export;
 pub mod grammar;
+pub mod import;
 pub mod influence;
+mod llama;
 mod plain;
 pub mod quantize;
 pub mod random;

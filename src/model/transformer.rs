@@ -60,18 +60,32 @@ pub struct Tables {
     mask: Tensor<2>,
 }
 
+/// Cosines and sines of the rotary angles, `[context, head]` each.
+pub(super) fn rotary(architecture: Architecture) -> (Vec<f32>, Vec<f32>) {
+    let (context, head) = (architecture.context, architecture.head_width());
+    let half = head / 2;
+    let angle = |position: usize, at: usize| {
+        let exponent = (at % half) as f32 / half as f32;
+        position as f32 / ROTARY_BASE.powf(exponent)
+    };
+    let angles = (0..context).flat_map(|position| (0..head).map(move |at| angle(position, at)));
+    angles.map(|angle| (angle.cos(), angle.sin())).unzip()
+}
+
+/// What is added to attention scores, `[context, context]`: 0 where a position (row) may look at
+/// another (column), far below where not.
+pub(super) fn causal(architecture: Architecture) -> Vec<f32> {
+    let context = architecture.context;
+    let row = |from| (0..context).map(move |to| if to <= from { 0.0 } else { MASKED });
+    (0..context).flat_map(row).collect()
+}
+
 impl Tables {
     pub fn new(architecture: Architecture, device: &Device) -> Self {
         let (context, head) = (architecture.context, architecture.head_width());
         let half = head / 2;
-        let angle = |position: usize, at: usize| {
-            let exponent = (at % half) as f32 / half as f32;
-            position as f32 / ROTARY_BASE.powf(exponent)
-        };
-        let table = |f: fn(f32) -> f32| {
-            let values: Vec<f32> = (0..context)
-                .flat_map(|position| (0..head).map(move |at| f(angle(position, at))))
-                .collect();
+        let (cosine, sine) = rotary(architecture);
+        let table = |values: Vec<f32>| {
             Tensor::from_data(TensorData::new(values, [1, context, 1, head]), device)
         };
         let mut turn = vec![0.0; head * head];
@@ -80,17 +94,17 @@ impl Tables {
             turn[(half + at) * head + at] = -1.0;
             turn[at * head + half + at] = 1.0;
         }
-        let mask: Vec<f32> = (0..context)
-            .flat_map(|from| (0..context).map(move |to| if to <= from { 0.0 } else { MASKED }))
-            .collect();
         Self {
             architecture,
             device: device.clone(),
             one_hot: false,
-            cosine: table(f32::cos),
-            sine: table(f32::sin),
+            cosine: table(cosine),
+            sine: table(sine),
             turn: Tensor::from_data(TensorData::new(turn, [head, head]), device),
-            mask: Tensor::from_data(TensorData::new(mask, [context, context]), device),
+            mask: Tensor::from_data(
+                TensorData::new(causal(architecture), [context, context]),
+                device,
+            ),
         }
     }
 

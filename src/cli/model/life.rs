@@ -241,7 +241,7 @@ fn learn(
     report(&card, out, args.output)
 }
 
-fn report(card: &Card, folder: &Path, output: Output) -> Result<Exit, Failure> {
+pub(super) fn report(card: &Card, folder: &Path, output: Output) -> Result<Exit, Failure> {
     let mut out = std::io::stdout().lock();
     match output {
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(card)?)?,

@@ -8,6 +8,7 @@ use super::{Exit, Failure};
 use crate::plan::Backend;
 
 mod eval;
+mod exchange;
 mod life;
 mod samples;
 
@@ -28,6 +29,12 @@ pub(super) enum Command {
     Eval(eval::EvalArgs),
     /// Write a page of texts beside the template's, unpicked, to judge a model by.
     Samples(samples::SamplesArgs),
+    /// Write a model for other programs: transformers, ONNX runtimes, llama.cpp.
+    Export(exchange::ExportArgs),
+    /// Make a model folder of a Hugging Face folder.
+    Import(exchange::ImportArgs),
+    /// Print what a model thinks may follow some tokens.
+    Logits(exchange::LogitsArgs),
     /// Check a model's folder against its card, and print the card.
     Card(life::CardArgs),
 }
@@ -63,6 +70,9 @@ pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
         Command::Quantize(args) => life::quantize(args),
         Command::Eval(args) => eval::eval(args),
         Command::Samples(args) => samples::samples(args),
+        Command::Export(args) => exchange::export(args),
+        Command::Import(args) => exchange::import(args),
+        Command::Logits(args) => exchange::logits(args),
         Command::Card(args) => life::card(args),
     }
 }
