@@ -97,7 +97,7 @@ impl Tensor {
 /// Our weights of a Llama model's, whose tensors are asked for by name and shape.
 pub(super) fn weights(
     architecture: Architecture,
-    read: &mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, String>,
+    mut read: impl FnMut(&str, &[usize]) -> Result<Vec<f32>, String>,
 ) -> Result<Weights, String> {
     let mut values = BTreeMap::new();
     for tensor in tensors(architecture) {
@@ -127,7 +127,7 @@ mod tests {
                     (tensor.name.clone(), (tensor.shape.clone(), tensor.of(&ours).unwrap()))
                 })
                 .collect();
-            let again = weights(architecture, &mut |name, shape| {
+            let again = weights(architecture, |name, shape| {
                 let (own, numbers) = &theirs[name];
                 assert_eq!(own, shape, "{name}");
                 Ok(numbers.clone())

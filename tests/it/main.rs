@@ -8,6 +8,7 @@ mod broken;
 mod cli;
 mod crash;
 mod determinism;
+mod exchange;
 mod faults;
 mod golden;
 mod guard;

@@ -1,12 +1,13 @@
 """Exports a model for other programs, lets them write, and compares with what Wayside computes.
 
     models.py PROGRAM MODEL
+    models.py keep tests/llama
 
 PROGRAM is `wayside`, MODEL a model folder. One JSON line for each of transformers, onnxruntime and xllamacpp
 (llama.cpp): {"reader", "version", "bytes" of the export, "prompts", "tokens" written greedily, "equal": prompts with
 the same tokens as Wayside's, "apart": largest difference of a logit, of a log-probability for llama.cpp}. A line more
 for the way back: a small Llama model that transformers makes is read by Wayside. {"reader", "missing"} where a package
-is not installed.
+is not installed. The second form makes the small model that the tests read everywhere.
 """
 
 import json
@@ -92,6 +93,7 @@ def with_transformers(wayside, model, requests, names, folder):
     import torch
     import transformers
 
+    torch.set_num_threads(1)
     size = wayside.export(model, "safetensors", folder)
     llama = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -116,7 +118,9 @@ def with_onnxruntime(wayside, model, requests, names, folder):
     import onnxruntime
 
     size = wayside.export(model, "onnx", folder)
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about["tokens"]) == names
     run = lambda tokens: session.run(["logits"], {"input_ids": np.array(tokens, dtype=np.int64)})[0]
@@ -140,7 +144,7 @@ def with_xllamacpp(wayside, model, requests, names, folder):
     params.n_ctx = json.loads((model / "card.json").read_text())["architecture"]["context"]
     params.n_parallel = 1
     params.n_gpu_layers = 0
-    params.cpuparams.n_threads = 1
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.warmup = False
     params.verbosity = -1
     # By default keys and values are rounded to two bytes.
@@ -148,27 +152,23 @@ def with_xllamacpp(wayside, model, requests, names, folder):
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     server = xllamacpp.Server(params)
 
-    def complete(prompt, count):
-        return server.handle_completions(
-            {
-                "prompt": prompt,
-                "n_predict": count,
-                "temperature": 0.0,
-                "samplers": [],
-                "return_tokens": True,
-                "n_probs": 5,
-                "cache_prompt": False,
-            }
-        )
+    def complete(prompt, room):
+        """Tokens with the log-probabilities of the likeliest, and how many tokens the prompt had."""
+        wanted = {"prompt": prompt, "n_predict": room, "temperature": 0.0, "n_probs": 5, "cache_prompt": False}
+        answer = server.handle_completions(wanted)
+        if "error" in answer:
+            sys.exit(f"llama.cpp: {answer['error']}")
+        steps = answer["choices"][0]["logprobs"]["content"]
+        rows = [[(top["id"], top["logprob"]) for top in step["top_logprobs"]] for step in steps]
+        return [step["id"] for step in steps], rows, answer["usage"]["prompt_tokens"]
 
     def write(prompt):
-        answer = complete(prompt, params.n_ctx - len(prompt))
-        text = answer["tokens"] + [END] * (answer["stop_type"] == "eos")
-        # The same from words: llama.cpp finds the tokens in them.
-        words = complete(" ".join(names[token] for token in prompt), params.n_ctx - len(prompt))
-        assert words["tokens"] == answer["tokens"] and words["tokens_evaluated"] == len(prompt)
-        rows = [[(top["id"], top["logprob"]) for top in p["top_logprobs"]] for p in answer["completion_probabilities"]]
-        return text, rows + [[]] * (len(text) - len(rows)), log_shares
+        room = params.n_ctx - len(prompt)
+        text, rows, count = complete(prompt, room)
+        # The same from words, which llama.cpp takes apart itself: a space before each that is no mark.
+        words = "".join(names[token] if token <= END else " " + names[token] for token in prompt)
+        assert complete(words, room) == (text, rows, count) and count == len(prompt), words
+        return text, rows, log_shares
 
     found = compare(wayside, model, requests, write)
     return {"version": xllamacpp.__version__, "bytes": size} | found
@@ -180,8 +180,8 @@ def log_shares(row):
     return [logit - total for logit in row]
 
 
-def import_of_transformers(wayside, folder, kind):
-    """Makes a small Llama model in `folder`; largest difference between its logits and Wayside's."""
+def make(folder, kind):
+    """A small Llama model by transformers in `folder`, in numbers of this kind; tokens and its logits after each."""
     import torch
     import transformers
 
@@ -199,25 +199,37 @@ def import_of_transformers(wayside, folder, kind):
         initializer_range=0.3,
         dtype=kind,
     )
-    llama = transformers.LlamaForCausalLM(config).eval()
+    llama = transformers.LlamaForCausalLM(config)
     with torch.no_grad():
         # Norms begin at one; others show whether they are where they belong.
         for name, values in llama.named_parameters():
             if "norm" in name:
                 values.uniform_(0.5, 1.5)
     llama.to(getattr(torch, kind)).save_pretrained(folder)
-    # Numbers of two bytes are read exactly, and computed with at four.
-    llama.to(torch.float32)
+    # Read again, since the numbers of positions were rounded with the weights. Computed with four bytes, as we do.
+    llama = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tokens = [(at * 37 + 11) % 64 for at in range(48)]
     with torch.no_grad():
-        theirs = llama(torch.tensor([tokens])).logits[0].tolist()
+        return tokens, llama(torch.tensor([tokens])).logits[0].tolist()
+
+
+def import_of_transformers(wayside, folder, kind):
+    tokens, theirs = make(folder, kind)
     ours = wayside.logits(folder, tokens)
     apart = max(abs(a - b) for row, other in zip(ours, theirs, strict=True) for a, b in zip(row, other, strict=True))
-    largest = max(abs(logit) for row in theirs for logit in row)
-    return tokens, theirs, {"version": transformers.__version__, "dtype": kind, "apart": apart, "largest": largest}
+    return {"dtype": kind, "apart": apart, "largest": max(abs(logit) for row in theirs for logit in row)}
+
+
+def keep(folder):
+    """Makes what `tests/llama` holds: a model and its logits at the end, for machines without transformers."""
+    tokens, logits = make(folder, "float32")
+    rows = [[round(logit, 6) for logit in row] for row in logits[-8:]]
+    (folder / "logits.json").write_text(json.dumps({"tokens": tokens, "logits": rows}) + "\n")
 
 
 def main():
+    if sys.argv[1] == "keep":
+        return keep(Path(sys.argv[2]))
     wayside, model = Wayside(sys.argv[1]), Path(sys.argv[2])
     requests, names = prompts(model)
     readers = {"transformers": with_transformers, "onnxruntime": with_onnxruntime, "xllamacpp": with_xllamacpp}
@@ -231,7 +243,7 @@ def main():
             say(reader, found)
         for kind in ("float32", "float16", "bfloat16"):
             try:
-                found = import_of_transformers(wayside, Path(scratch) / kind, kind)[-1]
+                found = import_of_transformers(wayside, Path(scratch) / kind, kind)
             except ImportError as error:
                 found = {"missing": str(error)}
             say("import", found)

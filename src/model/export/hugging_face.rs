@@ -14,6 +14,10 @@ use super::little_endian;
 /// Tokens that are no part of a text.
 const SPECIAL: [Token; 5] = [PAD, BEGIN, TEXT, NEXT, END];
 
+/// What a model is asked for, in an example.
+const REQUEST: &str =
+    "<begin> language=en problem=closed rows=3 cols=18 may=<VIA_0> length=8 <text>";
+
 /// The files by name.
 pub(super) fn files(checkpoint: &Checkpoint) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
     let Checkpoint { card, vocabulary, weights, .. } = checkpoint;
@@ -131,7 +135,7 @@ fn page(card: &Card) -> String {
          from transformers import AutoModelForCausalLM, AutoTokenizer\n\n\
          tokenizer = AutoTokenizer.from_pretrained(folder)\n\
          model = AutoModelForCausalLM.from_pretrained(folder)\n\
-         request = \"<begin> language=en problem=closed rows=3 cols=18 may=<VIA_0> length=8 <text>\"\n\
+         request = \"{REQUEST}\"\n\
          inputs = tokenizer(request, return_tensors=\"pt\", return_token_type_ids=False)\n\
          text = model.generate(**inputs, do_sample=False, max_new_tokens=40)\n\
          print(tokenizer.decode(text[0]))\n\
@@ -174,6 +178,9 @@ mod tests {
         assert_eq!(vocab.len(), checkpoint.vocabulary.len());
         assert_eq!(vocab["<end>"], json!(4));
         assert_eq!(tokenizer["added_tokens"][1]["content"], "<begin>");
+        for word in REQUEST.split(' ') {
+            assert!(vocab.contains_key(word), "{word}");
+        }
         let config = config(&checkpoint.weights);
         assert_eq!(config["rms_norm_eps"].to_string(), "0.00001");
         assert_eq!(config["vocab_size"], vocab.len());

@@ -93,7 +93,7 @@ fn value(name: &str, element: i64, shape: &[Dim]) -> Message {
     let dims = shape.iter().fold(Message::new(), |dims, dim| {
         let dim = match dim {
             Dim::Any(name) => Message::new().text(2, name),
-            Dim::Fixed(size) => Message::new().int(1, *size as i64),
+            Dim::Fixed(size) => Message::new().size(1, *size),
         };
         dims.message(1, &dim)
     });
@@ -141,7 +141,7 @@ impl Graph {
     }
 
     fn initializer(&mut self, name: &str, element: i64, shape: &[usize], bytes: &[u8]) {
-        let dims = shape.iter().fold(Message::new(), |dims, dim| dims.int(1, *dim as i64));
+        let dims = shape.iter().fold(Message::new(), |dims, dim| dims.size(1, *dim));
         self.initializers.push(dims.int(2, element).text(8, name).bytes(9, bytes));
     }
 
@@ -149,8 +149,10 @@ impl Graph {
         self.initializer(name, FLOAT, shape, &little_endian(values));
     }
 
-    fn integers(&mut self, name: &str, values: &[i64]) {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    /// Sizes or positions, as int64.
+    fn counts(&mut self, name: &str, values: &[usize]) {
+        let bytes = values.iter().flat_map(|value| (*value as u64).to_le_bytes());
+        let bytes: Vec<u8> = bytes.collect();
         self.initializer(name, INT64, &[values.len()], &bytes);
     }
 
@@ -173,17 +175,17 @@ impl Graph {
         self.floats("mask_table", &[a.context, a.context], &causal(a));
         self.floats("epsilon", &[], &[NORM_EPSILON]);
         self.floats("scale", &[], &[(head as f32).powf(-0.5)]);
-        self.integers("zero", &[0]);
-        self.integers("zeros", &[0, 0]);
-        self.integers("first_axis", &[0]);
-        self.integers("both_axes", &[0, 1]);
+        self.counts("zero", &[0]);
+        self.counts("zeros", &[0, 0]);
+        self.counts("first_axis", &[0]);
+        self.counts("both_axes", &[0, 1]);
         // A zero keeps the size that there is: batch and tokens.
-        self.integers("by_heads", &[0, 0, 3 * a.heads as i64, head as i64]);
-        self.integers("by_width", &[0, 0, a.attention_width() as i64]);
-        self.integers("turned_and_value", &[2 * a.heads as i64, a.heads as i64]);
-        self.integers("query_and_key", &[a.heads as i64; 2]);
-        self.integers("halves", &[head as i64 / 2; 2]);
-        self.integers("gate_and_up", &[a.hidden as i64; 2]);
+        self.counts("by_heads", &[0, 0, 3 * a.heads, head]);
+        self.counts("by_width", &[0, 0, a.attention_width()]);
+        self.counts("turned_and_value", &[2 * a.heads, a.heads]);
+        self.counts("query_and_key", &[a.heads; 2]);
+        self.counts("halves", &[head / 2; 2]);
+        self.counts("gate_and_up", &[a.hidden; 2]);
         let tokens = [Attribute::Int("start", 1), Attribute::Int("end", 2)];
         self.named("Shape", &["input_ids"], &["tokens"], &tokens);
         for (table, rows) in [("cosine_table", "cosine"), ("sine_table", "sine")] {
@@ -284,7 +286,7 @@ mod tests {
         found
             .map(|(_, value)| match value {
                 Field::Bytes(bytes) => bytes,
-                other => panic!("{other:?}"),
+                Field::Int(int) => panic!("{int}"),
             })
             .collect()
     }
@@ -298,7 +300,7 @@ mod tests {
         found
             .map(|(_, value)| match value {
                 Field::Int(int) => int,
-                other => panic!("{other:?}"),
+                Field::Bytes(bytes) => panic!("{bytes:?}"),
             })
             .collect()
     }

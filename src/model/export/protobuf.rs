@@ -8,7 +8,6 @@ pub(super) struct Message(Vec<u8>);
 
 const VARINT: u64 = 0;
 const BYTES: u64 = 2;
-const FOUR_BYTES: u64 = 5;
 
 impl Message {
     pub(super) fn new() -> Self {
@@ -39,10 +38,11 @@ impl Message {
         self
     }
 
+    /// An integer that counts.
     #[must_use]
-    pub(super) fn float(mut self, field: u32, value: f32) -> Self {
-        self.key(field, FOUR_BYTES);
-        self.0.extend(value.to_le_bytes());
+    pub(super) fn size(mut self, field: u32, value: usize) -> Self {
+        self.key(field, VARINT);
+        self.varint(value as u64);
         self
     }
 
@@ -70,7 +70,6 @@ impl Message {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Field<'f> {
     Int(u64),
-    Float(f32),
     Bytes(&'f [u8]),
 }
 
@@ -100,11 +99,6 @@ pub(super) fn fields(mut bytes: &[u8]) -> Vec<(u64, Field<'_>)> {
                 bytes = rest;
                 Field::Bytes(own)
             }
-            FOUR_BYTES => {
-                let (own, rest) = bytes.split_at(4);
-                bytes = rest;
-                Field::Float(f32::from_le_bytes(own.try_into().unwrap()))
-            }
             other => panic!("wire type {other}"),
         };
         fields.push((key >> 3, field));
@@ -120,6 +114,7 @@ mod tests {
     #[test]
     fn encodes_as_documented() {
         assert_eq!(Message::new().int(1, 150).into_bytes(), [0x08, 0x96, 0x01]);
+        assert_eq!(Message::new().size(1, 150).into_bytes(), [0x08, 0x96, 0x01]);
         let text = [0x12, 0x07, 0x74, 0x65, 0x73, 0x74, 0x69, 0x6e, 0x67];
         assert_eq!(Message::new().text(2, "testing").into_bytes(), text);
         let inner = Message::new().int(1, 150);
@@ -130,8 +125,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let bytes = Message::new().int(3, -1).float(20, 0.5).text(1, "a").into_bytes();
-        let read = [(3, Field::Int(u64::MAX)), (20, Field::Float(0.5)), (1, Field::Bytes(b"a"))];
+        let bytes = Message::new().int(3, -1).text(1, "a").into_bytes();
+        let read = [(3, Field::Int(u64::MAX)), (1, Field::Bytes(b"a"))];
         assert_eq!(fields(&bytes), read);
     }
 }

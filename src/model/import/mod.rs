@@ -185,7 +185,7 @@ fn weights(bytes: &[u8], architecture: Architecture) -> Result<(Weights, &'stati
     // Older versions kept the rotary frequencies too, which follow from the configuration.
     match left.iter().find(|name| !name.ends_with("rotary_emb.inv_freq")) {
         None => Ok((weights, dtype)),
-        Some(name) if name.ends_with(".bias") => {
+        Some(name) if name.rsplit('.').next() == Some("bias") => {
             Err(format!("`{name}`: models with biases cannot be imported"))
         }
         Some(name) => Err(format!("`{name}` is no tensor of a plain Llama model")),
