@@ -16,7 +16,7 @@ const SPECIAL: [Token; 5] = [PAD, BEGIN, TEXT, NEXT, END];
 
 /// What a model is asked for, in an example.
 const REQUEST: &str =
-    "<begin> language=en problem=closed rows=3 cols=18 may=<VIA_0> length=8 <text>";
+    "<begin> language=en problem=road_closed rows=3 cols=18 may=<VIA_0> length=8 <text>";
 
 /// The files by name.
 pub(super) fn files(checkpoint: &Checkpoint) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
