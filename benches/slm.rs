@@ -6,6 +6,7 @@
 //! a process of its own, so that memory is its own too.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
+#![expect(clippy::disallowed_methods, reason = "a bench looks at the clock")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

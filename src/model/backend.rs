@@ -27,9 +27,16 @@ pub struct Engine {
 #[derive(Debug)]
 enum Body {
     /// By hand, on the CPU.
-    Plain { model: Plain, memories: Vec<Memory> },
+    Plain { model: Box<Plain>, memories: Vec<Memory> },
     /// Through burn, on any device.
-    Burn { model: Transformer, tables: Tables, caches: Vec<Cache> },
+    Burn(Box<Burn>),
+}
+
+#[derive(Debug)]
+struct Burn {
+    model: Transformer,
+    tables: Tables,
+    caches: Vec<Cache>,
 }
 
 impl Engine {
@@ -37,7 +44,7 @@ impl Engine {
     pub fn new(weights: &Weights, device: &Device) -> Result<Self, TensorError> {
         let model = Transformer::new(weights, device)?;
         let tables = Tables::new(weights.architecture, device);
-        Ok(Self { body: Body::Burn { model, tables, caches: Vec::new() } })
+        Ok(Self { body: Body::Burn(Box::new(Burn { model, tables, caches: Vec::new() })) })
     }
 
     /// Through burn on the CPU: the measure of all others.
@@ -54,7 +61,9 @@ impl Engine {
 
     /// By hand on the CPU.
     pub fn plain(weights: &Weights) -> Result<Self, TensorError> {
-        Ok(Self { body: Body::Plain { model: Plain::new(weights)?, memories: Vec::new() } })
+        Ok(Self {
+            body: Body::Plain { model: Box::new(Plain::new(weights)?), memories: Vec::new() },
+        })
     }
 
     /// Begins so many new texts, numbered from 0 on.
@@ -66,7 +75,8 @@ impl Engine {
                 memories.resize_with(most, || Memory::new(architecture));
                 memories.iter_mut().for_each(Memory::clear);
             }
-            Body::Burn { tables, caches, .. } => {
+            Body::Burn(burn) => {
+                let Burn { tables, caches, .. } = &mut **burn;
                 let most = caches.len().max(texts);
                 caches.resize_with(most, || Cache::new(architecture, tables.device()));
                 caches.iter_mut().for_each(Cache::clear);
@@ -92,9 +102,9 @@ impl Engine {
                 }
                 model.feed(&mut texts)
             }
-            Body::Burn { model, tables, caches } => parts
-                .iter()
-                .map(|(nth, tokens)| {
+            Body::Burn(burn) => {
+                let Burn { model, tables, caches } = &mut **burn;
+                let feed = |(nth, tokens): &(usize, &[Token])| {
                     let cache = caches.get_mut(*nth).ok_or_else(unknown)?;
                     if tokens.is_empty() || tokens.len() > cache.room() {
                         return Err(TensorError::Device(format!(
@@ -106,8 +116,9 @@ impl Engine {
                     let input = sequence(tokens, tables.device());
                     let logits = model.forward(input, tables, Some(cache));
                     numbers(logits.narrow(1, tokens.len() - 1, 1))
-                })
-                .collect(),
+                };
+                parts.iter().map(feed).collect()
+            }
         }
     }
 
@@ -116,9 +127,9 @@ impl Engine {
     pub fn logits(&self, tokens: &[Token]) -> Result<Vec<f32>, TensorError> {
         match &self.body {
             Body::Plain { model, .. } => model.logits(tokens),
-            Body::Burn { model, tables, .. } => {
-                let input = sequence(tokens, tables.device());
-                numbers(model.forward(input, tables, None))
+            Body::Burn(burn) => {
+                let input = sequence(tokens, burn.tables.device());
+                numbers(burn.model.forward(input, &burn.tables, None))
             }
         }
     }
@@ -126,7 +137,7 @@ impl Engine {
     pub fn architecture(&self) -> Architecture {
         match &self.body {
             Body::Plain { model, .. } => model.architecture(),
-            Body::Burn { tables, .. } => tables.architecture(),
+            Body::Burn(burn) => burn.tables.architecture(),
         }
     }
 }

@@ -29,6 +29,9 @@ pub struct Card {
     /// What was done to get here, in order.
     #[serde(default)]
     pub made: Vec<Made>,
+    /// The runs before the last one, those of the models that it was made of included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Training>,
     /// The last of the runs; absent for untrained weights.
     pub training: Option<Training>,
     /// Absent until measured with `wayside model eval --record`.
@@ -105,7 +108,8 @@ pub struct Scores {
     /// Share of the changes of one fact that changed the clause of this fact alone.
     #[serde(default)]
     pub contrast: f64,
-    /// Share of the accepted texts that were not among those that the model read in its last run.
+    /// Share of the accepted texts that were not among those that the model, or one that it was made
+    /// of, read in training.
     #[serde(default)]
     pub unread: Option<f64>,
     /// Facts said, a text.
@@ -165,15 +169,22 @@ impl Card {
             vocabulary_sha256: String::new(),
             stored: Stored::F32,
             made: Vec::new(),
+            earlier: Vec::new(),
             training: None,
             scores: None,
         }
     }
 
-    /// The card of a model made of this one.
+    /// The card of a model made of this one, before whatever run comes next.
     #[must_use]
     pub fn renamed(&self, name: &str, architecture: Architecture) -> Self {
-        Self { made: self.made.clone(), stored: Stored::F32, ..Self::new(name, architecture) }
+        let earlier = self.runs().cloned().collect();
+        Self { made: self.made.clone(), earlier, ..Self::new(name, architecture) }
+    }
+
+    /// All runs, in order.
+    pub fn runs(&self) -> impl Iterator<Item = &Training> {
+        self.earlier.iter().chain(&self.training)
     }
 
     /// What is wrong with it in itself, if anything.

@@ -58,13 +58,16 @@ impl Text<'_> {
 
 type Written = Result<Vec<Token>, WriterError>;
 
+/// Answers each question with a token.
+type Choose<'c> = dyn FnMut(&[Ask<'_>]) -> Result<Vec<Token>, WriterError> + 'c;
+
 /// The texts of the requests, in their order. `choose` answers each question with a token; where it
 /// fails, all texts that are open fail with it.
 pub(super) fn compose(
     grammar: &Grammar,
     requests: &[&WordingRequest],
     expired: &dyn Fn() -> bool,
-    choose: &mut dyn FnMut(&[Ask<'_>]) -> Result<Vec<Token>, WriterError>,
+    choose: &mut Choose<'_>,
 ) -> Vec<Written> {
     let mut done: Vec<Option<Written>> = requests.iter().map(|_| None).collect();
     let mut open: Vec<(usize, Text<'_>)> = Vec::new();

@@ -5,6 +5,11 @@
 //! nothing is fused), so two units with different processors score alike. Burn's own forward stays
 //! the measure that this one is tested against. Knows nothing of texts.
 
+#![expect(
+    clippy::inline_always,
+    reason = "only what is inlined into a pass is compiled for the processor that runs it"
+)]
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::transformer::{NORM_EPSILON, ROTARY_BASE, TensorError};
@@ -306,13 +311,13 @@ impl WithSimd for Forward<'_, '_> {
 
             norm(&x, &layer.feed_norm, &mut normed);
             layer.gate_up.times(&normed, &mut wide);
-            let gated = &mut normed;
-            gated.clear();
+            let through = &mut normed;
+            through.clear();
             for row in wide.chunks_exact(2 * hidden) {
                 let (gates, ups) = row.split_at(hidden);
-                gated.extend(gates.iter().zip(ups).map(|(g, up)| g / (1.0 + (-g).exp()) * up));
+                through.extend(gates.iter().zip(ups).map(|(g, up)| g / (1.0 + (-g).exp()) * up));
             }
-            layer.down.times(gated, &mut out);
+            layer.down.times(through, &mut out);
             add(&mut x, &out);
         }
         let asked: Vec<f32> = rows

@@ -19,10 +19,11 @@ const MOST: f32 = 127.0;
 pub fn quantize(model: &Path, name: &str, out: &Path) -> Result<Card, ModelError> {
     let mut checkpoint = Checkpoint::read(model)?;
     let from = Some(checkpoint.card.signature());
-    let training = checkpoint.card.training.clone();
+    let Card { training, earlier, .. } = checkpoint.card.clone();
     checkpoint.card = Card {
         stored: Stored::Q8,
         training,
+        earlier,
         ..checkpoint.card.renamed(name, checkpoint.weights.architecture)
     };
     checkpoint.card.made.push(Made { what: "quantized".to_owned(), from, how: "Q8".to_owned() });

@@ -188,7 +188,9 @@ impl Transformer {
         let embedding = self.embedding.clone();
         let tokens = tokens.reshape([batch * count]);
         let rows = if tables.one_hot {
-            let numbers = Tensor::<1, Int>::arange(0..embedding.dims()[0] as i64, &tables.device);
+            // At most 8192, see `Architecture::check`.
+            let vocabulary = i64::try_from(embedding.dims()[0]).unwrap_or(i64::MAX);
+            let numbers = Tensor::<1, Int>::arange(0..vocabulary, &tables.device);
             let chosen = tokens.unsqueeze_dim::<2>(1).equal(numbers.unsqueeze_dim(0));
             chosen.float().matmul(embedding.clone())
         } else {

@@ -118,8 +118,8 @@ pub fn eval(
 #[cfg(feature = "train")]
 fn texts_read(checkpoint: &Checkpoint) -> Option<std::collections::HashSet<u64>> {
     let Checkpoint { card, vocabulary, grammar, .. } = checkpoint;
-    let training = card.training.as_ref()?;
-    Some(super::train::texts_read(training, vocabulary, grammar))
+    card.training.as_ref()?;
+    Some(super::train::texts_read(card, vocabulary, grammar))
 }
 
 #[cfg(not(feature = "train"))]

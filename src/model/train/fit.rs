@@ -173,7 +173,7 @@ pub(super) fn gradient(
 ) -> Result<(Tensor<1>, Tensor<1>), TensorError> {
     let (mut leaves, mut at) = (Vec::new(), 0);
     let model = Transformer::from_parts(architecture, &mut |_, count| {
-        let leaf = parameters.clone().slice([at..at + count]).autodiff().require_grad();
+        let leaf = parameters.clone().narrow(0, at, count).autodiff().require_grad();
         at += count;
         leaves.push(leaf.clone());
         Ok(leaf)

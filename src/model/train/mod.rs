@@ -191,15 +191,18 @@ fn texts<'t>(vocabulary: &'t Vocabulary, grammar: &'t Grammar, schedule: &Schedu
     Texts { vocabulary, grammar, seed: schedule.seed, held_out: false }
 }
 
-/// Every text that a run read, by [`text_hash`].
-pub fn texts_read(training: &Training, vocabulary: &Vocabulary, grammar: &Grammar) -> HashSet<u64> {
-    let texts = Texts { vocabulary, grammar, seed: training.seed, held_out: false };
-    let (pools, size) = (training.steps.div_ceil(POOL), training.batch * POOL);
+/// Every text that was read in a model's making, by [`text_hash`].
+pub fn texts_read(card: &Card, vocabulary: &Vocabulary, grammar: &Grammar) -> HashSet<u64> {
+    let pools = card.runs().flat_map(|run| {
+        let texts = Texts { vocabulary, grammar, seed: run.seed, held_out: false };
+        (0..run.steps.div_ceil(POOL)).map(move |pool| (texts, pool as u64, run.batch * POOL))
+    });
+    let pools: Vec<(Texts<'_>, u64, usize)> = pools.collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let of_thread = |thread: usize| {
         let mut seen = HashSet::new();
-        for pool in (thread..pools).step_by(threads) {
-            for (request, text) in texts.draw(pool as u64, size) {
+        for (texts, pool, size) in pools.iter().skip(thread).step_by(threads) {
+            for (request, text) in texts.draw(*pool, *size) {
                 seen.insert(text_hash(&request, &vocabulary.draft(&text, request.space)));
             }
         }

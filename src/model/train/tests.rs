@@ -1,3 +1,5 @@
+//! Runs of a few steps: whole, broken off, of one model from another.
+
 use std::path::Path;
 
 use super::*;
@@ -44,7 +46,7 @@ fn what_a_run_read_is_known_afterwards() {
     let out = tempfile::tempdir().unwrap();
     let card = trained(&run(10), out.path(), &mut Vec::new()).unwrap();
     let Checkpoint { vocabulary, grammar, .. } = Checkpoint::read(out.path()).unwrap();
-    let read = texts_read(card.training.as_ref().unwrap(), &vocabulary, &grammar);
+    let read = texts_read(&card, &vocabulary, &grammar);
     let texts = texts(&vocabulary, &grammar, &run(10).schedule);
     let hash = |(request, text): (WordingRequest, Vec<_>)| {
         text_hash(&request, &vocabulary.draft(&text, request.space))
