@@ -68,7 +68,12 @@ impl Contexts {
                     _ => false,
                 }
             };
-            slots.push(SlotFact { slot, text: text(rng, slot, language, space), required });
+            // A turn that does not fit a row is never offered; a name that does not, hardly ever.
+            let text = text(rng, slot, language, space);
+            let cut = slot == Slot::Turn && turn_at(language, &text).is_none();
+            if !cut {
+                slots.push(SlotFact { slot, text, required });
+            }
         }
         WordingRequest { language, problem, reason, slots, space, seed: rng.random() }
     }
@@ -103,10 +108,10 @@ fn turns(language: Language) -> [&'static str; 3] {
     }
 }
 
-/// Which turn a text is; on a narrow sign its end may be cut off.
+/// Which turn a text is.
 fn turn_at(language: Language, said: &str) -> Option<usize> {
     let said = unaccented(&said.to_lowercase());
-    turns(language).iter().position(|turn| unaccented(turn).starts_with(&said))
+    turns(language).iter().position(|turn| unaccented(turn).eq(&said))
 }
 
 /// Another turn than the one said, in the same case.

@@ -154,7 +154,7 @@ impl Speaker {
         };
         let before = self.shown.remove(&direction.id).unwrap_or_default();
         let requests = self.requests.of(direction, space, &self.languages);
-        let mut now = Vec::new();
+        let mut settled: Vec<(WordingRequest, Option<Said>)> = Vec::new();
         for request in requests {
             if let Err(objection) = self.guard.check_request(direction, &request) {
                 tracing::error!(direction = direction.id, %objection, "facts refused by the guard");
@@ -162,35 +162,59 @@ impl Speaker {
                 continue;
             }
             let kept = before.iter().find(|(old, _)| same_facts(old, &request));
-            let said = match kept {
-                Some((_, said)) if self.guard.check(&request, &said.wording).is_ok() => {
-                    Some(said.clone())
-                }
-                _ => {
-                    let of = (direction.id.clone(), direction.revision);
-                    let said = match self.expected(&of, &request) {
-                        Some(said) => {
-                            bump(&mut counts.texts_by_writer, said.wording.writer.clone());
-                            Some(said)
-                        }
-                        None => self.write(&request, sign, counts),
-                    };
-                    if let (Some(said), Deadline::After(..)) = (&said, &self.deadline) {
-                        let (request, said) = (request.clone(), said.clone());
-                        self.written.push(Worded { direction: of, request, said });
-                    }
-                    said
-                }
-            };
-            if let Some(said) = said {
-                now.push((request, said));
-            }
+            let said = kept
+                .filter(|(_, said)| self.guard.check(&request, &said.wording).is_ok())
+                .map(|(_, said)| said.clone());
+            settled.push((request, said));
         }
+        let now = self.complete(direction, settled, sign, counts);
         let words = now.iter().map(|(_, said)| said.clone()).collect();
         if !now.is_empty() {
             self.shown.insert(direction.id.clone(), now);
         }
         words
+    }
+
+    /// The words of the requests that have none yet: as an earlier run wrote them, or written now, the
+    /// first tries of all languages together.
+    fn complete(
+        &mut self,
+        direction: &Direction,
+        settled: Vec<(WordingRequest, Option<Said>)>,
+        sign: Option<SignId>,
+        counts: &mut Counts,
+    ) -> Vec<(WordingRequest, Said)> {
+        let of = (direction.id.clone(), direction.revision);
+        let looked_up: Vec<(WordingRequest, Option<Said>, bool)> = settled
+            .into_iter()
+            .map(|(request, said)| {
+                let is_new = said.is_none();
+                let said = said.or_else(|| {
+                    let said = self.expected(&of, &request)?;
+                    bump(&mut counts.texts_by_writer, said.wording.writer.clone());
+                    Some(said)
+                });
+                (request, said, is_new)
+            })
+            .collect();
+        let missing: Vec<&WordingRequest> =
+            looked_up.iter().filter(|(_, said, _)| said.is_none()).map(|(r, ..)| r).collect();
+        let mut first = self.first_drafts(&missing).into_iter();
+        let mut now = Vec::new();
+        for (request, said, is_new) in looked_up {
+            let said = match said {
+                Some(said) => Some(said),
+                None => self.write(&request, first.next(), sign, counts),
+            };
+            if is_new && let (Some(said), Deadline::After(..)) = (&said, &self.deadline) {
+                let (request, said) = (request.clone(), said.clone());
+                self.written.push(Worded { direction: of.clone(), request, said });
+            }
+            if let Some(said) = said {
+                now.push((request, said));
+            }
+        }
+        now
     }
 
     /// No text may go out on facts that the guard refuses.
@@ -217,33 +241,40 @@ impl Speaker {
         self.guard.check(request, &said.wording).is_ok().then(|| said.clone())
     }
 
+    /// The model's first tries; none without a model.
+    fn first_drafts(&mut self, requests: &[&WordingRequest]) -> Vec<Result<Draft, WriterError>> {
+        let expired = expiry(&self.deadline);
+        match &mut self.model {
+            Some(model) if !requests.is_empty() => model.write_all(requests, 0, &expired),
+            _ => Vec::new(),
+        }
+    }
+
+    /// `first`: the model's first try, where there is a model.
     fn write(
         &mut self,
         request: &WordingRequest,
+        first: Option<Result<Draft, WriterError>>,
         sign: Option<SignId>,
         counts: &mut Counts,
     ) -> Option<Said> {
-        let started = match &self.deadline {
-            Deadline::None => None,
-            Deadline::After(limit, clock) => Some((*limit, Arc::clone(clock), clock.elapsed())),
-        };
-        let expired = || {
-            started.as_ref().is_some_and(|(limit, clock, start)| {
-                clock.elapsed().saturating_sub(*start) >= *limit
-            })
-        };
+        let expired = expiry(&self.deadline);
         let gate = Gate {
             guard: &self.guard,
             sign: sign.map(|id| (self.network.sign(id), self.fonts.get(&id))),
         };
-        if let Some(model) = &mut self.model {
-            for attempt in 0..CANDIDATES {
-                match model.write(request, attempt, &expired) {
+        if let (Some(model), Some(mut tried)) = (&mut self.model, first) {
+            for attempt in 1..=CANDIDATES {
+                match tried {
                     Ok(draft) => {
                         let said = gate.pass(request, &draft, model.name(), counts);
                         if said.is_some() {
                             return said;
                         }
+                        if attempt == CANDIDATES {
+                            break;
+                        }
+                        tried = model.write(request, attempt, &expired);
                     }
                     Err(error) => {
                         let cause = match &error {
@@ -276,6 +307,19 @@ impl Speaker {
             }
         }
         None
+    }
+}
+
+/// Whether the time from now on is over.
+fn expiry(deadline: &Deadline) -> impl Fn() -> bool + use<> {
+    let started = match deadline {
+        Deadline::None => None,
+        Deadline::After(limit, clock) => Some((*limit, Arc::clone(clock), clock.elapsed())),
+    };
+    move || {
+        started
+            .as_ref()
+            .is_some_and(|(limit, clock, start)| clock.elapsed().saturating_sub(*start) >= *limit)
     }
 }
 

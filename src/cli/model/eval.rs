@@ -40,6 +40,9 @@ pub(in crate::cli) struct EvalArgs {
     /// Where the model runs.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendChoice,
+    /// Draw all texts of the training again, to see which of the model's are new; takes minutes.
+    #[arg(long)]
+    unread: bool,
     /// Folder with reference texts, one file a language.
     #[arg(long, value_name = "DIR")]
     references: Option<PathBuf>,
@@ -73,6 +76,7 @@ pub(super) fn eval(args: &EvalArgs) -> Result<Exit, Failure> {
         seed: args.seed,
         attempts: args.attempts,
         backend: args.backend.into(),
+        unread: args.unread,
         references: args.references.clone(),
     };
     let bar = bar(options.contexts, "contexts");

@@ -60,6 +60,8 @@ pub struct Options {
     /// Attempts a request has before the template is used.
     pub attempts: u32,
     pub backend: Backend,
+    /// Whether to draw all texts of the training again, to see which are new: minutes.
+    pub unread: bool,
     /// Folder with reference texts, one file a language, to measure the nearness to.
     pub references: Option<PathBuf>,
 }
@@ -92,7 +94,7 @@ pub fn eval(
     let requests = held_out(&checkpoint.vocabulary, &checkpoint.grammar, options, judge);
     let (perplexity, perplexity_random) = perplexity(&checkpoint, &requests, options.seed)
         .map_err(|error| ModelError::Backend { path: dir.to_owned(), reason: error.to_string() })?;
-    let read = texts_read(&checkpoint);
+    let read = options.unread.then(|| texts_read(&checkpoint)).flatten();
     let mut random =
         RandomWriter::new(checkpoint.vocabulary.clone(), checkpoint.grammar.clone(), options.seed);
     let (mut writer, about) = super::writer(checkpoint, dir, options.backend)?;
