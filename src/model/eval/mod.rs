@@ -439,8 +439,14 @@ mod tests {
             template: &|_| Some(Draft { rows: vec!["use <VIA_0>".to_owned()] }),
             clock: &Ticking(std::sync::atomic::AtomicU64::new(0)),
         };
-        let options =
-            Options { contexts: 12, seed: 5, attempts: 2, backend: Backend::Cpu, references: None };
+        let options = Options {
+            contexts: 12,
+            seed: 5,
+            attempts: 2,
+            backend: Backend::Cpu,
+            unread: true,
+            references: None,
+        };
         let mut seen = 0;
         let report = eval(dir.path(), &options, &judge, &mut |done| seen = done).unwrap();
         let scores = &report.scores;
