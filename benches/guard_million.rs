@@ -1,5 +1,6 @@
 //! One million requests, worded by chance: every score of the model is replaced by a random number,
-//! so whatever weights could be made to say is said. Each text goes through the guard, and each text
+//! most of them bent the wrong way (to early ends, endless texts, repetition, naming), so whatever
+//! weights could be made to say is said. Each text goes through the guard, and each text
 //! that the guard lets pass through a second, simpler reader that shares no code with it: what is
 //! left after the facts are cut out may hold no road, no number and no turn.
 //!
@@ -65,7 +66,8 @@ fn try_network(dir: &Path, requests: u64, corpus: &Path) -> u64 {
     let network = Arc::new(Network::load(dir).unwrap_or_else(|e| panic!("{e}")));
     let asks = Requests::new(Arc::clone(&network));
     let guard = Guard::new(Arc::clone(&network));
-    let mut writer = RandomWriter::from_corpus(corpus, 7).unwrap_or_else(|e| panic!("{e}"));
+    let writer = RandomWriter::from_corpus(corpus, 7).unwrap_or_else(|e| panic!("{e}"));
+    let mut writer = writer.adversarial();
     let mut names: Vec<String> = network.spoken_names().into_iter().map(fold).collect();
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
     let mut tallies = Language::ALL.map(|language| (language, Tally::default()));
