@@ -105,10 +105,9 @@ fn direction(message: &Value) -> String {
         let unsaid: Vec<String> = asked
             .into_iter()
             .flatten()
-            .filter(|(slot, fact)| {
+            .filter(|(_, fact)| {
                 let fact = fact.as_str().unwrap_or_default();
-                !slot.is_empty()
-                    && !said.iter().any(|c| c["text"].as_str().is_some_and(|t| t.contains(fact)))
+                !said.iter().any(|c| c["text"].as_str().is_some_and(|t| t.contains(fact)))
             })
             .map(|(slot, fact)| format!("{slot} {}", value(fact)))
             .collect();

@@ -3,6 +3,7 @@
 //!
 //! Whatever the files hold, reading them ends in a model or in an error that says what to do.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -195,29 +196,39 @@ pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
     whole.filter_map(|bytes| bytes.try_into().ok().map(f32::from_le_bytes)).collect()
 }
 
+/// Numbers as files hold them.
+pub(super) fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
 fn weights_file(weights: &Weights, stored: Stored) -> Result<Vec<u8>, String> {
     if stored == Stored::Q8 {
         return quantize::write(weights);
     }
-    let data: Vec<(String, Vec<usize>, Vec<u8>)> = weights
-        .architecture
-        .tensors()
-        .into_iter()
-        .map(|(name, shape)| {
-            let values = weights.values.get(&name).map_or(&[][..], Vec::as_slice);
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            (name, shape, bytes)
-        })
-        .collect();
-    let views = data
+    let tensors = weights.architecture.tensors().into_iter().map(|(name, shape)| {
+        let values = weights.values.get(&name).map_or(&[][..], Vec::as_slice);
+        (name, Dtype::F32, shape, little_endian(values))
+    });
+    tensor_file(&tensors.collect::<Vec<_>>(), None)
+}
+
+/// A tensor as it stands in a file: name, type, shape, bytes.
+pub(super) type Stowed = (String, Dtype, Vec<usize>, Vec<u8>);
+
+/// A safetensors file, with what is to be said about it.
+pub(super) fn tensor_file(
+    tensors: &[Stowed],
+    about: Option<HashMap<String, String>>,
+) -> Result<Vec<u8>, String> {
+    let views = tensors
         .iter()
-        .map(|(name, shape, bytes)| {
-            TensorView::new(Dtype::F32, shape.clone(), bytes)
+        .map(|(name, dtype, shape, bytes)| {
+            TensorView::new(*dtype, shape.clone(), bytes)
                 .map(|view| (name, view))
                 .map_err(|e| format!("tensor `{name}`: {e}"))
         })
         .collect::<Result<Vec<_>, String>>()?;
-    safetensors::serialize(views, None).map_err(|e| e.to_string())
+    safetensors::serialize(views, about).map_err(|e| e.to_string())
 }
 
 fn bounded(path: &Path, most: u64) -> Result<Vec<u8>, ModelError> {

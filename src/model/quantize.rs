@@ -6,10 +6,10 @@
 
 use std::path::Path;
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors};
 
 use super::card::{Card, Made, Stored};
-use super::checkpoint::{Checkpoint, ModelError, floats};
+use super::checkpoint::{Checkpoint, ModelError, Stowed, floats, little_endian, tensor_file};
 use super::weights::{Architecture, Weights};
 
 /// The largest whole number that a byte stands for here; -128 is left out, to be symmetric.
@@ -50,12 +50,11 @@ fn groups(name: &str, shape: [usize; 2]) -> usize {
 
 /// The weights as a file.
 pub(super) fn write(weights: &Weights) -> Result<Vec<u8>, String> {
-    let mut data: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
-    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let mut data: Vec<Stowed> = Vec::new();
     for (name, shape) in weights.architecture.tensors() {
         let values = weights.values.get(&name).map_or(&[][..], Vec::as_slice);
         let &[rows, columns] = shape.as_slice() else {
-            data.push((name, Dtype::F32, shape, bytes(values)));
+            data.push((name, Dtype::F32, shape, little_endian(values)));
             continue;
         };
         let mut scales = vec![0.0_f32; groups(&name, [rows, columns])];
@@ -69,18 +68,10 @@ pub(super) fn write(weights: &Weights) -> Result<Vec<u8>, String> {
             (whole as i8).to_le_bytes()[0]
         });
         let whole = whole.collect();
-        data.push((scale_name(&name), Dtype::F32, vec![scales.len()], bytes(&scales)));
+        data.push((scale_name(&name), Dtype::F32, vec![scales.len()], little_endian(&scales)));
         data.push((name, Dtype::I8, shape, whole));
     }
-    let views = data
-        .iter()
-        .map(|(name, dtype, shape, bytes)| {
-            TensorView::new(*dtype, shape.clone(), bytes)
-                .map(|view| (name, view))
-                .map_err(|e| format!("tensor `{name}`: {e}"))
-        })
-        .collect::<Result<Vec<_>, String>>()?;
-    safetensors::serialize(views, None).map_err(|e| e.to_string())
+    tensor_file(&data, None)
 }
 
 /// The weights of a file that [`write`] made.

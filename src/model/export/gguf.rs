@@ -80,7 +80,7 @@ pub(super) fn file(checkpoint: &Checkpoint) -> Result<Vec<u8>, String> {
         }
         infos.extend(TENSOR_F32.to_le_bytes());
         infos.extend((data.len() as u64).to_le_bytes());
-        data.extend(super::little_endian(&values));
+        data.extend(super::super::checkpoint::little_endian(&values));
         pad(&mut data);
     }
     let mut file = MAGIC.to_vec();

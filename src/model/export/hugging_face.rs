@@ -1,15 +1,14 @@
 //! A folder that `transformers` loads: `LlamaForCausalLM.from_pretrained(folder)`.
 
-use safetensors::{Dtype, tensor::TensorView};
+use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
 use super::super::card::Card;
-use super::super::checkpoint::{Checkpoint, json as to_json};
+use super::super::checkpoint::{Checkpoint, json as to_json, little_endian, tensor_file};
 use super::super::llama;
 use super::super::transformer::{NORM_EPSILON, ROTARY_BASE};
 use super::super::vocabulary::{BEGIN, END, NEXT, PAD, TEXT, Token, Vocabulary};
 use super::super::weights::Weights;
-use super::little_endian;
 
 /// Tokens that are no part of a text.
 const SPECIAL: [Token; 5] = [PAD, BEGIN, TEXT, NEXT, END];
@@ -65,19 +64,11 @@ fn tensors(card: &Card, weights: &Weights) -> Result<Vec<u8>, String> {
     let mut data = Vec::new();
     for tensor in llama::tensors(weights.architecture) {
         let values = tensor.of(weights).map_err(|e| e.to_string())?;
-        data.push((tensor.name, tensor.shape, little_endian(&values)));
+        data.push((tensor.name, Dtype::F32, tensor.shape, little_endian(&values)));
     }
-    let views = data
-        .iter()
-        .map(|(name, shape, bytes)| {
-            TensorView::new(Dtype::F32, shape.clone(), bytes)
-                .map(|view| (name, view))
-                .map_err(|e| format!("tensor `{name}`: {e}"))
-        })
-        .collect::<Result<Vec<_>, String>>()?;
     // Older versions of `transformers` refuse a file that does not say which layout it has.
     let about = [("format".to_owned(), "pt".to_owned()), ("model".to_owned(), card.signature())];
-    safetensors::serialize(views, Some(about.into())).map_err(|e| e.to_string())
+    tensor_file(&data, Some(about.into()))
 }
 
 /// Words apart by spaces, each a token. Punctuation stands apart too.

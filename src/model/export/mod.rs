@@ -53,11 +53,6 @@ pub fn export(model: &Path, format: Format, out: &Path) -> Result<Exported, Mode
     Ok(Exported { card: checkpoint.card, files: written })
 }
 
-/// Numbers as every one of the formats wants them.
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

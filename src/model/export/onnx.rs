@@ -5,9 +5,9 @@
 //! control flow. Field numbers are those of `onnx.proto`.
 
 use super::super::checkpoint::Checkpoint;
+use super::super::checkpoint::little_endian;
 use super::super::transformer::{NORM_EPSILON, causal, rotary};
 use super::super::weights::{Architecture, Weights};
-use super::little_endian;
 use super::protobuf::Message;
 
 /// Version of the file's form, and of the operators: what runtimes have known since 2021.

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors};
 
-use super::super::checkpoint::ModelError;
+use super::super::checkpoint::{ModelError, floats, little_endian, tensor_file};
 use super::Progress;
 
 const STATE: &str = "state.safetensors";
@@ -106,22 +106,17 @@ const NAMES: [&str; 4] = ["parameters", "first", "second", "losses"];
 
 fn bytes(state: &State, fingerprint: &str) -> Result<Vec<u8>, String> {
     let [parameters, first, second] = &state.rows;
-    let rows = [parameters, first, second, &state.losses]
-        .map(|row| -> Vec<u8> { row.iter().flat_map(|value| value.to_le_bytes()).collect() });
-    let views = NAMES
+    let rows = [parameters, first, second, &state.losses];
+    let tensors = NAMES
         .iter()
-        .zip(&rows)
-        .map(|(name, row)| {
-            TensorView::new(Dtype::F32, vec![row.len() / 4], row).map(|view| (*name, view))
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())?;
+        .zip(rows)
+        .map(|(name, row)| ((*name).to_owned(), Dtype::F32, vec![row.len()], little_endian(row)));
     let about = HashMap::from([
         ("run".to_owned(), fingerprint.to_owned()),
         ("step".to_owned(), state.step.to_string()),
         ("tokens".to_owned(), state.tokens.to_string()),
     ]);
-    safetensors::serialize(views, Some(about)).map_err(|error| error.to_string())
+    tensor_file(&tensors.collect::<Vec<_>>(), Some(about))
 }
 
 fn parse(bytes: &[u8], fingerprint: &str) -> Result<State, String> {
@@ -133,7 +128,7 @@ fn parse(bytes: &[u8], fingerprint: &str) -> Result<State, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
     let row = |name: &str| -> Result<Vec<f32>, String> {
         let tensor = file.tensor(name).map_err(|e| e.to_string())?;
-        Ok(super::super::checkpoint::floats(tensor.data()))
+        Ok(floats(tensor.data()))
     };
     let number = |name: &str| about.get(name).and_then(|text| text.parse::<u64>().ok());
     let missing = || "it does not say where the run was".to_owned();
