@@ -1,5 +1,5 @@
 //! What the language model costs a unit: time to the first text, time of a text, tokens a second,
-//! memory over many requests.
+//! what writing sixteen texts side by side saves, memory over many requests.
 //!
 //! `cargo bench --bench slm` measures `models/directions`; `WAYSIDE_MODELS` names other folders
 //! (separated by `:`), `WAYSIDE_REQUESTS` the number of requests (100,000). Each model is measured in
@@ -13,6 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use wayside::domain::wording::{Space, WordingRequest};
+use wayside::model::SlmWriter;
 use wayside::model::checkpoint::{Checkpoint, WEIGHTS};
 use wayside::model::constraint::Constraint;
 use wayside::model::contexts::Contexts;
@@ -21,6 +22,9 @@ use wayside::ports::Writer;
 
 /// Texts of at least so many tokens, for the figure of a long direction.
 const LONG: u64 = 35;
+/// Texts that are written side by side, and how many times that is measured.
+const SIDE_BY_SIDE: usize = 16;
+const ROUNDS: usize = 30;
 
 fn main() {
     if let Some(model) = std::env::var_os("WAYSIDE_ONE_MODEL") {
@@ -34,9 +38,9 @@ fn main() {
     };
     println!(
         "| model | parameters | file, KiB | first text, ms | text p50 / p95, ms | of {LONG} tokens and more, p95 | \
-         tokens/s | RSS MiB after 1 / 1,000 / all texts |"
+         tokens/s | {SIDE_BY_SIDE} side by side against one by one | RSS MiB after 1 / 1,000 / all texts |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     for model in models {
         let status = Command::new(std::env::current_exe().unwrap())
             .env("WAYSIDE_ONE_MODEL", &model)
@@ -81,6 +85,8 @@ fn measure(model: &Path) {
         }
     }
     rss.push(resident_mib());
+    let tokens_per_s = (writer.written() - begin) as f64 / spent.as_secs_f64();
+    let gain = side_by_side(&mut writer, &mut next);
     times.sort_unstable();
     long.sort_unstable();
     let at = |times: &[Duration], share: f64| {
@@ -89,7 +95,7 @@ fn measure(model: &Path) {
     };
     let file = std::fs::metadata(model.join(WEIGHTS)).unwrap().len() / 1024;
     println!(
-        "| {} | {} | {file} | {:.0} | {:.2} / {:.2} | {:.2} ({} texts) | {:.0} | {} |",
+        "| {} | {} | {file} | {:.0} | {:.2} / {:.2} | {:.2} ({} texts) | {tokens_per_s:.0} | {gain:.2} times | {} |",
         about.name,
         about.parameters,
         1e3 * first.as_secs_f64(),
@@ -97,9 +103,26 @@ fn measure(model: &Path) {
         at(&times, 0.95),
         at(&long, 0.95),
         long.len(),
-        (writer.written() - begin) as f64 / spent.as_secs_f64(),
         rss.iter().map(|mib| format!("{mib:.1}")).collect::<Vec<_>>().join(" / "),
     );
+}
+
+/// How many times as fast texts are written side by side as one by one, in turns.
+fn side_by_side(writer: &mut SlmWriter, next: &mut impl FnMut() -> WordingRequest) -> f64 {
+    let (mut alone, mut together) = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..ROUNDS {
+        let requests: Vec<WordingRequest> = (0..SIDE_BY_SIDE).map(|_| next()).collect();
+        let start = Instant::now();
+        for request in &requests {
+            writer.write(request, 0, &|| false).unwrap();
+        }
+        alone += start.elapsed();
+        let requests: Vec<&WordingRequest> = requests.iter().collect();
+        let start = Instant::now();
+        assert!(writer.write_all(&requests, 0, &|| false).iter().all(Result::is_ok));
+        together += start.elapsed();
+    }
+    alone.as_secs_f64() / together.as_secs_f64()
 }
 
 /// Resident memory of this process, by the kernel's books.
