@@ -302,7 +302,7 @@ pub enum OutputKind {
     /// Topic with `{sign}`.
     Signs { topic: String, qos: u8, retain: bool },
     /// Topic with `{tile}` and `{part}`.
-    Vehicles { topic: String, qos: u8, retain: bool, max_chars: u16 },
+    Vehicles { topic: String, qos: u8, retain: bool, max_chars: u16, voice: bool },
     /// Each closed window's result as a message. Topic with `{window}`.
     Windows { topic: String, qos: u8, retain: bool },
     /// Windows and directions in files of this folder. A live run keeps so many days of each kind.

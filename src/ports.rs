@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::domain::time::Timestamp;
-use crate::domain::wording::{Draft, WordingRequest};
+use crate::domain::wording::{Draft, EarlierText, WordingRequest};
 
 /// One message as it came in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,6 +121,20 @@ pub enum WriterError {
     Failed(String),
 }
 
+/// A request, with the words of its direction that it is to replace, if there are any: what they say
+/// of facts that have not changed should stay as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub request: &'a WordingRequest,
+    pub before: Option<&'a EarlierText>,
+}
+
+impl<'a> From<&'a WordingRequest> for Asked<'a> {
+    fn from(request: &'a WordingRequest) -> Self {
+        Self { request, before: None }
+    }
+}
+
 /// Words directions.
 pub trait Writer: Send {
     /// `attempt` 0 is the first candidate; higher ones ask for another text for the same request.
@@ -132,15 +146,15 @@ pub trait Writer: Send {
         expired: &dyn Fn() -> bool,
     ) -> Result<Draft, WriterError>;
 
-    /// Several requests at once, which costs less than one by one where a writer can do it; each
-    /// gets what it would get alone.
+    /// The first candidates of several requests at once, which costs less than one by one where a
+    /// writer can do it; each gets what it would get alone. A writer that cannot keep earlier words
+    /// writes new ones.
     fn write_all(
         &mut self,
-        requests: &[&WordingRequest],
-        attempt: u32,
+        asked: &[Asked<'_>],
         expired: &dyn Fn() -> bool,
     ) -> Vec<Result<Draft, WriterError>> {
-        requests.iter().map(|request| self.write(request, attempt, expired)).collect()
+        asked.iter().map(|asked| self.write(asked.request, 0, expired)).collect()
     }
 
     /// Goes into `why`: the model's name and the first 12 digits of its hash.

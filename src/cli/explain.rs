@@ -46,6 +46,13 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
                 writeln!(out, "  {language}: written by {wrote}, not by this model")?;
                 continue;
             }
+            let revises = message["why"]["revises"].as_array().into_iter().flatten();
+            if revises.filter_map(Value::as_str).any(|revised| revised == language) {
+                writeln!(
+                    out,
+                    "  {language}: kept words of an earlier text; below as if written anew"
+                )?;
+            }
             match influence(&mut writer, &request) {
                 Ok(influences) => write!(out, "{}", influences_of(language, &influences))?,
                 Err(error) => writeln!(out, "  {language}: {error}")?,

@@ -44,6 +44,7 @@ pub(super) mod default {
     pub const PORT_TLS: u32 = 8883;
     pub const RETAIN: bool = true;
     pub const RETAIN_WINDOWS: bool = false;
+    pub const VOICE: bool = false;
     pub const MAX_CHARS: u32 = 160;
     pub const DETECT_INCIDENTS: bool = true;
     pub const KEEP_DAYS: u32 = 366;
@@ -419,6 +420,9 @@ group! {
         /// Longest text for a vehicle.
         #[schemars(range(min = 40, max = 500), extend("default" = default::MAX_CHARS))]
         max_chars: Option<At<u32>>,
+        /// Each text also as it is spoken: with units as words (`say`), and as SSML (`ssml`).
+        #[schemars(extend("default" = default::VOICE))]
+        voice: Option<At<bool>>,
     }
 }
 

@@ -176,9 +176,25 @@ impl WordingRequest {
 
 /// A writer's answer: rows of words and slot tags, single spaces between them, all in lower or
 /// sentence case. A vehicle text is one row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     pub rows: Vec<String>,
+}
+
+/// What a direction said until its facts changed, and what had been asked for then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierText {
+    pub request: WordingRequest,
+    pub draft: Draft,
+}
+
+/// A vehicle's text as it is spoken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voice {
+    /// Units as words; for any speech synthesis.
+    pub say: String,
+    /// The same as SSML 1.1.
+    pub ssml: String,
 }
 
 /// Words that may go out: facts filled in, case and characters of the space.

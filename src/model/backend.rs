@@ -52,7 +52,7 @@ impl Engine {
         Self::new(weights, &Device::flex())
     }
 
-    /// On the CPU, one thread, as fast as this build can.
+    /// On the CPU, as fast as this build can; one thread but for many texts.
     pub fn cpu(weights: &Weights) -> Result<Self, TensorError> {
         // Without optimisation the forward by hand is a hundred times slower; dependencies are
         // optimised in every build.

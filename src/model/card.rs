@@ -105,9 +105,13 @@ pub struct Scores {
     pub distinct_2: f64,
     pub distinct_2_template: f64,
     pub distinct_2_random: f64,
-    /// Share of the changes of one fact that changed the clause of this fact alone.
+    /// Share of the changes of one fact that changed the clause of this fact alone, the second text
+    /// being written in place of the first, as a unit does it.
     #[serde(default)]
     pub contrast: f64,
+    /// The same with the second text written as if there had been no first one.
+    #[serde(default)]
+    pub contrast_anew: f64,
     /// Share of the accepted texts that were not among those that the model, or one that it was made
     /// of, read in training.
     #[serde(default)]
@@ -147,6 +151,8 @@ pub struct Cell {
     pub distinct_2: f64,
     pub distinct_2_template: f64,
     pub contrast: f64,
+    #[serde(default)]
+    pub contrast_anew: f64,
     pub unread: Option<f64>,
     /// Contexts with reference texts, and the nearness to these, 0 to 100.
     pub references: usize,
@@ -286,7 +292,7 @@ impl Card {
                  | Left to the template | {:.2} % | | |\n\
                  | Facts a text | {:.2} | {:.2} | {:.2} |\n\
                  | Different word pairs (distinct-2) | {:.4} | {:.4} | {:.4} |\n\
-                 | One fact changed, only its clause changes | {:.2} % | | |\n\
+                 | One fact changed, only its clause changes (both written anew) | {:.2} % ({:.2} %) | | |\n\
                  | Texts that it did not read in training | {} | | |\n\
                  | Perplexity at a choice | {:.2} | | {:.2} |\n\
                  | Tokens a second | {:.0} | | |\n\
@@ -303,6 +309,7 @@ impl Card {
                 s.distinct_2_template,
                 s.distinct_2_random,
                 100.0 * s.contrast,
+                100.0 * s.contrast_anew,
                 percent(s.unread),
                 s.perplexity,
                 s.perplexity_random,
@@ -335,7 +342,7 @@ fn cells(scores: &Scores) -> String {
     }
     table.push_str(
         "\n| | contexts | accepted at first try | left to the template | required facts said | \
-         distinct-2 (template) | contrast | not read | chrF (template) | BLEU (template) |\n\
+         distinct-2 (template) | contrast (anew) | not read | chrF (template) | BLEU (template) |\n\
          |---|---|---|---|---|---|---|---|---|---|\n",
     );
     for c in &scores.cells {
@@ -345,7 +352,7 @@ fn cells(scores: &Scores) -> String {
         // Writing to a string cannot fail.
         let _written = writeln!(
             table,
-            "| {} {} | {} | {:.2} % | {:.2} % | {:.2} % | {:.3} ({:.3}) | {:.1} % | {} | {} | {} |",
+            "| {} {} | {} | {:.2} % | {:.2} % | {:.2} % | {:.3} ({:.3}) | {:.1} % ({:.1} %) | {} | {} | {} |",
             c.language.code(),
             c.audience,
             c.contexts,
@@ -355,6 +362,7 @@ fn cells(scores: &Scores) -> String {
             c.distinct_2,
             c.distinct_2_template,
             100.0 * c.contrast,
+            100.0 * c.contrast_anew,
             percent(c.unread),
             near(c.chrf, c.chrf_template),
             near(c.bleu, c.bleu_template),

@@ -3,11 +3,9 @@
 //! Whoever chooses (a model, chance) is asked for all texts at once, and only where there is a
 //! choice: forced tokens are passed on with the next question. Knows nothing of scores.
 
-use crate::domain::wording::WordingRequest;
 use crate::ports::WriterError;
 
 use super::constraint::Constraint;
-use super::grammar::Grammar;
 use super::vocabulary::Token;
 
 /// A text that has come to a choice.
@@ -61,18 +59,17 @@ type Written = Result<Vec<Token>, WriterError>;
 /// Answers each question with a token.
 type Choose<'c> = dyn FnMut(&[Ask<'_>]) -> Result<Vec<Token>, WriterError> + 'c;
 
-/// The texts of the requests, in their order. `choose` answers each question with a token; where it
-/// fails, all texts that are open fail with it.
+/// The texts under these constraints, in their order. `choose` answers each question with a token;
+/// where it fails, all texts that are open fail with it.
 pub(super) fn compose(
-    grammar: &Grammar,
-    requests: &[&WordingRequest],
+    constraints: Vec<Result<Constraint<'_>, WriterError>>,
     expired: &dyn Fn() -> bool,
     choose: &mut Choose<'_>,
 ) -> Vec<Written> {
-    let mut done: Vec<Option<Written>> = requests.iter().map(|_| None).collect();
+    let mut done: Vec<Option<Written>> = constraints.iter().map(|_| None).collect();
     let mut open: Vec<(usize, Text<'_>)> = Vec::new();
-    for (nth, request) in requests.iter().enumerate() {
-        match Constraint::new(grammar, request) {
+    for (nth, constraint) in constraints.into_iter().enumerate() {
+        match constraint {
             Ok(constraint) => {
                 let (tokens, allowed) = (Vec::new(), Vec::new());
                 open.push((nth, Text { constraint, tokens, read: 0, allowed }));

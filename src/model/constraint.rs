@@ -35,6 +35,8 @@ pub struct Fitting<'g> {
 #[derive(Clone, Debug)]
 pub struct Constraint<'g> {
     fitting: [Vec<Fitting<'g>>; KINDS],
+    /// The kinds that a text may not do without.
+    must: [bool; KINDS],
     required: SlotSet,
     limit: u16,
     /// The least that completes a text in which the clauses of kinds before `k` are decided and
@@ -49,9 +51,22 @@ pub struct Constraint<'g> {
     finished: bool,
 }
 
+/// A text by its clauses, as they were written.
+pub type Clauses = [Option<Vec<Token>>; KINDS];
+
 impl<'g> Constraint<'g> {
     /// `Unsatisfiable` when no text says all required facts in the space.
     pub fn new(grammar: &'g Grammar, request: &WordingRequest) -> Result<Self, WriterError> {
+        Self::of(grammar, request, &|_, _| false)
+    }
+
+    /// Of the clauses of each kind only those that `keep` leaves, of which it says whether one must be
+    /// said; `Unsatisfiable` too where they are no text.
+    pub(super) fn of(
+        grammar: &'g Grammar,
+        request: &WordingRequest,
+        keep: &dyn Fn(usize, &mut Vec<Fitting<'g>>) -> bool,
+    ) -> Result<Self, WriterError> {
         let book = grammar.book(request.language, request.space).ok_or_else(|| {
             WriterError::Unsatisfiable(format!(
                 "the model has no words in `{}`",
@@ -65,18 +80,29 @@ impl<'g> Constraint<'g> {
         let reason: Vec<&[Clause]> =
             request.reason.map(|reason| book.reason(reason)).into_iter().collect();
         for named_way in [true, false] {
-            let fitting = [
+            let mut fitting = [
                 fit(&[book.problem(request.problem)], PROBLEM, request.space, &facts),
                 fit(&reason, REASON, request.space, &facts),
                 fit(&[book.delay()], DELAY, request.space, &facts),
                 fit(&advice(book, named_way), ADVICE, request.space, &facts),
                 fit(&[book.saving()], SAVING, request.space, &facts),
             ];
-            let need = need(&fitting, facts.required);
-            let least = need[PROBLEM][SlotSet::default().index()];
+            let mut must = std::array::from_fn(|kind| !is_optional(kind));
+            let mut need = need_of(&fitting, must, facts.required);
+            let mut least = need[PROBLEM][SlotSet::default().index()];
             if least <= facts.limit {
+                for (kind, fitting) in fitting.iter_mut().enumerate() {
+                    must[kind] |= keep(kind, fitting);
+                }
+                need = need_of(&fitting, must, facts.required);
+                least = need[PROBLEM][SlotSet::default().index()];
+                if least > facts.limit {
+                    why = format!("what is to be kept leaves no room: {least} of {}", facts.limit);
+                    break;
+                }
                 let mut constraint = Self {
                     fitting,
+                    must,
                     required: facts.required,
                     limit: facts.limit,
                     need,
@@ -141,6 +167,7 @@ impl<'g> Constraint<'g> {
             self.said = self.said.union(complete.clause.slots());
             self.spent += complete.cost;
             let (from, to) = following(complete.kind);
+            let to = (from..=to).find(|kind| self.must[*kind]).unwrap_or(to);
             self.open_clauses(from, to);
             return true;
         }
@@ -163,8 +190,8 @@ impl<'g> Constraint<'g> {
     }
 
     /// The clauses of a text by their kinds, as far as the constraint lets it through.
-    pub fn clauses(mut self, text: &[Token]) -> [Option<Vec<Token>>; KINDS] {
-        let mut clauses: [Option<Vec<Token>>; KINDS] = Default::default();
+    pub fn clauses(mut self, text: &[Token]) -> Clauses {
+        let mut clauses = Clauses::default();
         for clause in text.split(|token| *token == NEXT) {
             let taken = clause.iter().all(|token| self.push(*token));
             let kind = self.place(NEXT).kind;
@@ -232,7 +259,9 @@ impl<'g> Constraint<'g> {
     }
 
     fn may_end(&self, complete: &Fitting<'_>) -> bool {
-        complete.kind >= ADVICE && self.required.is_within(self.said.union(complete.clause.slots()))
+        complete.kind >= ADVICE
+            && (complete.kind == SAVING || !self.must[SAVING])
+            && self.required.is_within(self.said.union(complete.clause.slots()))
     }
 
     fn may_go_on(&self, complete: &Fitting<'_>) -> bool {
@@ -319,8 +348,9 @@ fn fit<'g>(lists: &[&'g [Clause]], kind: usize, space: Space, facts: &Facts) -> 
 }
 
 /// Backwards over the kinds: the least cost of every way to end, by what was said before.
-fn need(
+fn need_of(
     fitting: &[Vec<Fitting<'_>>; KINDS],
+    must: [bool; KINDS],
     required: SlotSet,
 ) -> Box<[[u16; SlotSet::COUNT]; KINDS + 1]> {
     let mut need = Box::new([[NEVER; SlotSet::COUNT]; KINDS + 1]);
@@ -332,7 +362,7 @@ fn need(
     for kind in (0..KINDS).rev() {
         let cheapest = cheapest(&fitting[kind]);
         for said in SlotSet::every() {
-            let mut least = if is_optional(kind) { need[kind + 1][said.index()] } else { NEVER };
+            let mut least = if must[kind] { NEVER } else { need[kind + 1][said.index()] };
             for (slots, cost) in &cheapest {
                 if said.is_apart_from(*slots) {
                     let after = need[kind + 1][said.union(*slots).index()];

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::closure::Reason;
-use crate::domain::wording::{Language, Problem, Slot, Space};
+use crate::domain::wording::{Language, Problem, Slot, Space, WordingRequest};
 
 use super::corpus::{Corpus, CorpusError, Expansion, Form, Piece, Role};
 use super::vocabulary::{Token, Vocabulary, VocabularyError};
@@ -30,6 +30,15 @@ impl SlotSet {
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The slots that a request has facts for.
+    pub(super) fn offered(request: &WordingRequest) -> Self {
+        request.slots.iter().fold(Self::default(), |set, fact| set.with(fact.slot))
+    }
+
+    pub(super) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     pub fn is_within(self, other: Self) -> bool {

@@ -33,7 +33,7 @@ pub fn influence(
     writer: &mut SlmWriter,
     request: &WordingRequest,
 ) -> Result<Vec<Influence>, WriterError> {
-    let whole = writer.clauses(request)?;
+    let whole = writer.clauses(request, None)?;
     let mut left_out: Vec<(String, WordingRequest)> = request
         .slots
         .iter()
@@ -49,7 +49,7 @@ pub fn influence(
     }
     let mut influences = Vec::new();
     for (without, request) in left_out {
-        let Ok(part) = writer.clauses(&request) else { continue };
+        let Ok(part) = writer.clauses(&request, None) else { continue };
         let changes = whole.iter().zip(&part).filter(|(with, without)| with != without);
         let changes = changes.map(|(with, without)| Change {
             with: with.as_ref().map(|clause| writer.words(clause)),
@@ -77,7 +77,7 @@ mod tests {
         for fact in &mut request.slots {
             fact.required = fact.slot == Slot::Via0;
         }
-        let said = writer.clauses(&request).unwrap();
+        let said = writer.clauses(&request, None).unwrap();
         let said: String = said.iter().flatten().map(|clause| writer.words(clause)).collect();
         let influences = influence(&mut writer, &request).unwrap();
         assert!(influences.iter().all(|influence| influence.without != "<VIA_0>"));

@@ -12,103 +12,13 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::packed::Packed;
 use super::transformer::{NORM_EPSILON, ROTARY_BASE, TensorError};
 use super::vocabulary::Token;
 use super::weights::{Architecture, Weights};
 
-/// Outputs that are computed together: what fits the vector registers of one row.
-const BLOCK: usize = 64;
-/// Rows, and outputs of each, that are computed together where there are several rows.
-const ROWS: usize = 4;
-const COLUMNS: usize = 16;
-
-/// A matrix in blocks of columns, each block's rows side by side.
-#[derive(Clone, Debug)]
-struct Packed {
-    inputs: usize,
-    outputs: usize,
-    /// `[blocks, inputs, BLOCK]`, the last block filled up with zeros.
-    values: Vec<f32>,
-}
-
-impl Packed {
-    /// Of a row-major matrix `[inputs, outputs]`.
-    fn new(matrix: &[f32], inputs: usize, outputs: usize) -> Self {
-        Self::of(inputs, outputs, |input, output| matrix[input * outputs + output])
-    }
-
-    fn of(inputs: usize, outputs: usize, value: impl Fn(usize, usize) -> f32) -> Self {
-        let blocks = outputs.div_ceil(BLOCK);
-        let mut values = Vec::with_capacity(blocks * inputs * BLOCK);
-        for block in 0..blocks {
-            for input in 0..inputs {
-                values.extend(
-                    (block * BLOCK..(block + 1) * BLOCK)
-                        .map(|output| if output < outputs { value(input, output) } else { 0.0 }),
-                );
-            }
-        }
-        Self { inputs, outputs, values }
-    }
-
-    /// `x · matrix` for rows `[rows, inputs]`, into `[rows, outputs]`.
-    #[inline(always)]
-    fn times(&self, x: &[f32], y: &mut Vec<f32>) {
-        let rows = x.len() / self.inputs;
-        y.clear();
-        y.resize(rows * self.outputs, 0.0);
-        for (nth, block) in self.values.chunks_exact(self.inputs * BLOCK).enumerate() {
-            let first = nth * BLOCK;
-            let mut row = 0;
-            while row + ROWS <= rows {
-                for column in (0..BLOCK).step_by(COLUMNS) {
-                    let sums = self.sums::<ROWS, COLUMNS>(x, row, block, column);
-                    for (at, sums) in sums.iter().enumerate() {
-                        self.put(y, row + at, first + column, sums);
-                    }
-                }
-                row += ROWS;
-            }
-            while row < rows {
-                let [sums] = self.sums::<1, BLOCK>(x, row, block, 0);
-                self.put(y, row, first, &sums);
-                row += 1;
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn sums<const R: usize, const C: usize>(
-        &self,
-        x: &[f32],
-        row: usize,
-        block: &[f32],
-        column: usize,
-    ) -> [[f32; C]; R] {
-        let mut sums = [[0.0_f32; C]; R];
-        let rows: [&[f32]; R] =
-            std::array::from_fn(|at| &x[(row + at) * self.inputs..(row + at + 1) * self.inputs]);
-        for (input, weights) in block.chunks_exact(BLOCK).enumerate() {
-            let Some(weights) = weights[column..].first_chunk::<C>() else { break };
-            for at in 0..R {
-                let factor = rows[at][input];
-                for lane in 0..C {
-                    sums[at][lane] += factor * weights[lane];
-                }
-            }
-        }
-        sums
-    }
-
-    #[inline(always)]
-    fn put(&self, y: &mut [f32], row: usize, first: usize, sums: &[f32]) {
-        // The last block reaches beyond the outputs.
-        let row = &mut y[row * self.outputs..(row + 1) * self.outputs];
-        for (output, sum) in row.iter_mut().skip(first).zip(sums) {
-            *output = *sum;
-        }
-    }
-}
+/// Texts that make it worth the while to wake another thread for them.
+const TEXTS_A_THREAD: usize = 4;
 
 #[derive(Clone, Debug)]
 struct Layer {
@@ -220,8 +130,31 @@ impl Plain {
     }
 
     /// Takes in the next tokens of several texts, at least one each; the logits after the last
-    /// token of each.
+    /// token of each. Many texts are divided among the machine's cores: no text's arithmetic hangs
+    /// on another's.
     pub fn feed(
+        &self,
+        texts: &mut [(&mut Memory, &[Token])],
+    ) -> Result<Vec<Vec<f32>>, TensorError> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = cores.min(texts.len() / TEXTS_A_THREAD).max(1);
+        let each = texts.len().div_ceil(threads).max(1);
+        let (here, others) = texts.split_at_mut(each.min(texts.len()));
+        std::thread::scope(|scope| {
+            let others: Vec<_> = others
+                .chunks_mut(each)
+                .map(|part| scope.spawn(move || self.feed_here(part)))
+                .collect();
+            let mut logits = self.feed_here(here)?;
+            for other in others {
+                let broken = || TensorError::Device("a thread broke off".to_owned());
+                logits.extend(other.join().map_err(|_| broken())??);
+            }
+            Ok(logits)
+        })
+    }
+
+    fn feed_here(
         &self,
         texts: &mut [(&mut Memory, &[Token])],
     ) -> Result<Vec<Vec<f32>>, TensorError> {

@@ -12,6 +12,7 @@ use crate::domain::wording::{Draft, WordingRequest};
 use crate::ports::{Writer, WriterError};
 
 use super::compose::{Ask, compose};
+use super::constraint::Constraint;
 use super::corpus::Corpus;
 use super::grammar::{Grammar, GrammarError};
 use super::sampler::Sampler;
@@ -103,7 +104,8 @@ impl Writer for RandomWriter {
                 WriterError::Failed("the grammar is not of this vocabulary".to_owned())
             })
         };
-        let text = compose(&self.grammar, &[request], expired, &mut choose).swap_remove(0)?;
+        let constraint = Constraint::new(&self.grammar, request);
+        let text = compose(vec![constraint], expired, &mut choose).swap_remove(0)?;
         Ok(self.vocabulary.draft(&text, request.space))
     }
 

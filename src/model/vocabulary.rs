@@ -134,6 +134,11 @@ impl Vocabulary {
         Slot::ALL.get(usize::from(token.checked_sub(FIRST_SLOT)?)).copied()
     }
 
+    /// What breaks a row inside a clause.
+    pub(super) fn row_break() -> Token {
+        ROW_BREAK
+    }
+
     fn named(&self, name: &str) -> Token {
         // Every name asked for is among the typed tokens, which every vocabulary has.
         self.index.get(name).copied().unwrap_or(PAD)

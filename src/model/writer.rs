@@ -6,12 +6,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::wording::{Draft, Language, Space, WordingRequest};
-use crate::ports::{Writer, WriterError};
+use crate::ports::{Asked, Writer, WriterError};
 
 use super::backend::Engine;
 use super::compose::compose;
-use super::constraint::Constraint;
-use super::eval::Clauses;
+use super::constraint::{Clauses, Constraint};
+use super::earlier::Earlier;
 use super::grammar::Grammar;
 use super::sampler::Sampler;
 use super::vocabulary::{Token, Vocabulary};
@@ -26,6 +26,9 @@ pub struct SlmWriter {
     /// Tokens written since the start, for measurements.
     written: u64,
 }
+
+/// What to write, and the text that it takes the place of.
+type Task<'t> = (&'t WordingRequest, Option<&'t Earlier<'t>>);
 
 impl SlmWriter {
     /// `name` is the model's, with the beginning of its hash.
@@ -42,9 +45,13 @@ impl SlmWriter {
         self.grammar.languages()
     }
 
-    /// The clauses of the first attempt at a text.
-    pub(super) fn clauses(&mut self, request: &WordingRequest) -> Result<Clauses, WriterError> {
-        let text = self.compose(&[request], 0, &|| false).swap_remove(0)?;
+    /// The clauses of the first attempt at a text, in place of an earlier one where there is one.
+    pub(super) fn clauses(
+        &mut self,
+        request: &WordingRequest,
+        earlier: Option<&Earlier<'_>>,
+    ) -> Result<Clauses, WriterError> {
+        let text = self.compose(&[(request, earlier)], 0, &|| false).swap_remove(0)?;
         Ok(Constraint::new(&self.grammar, request)?.clauses(&text))
     }
 
@@ -55,17 +62,22 @@ impl SlmWriter {
 
     fn compose(
         &mut self,
-        requests: &[&WordingRequest],
+        tasks: &[Task<'_>],
         attempt: u32,
         expired: &dyn Fn() -> bool,
     ) -> Vec<Result<Vec<Token>, WriterError>> {
         let samplers: Vec<Sampler> =
-            requests.iter().map(|request| Sampler::new(request.seed, attempt)).collect();
+            tasks.iter().map(|(request, _)| Sampler::new(request.seed, attempt)).collect();
         let mut unread: Vec<Vec<Token>> =
-            requests.iter().map(|request| self.vocabulary.request(request)).collect();
+            tasks.iter().map(|(request, _)| self.vocabulary.request(request)).collect();
+        let constraints = tasks.iter().map(|(request, earlier)| match earlier {
+            Some(earlier) => earlier.constraint(&self.grammar, request),
+            None => Constraint::new(&self.grammar, request),
+        });
+        let constraints = constraints.collect();
         let engine = &mut self.engine;
-        engine.begin(requests.len());
-        compose(&self.grammar, requests, expired, &mut |asks| {
+        engine.begin(tasks.len());
+        compose(constraints, expired, &mut |asks| {
             for ask in asks {
                 // The model is asked only where there is a choice, so it has tokens to catch up on.
                 unread[ask.nth].extend_from_slice(ask.since);
@@ -87,6 +99,30 @@ impl SlmWriter {
             chosen
         })
     }
+
+    fn drafts(
+        &mut self,
+        tasks: &[Task<'_>],
+        attempt: u32,
+        expired: &dyn Fn() -> bool,
+    ) -> Vec<Result<Draft, WriterError>> {
+        // A backend may panic (a lost device); the template must still get its turn.
+        let texts = catch_unwind(AssertUnwindSafe(|| self.compose(tasks, attempt, expired)))
+            .unwrap_or_else(|_| {
+                let broken = || Err(WriterError::Failed("the backend broke off".to_owned()));
+                tasks.iter().map(|_| broken()).collect()
+            });
+        let (vocabulary, written) = (&self.vocabulary, &mut self.written);
+        texts
+            .into_iter()
+            .zip(tasks)
+            .map(|(text, (request, _))| {
+                let text = text?;
+                *written += text.len() as u64;
+                Ok(vocabulary.draft(&text, request.space))
+            })
+            .collect()
+    }
 }
 
 impl Writer for SlmWriter {
@@ -96,31 +132,20 @@ impl Writer for SlmWriter {
         attempt: u32,
         expired: &dyn Fn() -> bool,
     ) -> Result<Draft, WriterError> {
-        self.write_all(&[request], attempt, expired).swap_remove(0)
+        self.drafts(&[(request, None)], attempt, expired).swap_remove(0)
     }
 
     fn write_all(
         &mut self,
-        requests: &[&WordingRequest],
-        attempt: u32,
+        asked: &[Asked<'_>],
         expired: &dyn Fn() -> bool,
     ) -> Vec<Result<Draft, WriterError>> {
-        // A backend may panic (a lost device); the template must still get its turn.
-        let texts = catch_unwind(AssertUnwindSafe(|| self.compose(requests, attempt, expired)))
-            .unwrap_or_else(|_| {
-                let broken = || Err(WriterError::Failed("the backend broke off".to_owned()));
-                requests.iter().map(|_| broken()).collect()
-            });
-        let (vocabulary, written) = (&self.vocabulary, &mut self.written);
-        texts
-            .into_iter()
-            .zip(requests)
-            .map(|(text, request)| {
-                let text = text?;
-                *written += text.len() as u64;
-                Ok(vocabulary.draft(&text, request.space))
-            })
-            .collect()
+        let read = |before| Earlier::read(&self.grammar, &self.vocabulary, before);
+        let earlier: Vec<Option<Earlier<'_>>> =
+            asked.iter().map(|asked| asked.before.and_then(read)).collect();
+        let tasks: Vec<Task<'_>> =
+            asked.iter().zip(&earlier).map(|(a, earlier)| (a.request, earlier.as_ref())).collect();
+        self.drafts(&tasks, 0, expired)
     }
 
     fn name(&self) -> &str {
@@ -133,6 +158,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::domain::wording::{EarlierText, Slot};
     use crate::model::fixture;
 
     fn slm() -> SlmWriter {
@@ -171,9 +197,61 @@ mod tests {
         let never = || false;
         let alone: Vec<_> =
             requests.iter().map(|request| writer.write(request, 0, &never)).collect();
-        let all: Vec<&WordingRequest> = requests.iter().collect();
-        assert_eq!(writer.write_all(&all, 0, &never), alone);
+        let all: Vec<Asked<'_>> = requests.iter().map(Asked::from).collect();
+        assert_eq!(writer.write_all(&all, &never), alone);
         assert!(alone.iter().all(Result::is_ok));
+    }
+
+    /// Only the clause with the new minutes may be another; on a sign as in a vehicle.
+    #[test]
+    fn words_stay_where_their_facts_stay() {
+        let mut writer = slm();
+        let never = || false;
+        let mut said = 0;
+        for seed in 0..40 {
+            for space in [Space::Sign { rows: 4, cols: 20 }, Space::Vehicle { max_chars: 150 }] {
+                let mut request = WordingRequest { seed, ..fixture::request(space) };
+                let draft = writer.write(&request, 0, &never).unwrap();
+                let words = draft.rows.join(" ");
+                let before = EarlierText { request: request.clone(), draft: draft.clone() };
+                // Longer, so that some clauses no longer fit as they are.
+                let delay = request.slots.iter_mut().find(|fact| fact.slot == Slot::Delay);
+                delay.unwrap().text = "X".repeat(14);
+                let asked = Asked { request: &request, before: Some(&before) };
+                let after = writer.write_all(&[asked], &never).swap_remove(0).unwrap();
+                if !words.contains("<DELAY>") {
+                    assert_eq!(after, draft, "the fact was not said");
+                    continue;
+                }
+                said += 1;
+                let kept = |at: usize| after.rows.get(at) == draft.rows.get(at);
+                if matches!(space, Space::Sign { .. }) {
+                    assert!(kept(0), "{draft:?} {after:?}");
+                }
+                let again = writer.write_all(&[asked], &never).swap_remove(0).unwrap();
+                assert_eq!(again, after);
+            }
+        }
+        assert!(said > 10, "{said}");
+    }
+
+    /// A fact that has become known may be said, whatever stood before.
+    #[test]
+    fn news_are_written_anew() {
+        let mut writer = slm();
+        let never = || false;
+        let told = (0..60).filter(|seed| {
+            let whole = fixture::request(Space::Vehicle { max_chars: 200 });
+            let whole = WordingRequest { seed: *seed, ..whole };
+            let mut less = whole.clone();
+            less.slots.retain(|fact| fact.slot != Slot::Delay);
+            let draft = writer.write(&less, 0, &never).unwrap();
+            let before = EarlierText { request: less, draft };
+            let asked = Asked { request: &whole, before: Some(&before) };
+            let after = writer.write_all(&[asked], &never).swap_remove(0).unwrap();
+            after.rows[0].contains("<DELAY>")
+        });
+        assert!(told.count() > 5);
     }
 
     #[test]
@@ -181,7 +259,7 @@ mod tests {
         let mut writer = slm();
         let good = fixture::request(Space::Sign { rows: 3, cols: 18 });
         let bad = fixture::request(Space::Sign { rows: 1, cols: 3 });
-        let written = writer.write_all(&[&bad, &good], 0, &|| false);
+        let written = writer.write_all(&[Asked::from(&bad), Asked::from(&good)], &|| false);
         assert!(matches!(written[0], Err(WriterError::Unsatisfiable(_))));
         assert_eq!(written[1], writer.write(&good, 0, &|| false));
     }

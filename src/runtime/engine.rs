@@ -399,18 +399,20 @@ impl Engine {
             && self.speaker.facts_hold(&direction, closed, &mut self.counts);
         let mut sent = Vec::new();
         for output in &plan.outputs {
-            let (topic, qos, retain, max_chars) = match (&output.kind, &direction.audience) {
+            let (topic, qos, retain, max_chars, voice) = match (&output.kind, &direction.audience) {
                 (OutputKind::Signs { topic, qos, retain }, Audience::Sign(id)) => {
-                    (topic.replace("{sign}", &plan.network.sign(*id).name), *qos, *retain, 0)
+                    let topic = topic.replace("{sign}", &plan.network.sign(*id).name);
+                    (topic, *qos, *retain, 0, false)
                 }
                 (
-                    OutputKind::Vehicles { topic, qos, retain, max_chars },
+                    OutputKind::Vehicles { topic, qos, retain, max_chars, voice },
                     Audience::Area { tile, part },
                 ) => (
                     topic.replace("{tile}", tile).replace("{part}", part),
                     *qos,
                     *retain,
                     *max_chars,
+                    *voice,
                 ),
                 _ => continue,
             };
@@ -430,7 +432,12 @@ impl Engine {
                 DirectionState::Show => self.counts.shown += 1,
                 DirectionState::Clear => self.counts.cleared += 1,
             }
-            let words = Words { said: &said };
+            let voices: Vec<_> = if voice {
+                said.iter().map(|said| self.speaker.voice(said, &mut self.counts)).collect()
+            } else {
+                Vec::new()
+            };
+            let words = Words { said: &said, voices: &voices };
             let origin = Origin {
                 pipeline: &plan.name,
                 pipeline_hash: &plan.hash,

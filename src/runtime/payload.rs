@@ -5,12 +5,14 @@ use serde_json::{Map, Value, json};
 use super::speak::Said;
 use crate::domain::direction::{Audience, Direction, DirectionState};
 use crate::domain::network::{Network, SegmentId};
-use crate::domain::wording::Wording;
+use crate::domain::wording::{Voice, Wording};
 
 /// What a direction's payload says beside its facts.
 pub(super) struct Words<'a> {
     /// In the order of the site's languages; empty when the direction is withdrawn.
     pub said: &'a [Said],
+    /// How each is spoken; none where nobody asked for it.
+    pub voices: &'a [Option<Voice>],
 }
 
 /// What every `why` names: which pipeline decided, on which network.
@@ -59,7 +61,11 @@ pub(super) fn direction(
         if let Some(multi) = first.and_then(|said| said.multi.as_ref()) {
             put("multi", json!(multi));
         }
-        put("words", words.said.iter().map(|said| words_of(&said.wording)).collect());
+        put("words", {
+            let voices = words.voices.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+            let each = words.said.iter().zip(voices);
+            each.map(|(said, voice)| words_of(&said.wording, voice)).collect()
+        });
         if let Some(level) = direction.level {
             put("level", json!(level.word()));
         }
@@ -100,6 +106,11 @@ fn why(direction: &Direction, words: &Words<'_>, origin: &Origin<'_>) -> Value {
         };
         why.insert("clauses".to_owned(), by_language(|said| json!(said.clauses)));
         why.insert("asked".to_owned(), by_language(asked));
+        let revises = words.said.iter().filter(|said| said.revises);
+        let revises: Vec<&str> = revises.map(|said| said.wording.language.code()).collect();
+        if !revises.is_empty() {
+            why.insert("revises".to_owned(), json!(revises));
+        }
         let asked = words.said.iter().find_map(|said| said.asked.as_ref());
         why.insert("space".to_owned(), json!(asked.map(|request| request.space)));
     }
@@ -126,8 +137,13 @@ fn short_hash(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }
 
-fn words_of(wording: &Wording) -> Value {
-    json!({"lang": wording.language, "text": wording.text})
+fn words_of(wording: &Wording, voice: Option<&Voice>) -> Value {
+    match voice {
+        Some(Voice { say, ssml }) => {
+            json!({"lang": wording.language, "text": wording.text, "say": say, "ssml": ssml})
+        }
+        None => json!({"lang": wording.language, "text": wording.text}),
+    }
 }
 
 #[cfg(test)]
@@ -163,7 +179,7 @@ mod tests {
                 evidence: Evidence::default(),
             };
             let origin = Origin { pipeline: "p", pipeline_hash: "", network_hash: "" };
-            direction(&network, &given, &Words { said: &[] }, &origin)
+            direction(&network, &given, &Words { said: &[], voices: &[] }, &origin)
         };
         let with = payload(Some(Reason::Roadworks));
         assert_eq!((&with["cause"], &with["reason"]), (&json!("closure"), &json!("roadworks")));

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::counts::{Counts, bump};
 use crate::domain::direction::{Audience, Direction, DirectionState};
 use crate::domain::network::{Network, Sign, SignId};
-use crate::domain::wording::{Draft, Language, Space, Wording, WordingRequest};
-use crate::ports::{SharedClock, Writer, WriterError};
+use crate::domain::wording::{Draft, EarlierText, Language, Space, Voice, Wording, WordingRequest};
+use crate::ports::{Asked, SharedClock, Writer, WriterError};
 use crate::stage::generate;
 use crate::stage::guard::{Guard, Traced};
 
@@ -39,6 +39,27 @@ pub(super) struct Said {
     /// What the writer was asked; unknown of words that an older version kept.
     #[serde(default)]
     pub asked: Option<WordingRequest>,
+    /// The text before its facts were filled in; unknown of older words too.
+    #[serde(default)]
+    pub draft: Option<Draft>,
+    /// Whether it took the place of an earlier text, whose words stay where their facts do.
+    #[serde(default)]
+    pub revises: bool,
+}
+
+/// A text on its way.
+struct Task {
+    request: WordingRequest,
+    said: Option<Said>,
+    /// What the direction said so far, where its facts are others now.
+    before: Option<EarlierText>,
+    is_new: bool,
+}
+
+impl Task {
+    fn asked(&self) -> Asked<'_> {
+        Asked { request: &self.request, before: self.before.as_ref() }
+    }
 }
 
 /// Words that were written once, with what they were written for.
@@ -154,7 +175,7 @@ impl Speaker {
         };
         let before = self.shown.remove(&direction.id).unwrap_or_default();
         let requests = self.requests.of(direction, space, &self.languages);
-        let mut settled: Vec<(WordingRequest, Option<Said>)> = Vec::new();
+        let mut tasks = Vec::new();
         for request in requests {
             if let Err(objection) = self.guard.check_request(direction, &request) {
                 tracing::error!(direction = direction.id, %objection, "facts refused by the guard");
@@ -165,9 +186,14 @@ impl Speaker {
             let said = kept
                 .filter(|(_, said)| self.guard.check(&request, &said.wording).is_ok())
                 .map(|(_, said)| said.clone());
-            settled.push((request, said));
+            let earlier = before.iter().find(|(old, _)| old.language == request.language);
+            let earlier = earlier.filter(|_| said.is_none()).and_then(|(old, said)| {
+                Some(EarlierText { request: old.clone(), draft: said.draft.clone()? })
+            });
+            let is_new = said.is_none();
+            tasks.push(Task { request, said, before: earlier, is_new });
         }
-        let now = self.complete(direction, settled, sign, counts);
+        let now = self.complete(direction, tasks, sign, counts);
         let words = now.iter().map(|(_, said)| said.clone()).collect();
         if !now.is_empty() {
             self.shown.insert(direction.id.clone(), now);
@@ -180,32 +206,29 @@ impl Speaker {
     fn complete(
         &mut self,
         direction: &Direction,
-        settled: Vec<(WordingRequest, Option<Said>)>,
+        mut tasks: Vec<Task>,
         sign: Option<SignId>,
         counts: &mut Counts,
     ) -> Vec<(WordingRequest, Said)> {
         let of = (direction.id.clone(), direction.revision);
-        let looked_up: Vec<(WordingRequest, Option<Said>, bool)> = settled
-            .into_iter()
-            .map(|(request, said)| {
-                let is_new = said.is_none();
-                let said = said.or_else(|| {
-                    let said = self.expected(&of, &request)?;
-                    bump(&mut counts.texts_by_writer, said.wording.writer.clone());
-                    Some(said)
-                });
-                (request, said, is_new)
-            })
-            .collect();
-        let missing: Vec<&WordingRequest> =
-            looked_up.iter().filter(|(_, said, _)| said.is_none()).map(|(r, ..)| r).collect();
+        for task in tasks.iter_mut().filter(|task| task.is_new) {
+            task.said = self.expected(&of, &task.request);
+            if let Some(said) = &task.said {
+                bump(&mut counts.texts_by_writer, said.wording.writer.clone());
+            }
+        }
+        let missing: Vec<Asked<'_>> =
+            tasks.iter().filter(|task| task.said.is_none()).map(Task::asked).collect();
         let mut first = self.first_drafts(&missing).into_iter();
         let mut now = Vec::new();
-        for (request, said, is_new) in looked_up {
-            let said = match said {
+        for task in tasks {
+            let said = match task.said {
                 Some(said) => Some(said),
-                None => self.write(&request, first.next(), sign, counts),
+                None => {
+                    self.write(task.before.is_some(), &task.request, first.next(), sign, counts)
+                }
             };
+            let Task { request, is_new, .. } = task;
             if is_new && let (Some(said), Deadline::After(..)) = (&said, &self.deadline) {
                 let (request, said) = (request.clone(), said.clone());
                 self.written.push(Worded { direction: of.clone(), request, said });
@@ -215,6 +238,26 @@ impl Speaker {
             }
         }
         now
+    }
+
+    /// How a text for vehicles is spoken; none where it is unknown how the text came about.
+    pub fn voice(&self, said: &Said, counts: &mut Counts) -> Option<Voice> {
+        let (request, draft) = said.asked.as_ref().zip(said.draft.as_ref())?;
+        let home = *self.languages.first()?;
+        let voice = match generate::voice(request, draft, home) {
+            Ok(voice) => voice,
+            Err(error) => {
+                tracing::error!(%error, "a draft that could be filled cannot be spoken");
+                bump(&mut counts.refused_drafts, "fill".to_owned());
+                return None;
+            }
+        };
+        if let Err(objection) = self.guard.check_voice(request, &said.wording, &voice, home) {
+            tracing::error!(%objection, "voice refused by the guard");
+            bump(&mut counts.refused_drafts, objection.rule().word().to_owned());
+            return None;
+        }
+        Some(voice)
     }
 
     /// No text may go out on facts that the guard refuses.
@@ -242,17 +285,19 @@ impl Speaker {
     }
 
     /// The model's first tries; none without a model.
-    fn first_drafts(&mut self, requests: &[&WordingRequest]) -> Vec<Result<Draft, WriterError>> {
+    fn first_drafts(&mut self, asked: &[Asked<'_>]) -> Vec<Result<Draft, WriterError>> {
         let expired = expiry(&self.deadline);
         match &mut self.model {
-            Some(model) if !requests.is_empty() => model.write_all(requests, 0, &expired),
+            Some(model) if !asked.is_empty() => model.write_all(asked, &expired),
             _ => Vec::new(),
         }
     }
 
-    /// `first`: the model's first try, where there is a model.
+    /// `first`: the model's first try, where there is a model; `revises`: that try takes the place of
+    /// an earlier text.
     fn write(
         &mut self,
+        revises: bool,
         request: &WordingRequest,
         first: Option<Result<Draft, WriterError>>,
         sign: Option<SignId>,
@@ -267,9 +312,8 @@ impl Speaker {
             for attempt in 1..=CANDIDATES {
                 match tried {
                     Ok(draft) => {
-                        let said = gate.pass(request, &draft, model.name(), counts);
-                        if said.is_some() {
-                            return said;
+                        if let Some(said) = gate.pass(request, &draft, model.name(), counts) {
+                            return Some(Said { revises: revises && attempt == 1, ..said });
                         }
                         if attempt == CANDIDATES {
                             break;
@@ -362,7 +406,8 @@ impl Gate<'_> {
         };
         bump(&mut counts.texts_by_writer, writer.to_owned());
         let clauses = self.guard.trace(request.space, &wording);
-        Some(Said { wording, multi, clauses, asked: Some(request.clone()) })
+        let (asked, draft) = (Some(request.clone()), Some(draft.clone()));
+        Some(Said { wording, multi, clauses, asked, draft, revises: false })
     }
 }
 

@@ -122,7 +122,12 @@ fn print(report: &Report, guard: &Guard, output: Output, model: &Path) -> Result
         "perplexity at a choice   {:.2} (random choice {:.2})",
         s.perplexity, s.perplexity_random
     )?;
-    writeln!(out, "contrast                 {:.2} %", 100.0 * s.contrast)?;
+    writeln!(
+        out,
+        "contrast                 {:.2} % (anew {:.2} %)",
+        100.0 * s.contrast,
+        100.0 * s.contrast_anew
+    )?;
     writeln!(out, "tokens a second          {:.0}", s.tokens_per_s)?;
     writeln!(out, "time of a text           p50 {:.1} ms, p95 {:.1} ms", s.p50_ms, s.p95_ms)?;
     for refused in &report.refused {

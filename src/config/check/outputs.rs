@@ -38,7 +38,8 @@ impl Checker<'_> {
         let topic = mqtt.topic.0.as_ref()?;
         let topic = self.topic(topic, topics::bad_topic(topic, &["tile", "part"]));
         let max_chars = u16::try_from(max_chars).ok()?;
-        Some(OutputKind::Vehicles { topic, qos, retain, max_chars })
+        let voice = raw.voice.as_ref().map_or(default::VOICE, |at| at.value);
+        Some(OutputKind::Vehicles { topic, qos, retain, max_chars, voice })
     }
 
     fn windows_output(&mut self, raw: &raw::WindowsOutput) -> Option<OutputKind> {

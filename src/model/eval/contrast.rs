@@ -4,12 +4,8 @@
 use crate::domain::closure::Reason;
 use crate::domain::wording::{Problem, Slot, WordingRequest};
 
-use super::super::constraint::{ADVICE, DELAY, KINDS, PROBLEM, REASON, SAVING};
+use super::super::constraint::{ADVICE, Clauses, DELAY, KINDS, PROBLEM, REASON, SAVING};
 use super::super::contexts::other_turn;
-use super::super::vocabulary::Token;
-
-/// A text by its clauses, as they were written.
-pub(crate) type Clauses = [Option<Vec<Token>>; KINDS];
 
 /// The request with one fact changed into another of its kind, and the clause that says it. A fact
 /// is not taken out: what it leaves room for is another fact's to fill.
@@ -90,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_change_elsewhere_is_seen() {
-        let mut before: Clauses = Default::default();
+        let mut before = Clauses::default();
         before[PROBLEM] = Some(vec![7]);
         before[ADVICE] = Some(vec![8, 9]);
         let mut after = before.clone();

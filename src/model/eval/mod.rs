@@ -20,6 +20,7 @@ use super::checkpoint::{Checkpoint, ModelError};
 use super::constraint::Constraint;
 use super::contexts::{Contexts, is_held_out};
 use super::corpus::Form;
+use super::earlier::Earlier;
 use super::grammar::Grammar;
 use super::random::RandomWriter;
 use super::transformer::TensorError;
@@ -32,8 +33,6 @@ use texts::Texts;
 mod contrast;
 pub mod references;
 mod texts;
-
-pub(super) use contrast::Clauses;
 
 /// What an evaluation needs from the rest of the house.
 pub struct Judge<'j> {
@@ -139,7 +138,10 @@ struct Tally {
     templates: Texts,
     chance: Texts,
     flips: usize,
+    /// Where only the clause of the changed fact changed: as a revision, as the unit writes it.
     held: usize,
+    /// The same where the second text was written without the first.
+    held_anew: usize,
     near: Nearness,
     near_template: Nearness,
     referenced: usize,
@@ -213,13 +215,20 @@ impl Measured {
     }
 
     fn contrast(&mut self, writer: &mut SlmWriter, request: &WordingRequest) {
-        let Ok(before) = writer.clauses(request) else { return };
+        let Ok(clauses) = writer.clauses(request, None) else { return };
+        let before = Earlier { request, clauses };
         for (flipped, kind) in contrast::flips(request) {
-            // Without the fact there may be no text that fits.
-            let Ok(after) = writer.clauses(&flipped) else { continue };
+            // With the other fact there may be no text that fits.
+            let (Ok(revised), Ok(anew)) =
+                (writer.clauses(&flipped, Some(&before)), writer.clauses(&flipped, None))
+            else {
+                continue;
+            };
+            let held = |after| contrast::only_there(&before.clauses, after, kind);
             let cell = self.cell(request);
             cell.flips += 1;
-            cell.held += usize::from(contrast::only_there(&before, &after, kind));
+            cell.held += usize::from(held(&revised));
+            cell.held_anew += usize::from(held(&anew));
         }
     }
 
@@ -275,6 +284,7 @@ impl Measured {
             distinct_2: short(cell.ours.distinct_2()),
             distinct_2_template: short(cell.templates.distinct_2()),
             contrast: share(cell.held, cell.flips),
+            contrast_anew: share(cell.held_anew, cell.flips),
             unread: unread(cell.fresh, cell.contexts - cell.left_over),
             references: cell.referenced,
             chrf: short(cell.near.chrf()),
@@ -294,6 +304,7 @@ impl Measured {
             facts_per_text_template: mean(&|cell| cell.templates.facts_per_text()),
             facts_per_text_random: mean(&|cell| cell.chance.facts_per_text()),
             contrast: share(sum(|cell| cell.held), sum(|cell| cell.flips)),
+            contrast_anew: share(sum(|cell| cell.held_anew), sum(|cell| cell.flips)),
             unread: unread(sum(|cell| cell.fresh), contexts - sum(|cell| cell.left_over)),
             perplexity: short(perplexity),
             perplexity_random: short(perplexity_random),
@@ -455,7 +466,8 @@ mod tests {
         assert!(scores.fallback_rate.abs() < 1e-9, "a second attempt follows a refusal");
         assert!((scores.facts_per_text_template - 1.0).abs() < 1e-9);
         assert!((scores.p95_ms - 10.0).abs() < 1e-6);
-        assert!((0.01..1.0).contains(&scores.contrast), "{scores:?}");
+        assert!((0.01..1.0).contains(&scores.contrast_anew), "{scores:?}");
+        assert!(scores.contrast > scores.contrast_anew, "{scores:?}");
         assert_eq!(scores.cells.iter().map(|cell| cell.contexts).sum::<usize>(), 12);
         assert!(scores.cells.iter().all(|cell| (cell.facts_recalled - 1.0).abs() < 1e-9));
         assert!(scores.perplexity > 1.0 && scores.perplexity_random > 1.0);

@@ -4,7 +4,7 @@
 //! the space that parts them, so that llama.cpp finds them in a request as it is written, and writes
 //! texts with spaces.
 
-use super::super::checkpoint::Checkpoint;
+use super::super::checkpoint::{Checkpoint, little_endian};
 use super::super::corpus::{MARKS, Piece};
 use super::super::llama;
 use super::super::transformer::{NORM_EPSILON, ROTARY_BASE};
@@ -80,7 +80,7 @@ pub(super) fn file(checkpoint: &Checkpoint) -> Result<Vec<u8>, String> {
         }
         infos.extend(TENSOR_F32.to_le_bytes());
         infos.extend((data.len() as u64).to_le_bytes());
-        data.extend(super::super::checkpoint::little_endian(&values));
+        data.extend(little_endian(&values));
         pad(&mut data);
     }
     let mut file = MAGIC.to_vec();

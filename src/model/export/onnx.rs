@@ -4,8 +4,7 @@
 //! The graph is the forward of [`super::super::transformer`], operation by operation, without
 //! control flow. Field numbers are those of `onnx.proto`.
 
-use super::super::checkpoint::Checkpoint;
-use super::super::checkpoint::little_endian;
+use super::super::checkpoint::{Checkpoint, little_endian};
 use super::super::transformer::{NORM_EPSILON, causal, rotary};
 use super::super::weights::{Architecture, Weights};
 use super::protobuf::Message;

@@ -58,14 +58,36 @@ pub fn fill(request: &WordingRequest, draft: &Draft, writer: &str) -> Result<Wor
     Ok(Wording { language: request.language, text, writer: writer.to_owned() })
 }
 
+/// A stretch of a filled row.
+#[derive(Debug)]
+pub(super) enum Part<'r> {
+    Words(String),
+    Fact(Slot, &'r str),
+}
+
 fn fill_row(
     request: &WordingRequest,
     row: &str,
     number: usize,
     used: &mut Vec<Slot>,
 ) -> Result<String, FillError> {
+    let parts = parts(request, row, number, used)?;
+    let text = |part: &Part<'_>| match part {
+        Part::Words(words) => words.clone(),
+        Part::Fact(_, fact) => (*fact).to_owned(),
+    };
+    Ok(parts.iter().map(text).collect())
+}
+
+pub(super) fn parts<'r>(
+    request: &'r WordingRequest,
+    row: &str,
+    number: usize,
+    used: &mut Vec<Slot>,
+) -> Result<Vec<Part<'r>>, FillError> {
     let on_sign = matches!(request.space, Space::Sign { .. });
-    let mut filled = String::with_capacity(row.len());
+    let mut parts = Vec::new();
+    let mut filled = String::new();
     let mut sentence_start = true;
     let mut rest = row;
     while let Some(c) = rest.chars().next() {
@@ -79,7 +101,8 @@ fn fill_row(
                 return Err(FillError::Repeated { slot });
             }
             used.push(slot);
-            filled.push_str(&fact.text);
+            parts.push(Part::Words(std::mem::take(&mut filled)));
+            parts.push(Part::Fact(slot, &fact.text));
             sentence_start = false;
             rest = &rest[end..];
             continue;
@@ -95,7 +118,11 @@ fn fill_row(
                 filled.push(upper);
             }
         } else if c.is_alphabetic() {
-            let begins_word = !filled.ends_with(char::is_alphabetic);
+            let before = match (filled.chars().last(), parts.last()) {
+                (None, Some(Part::Fact(_, fact))) => fact.chars().last(),
+                (last, _) => last,
+            };
+            let begins_word = !before.is_some_and(char::is_alphabetic);
             if sentence_start || (begins_word && is_noun(request.language, word_of(from))) {
                 filled.extend(c.to_uppercase());
             } else {
@@ -109,7 +136,8 @@ fn fill_row(
             return Err(FillError::Character { row: number, c });
         }
     }
-    Ok(filled)
+    parts.push(Part::Words(filled));
+    Ok(parts)
 }
 
 /// The letters that a text begins with.

@@ -2,7 +2,7 @@
 //!
 //! [`Requests`] turns facts into slots that fit the space, a writer (the [`TemplateWriter`] is
 //! always ready) answers with a draft, [`fill`] puts the facts in, [`multi`] marks a sign's rows
-//! up for its controller. Knows nothing of any model, and does not judge what a draft says: that
+//! up for its controller, [`voice()`] a vehicle's text for speech. Knows nothing of any model, and does not judge what a draft says: that
 //! is the guard's affair.
 
 mod fill;
@@ -11,6 +11,7 @@ mod multi;
 mod phrases;
 mod requests;
 mod template;
+mod voice;
 
 #[cfg(test)]
 mod corpus;
@@ -20,6 +21,7 @@ pub use font::{FontError, SignFont};
 pub use multi::{MultiError, multi, rows_of};
 pub use requests::{MIN_SIGN_COLS, MIN_SIGN_ROWS, MIN_VEHICLE_CHARS, Requests, seed};
 pub use template::TemplateWriter;
+pub use voice::voice;
 
 /// Whether a sign's character set has this: capitals without accents, digits, and the marks that
 /// names are written with. Narrower than any sign, so that a name shows on each.

@@ -24,6 +24,7 @@ mod reading;
 mod request;
 mod token;
 mod trace;
+mod voice;
 
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub use trace::Traced;
 use crate::domain::closure::ClosedSegments;
 use crate::domain::direction::Direction;
 use crate::domain::network::Network;
-use crate::domain::wording::{Language, Space, Wording, WordingRequest};
+use crate::domain::wording::{Language, Space, Voice, Wording, WordingRequest};
 use grammar::Grammar;
 use names::Names;
 use objection::Rules;
@@ -72,6 +73,18 @@ impl Guard {
         let facts = reading::facts(&self.rules, &self.names, request)?;
         let grammar = self.grammar(request.language, request.space);
         reading::check(&self.rules, &self.names, grammar, request, &facts, wording)
+    }
+
+    /// Whether a text that [`Self::check`] let pass is spoken as it stands; `home` is the language
+    /// that the network's names are in.
+    pub fn check_voice(
+        &self,
+        request: &WordingRequest,
+        wording: &Wording,
+        voice: &Voice,
+        home: Language,
+    ) -> Result<(), Objection> {
+        voice::check(&self.rules, request, wording, voice, home)
     }
 
     /// Which of the direction's facts each clause of a text says that [`Self::check`] let pass.

@@ -51,6 +51,8 @@ pub enum Rule {
     NothingMissing,
     LongestName,
     NoOtherName,
+    // What is spoken is what the text says.
+    Spoken,
     // The request agrees with the direction.
     StillShown,
     RightSpace,
@@ -74,7 +76,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Language,
         Self::Rows,
         Self::Width,
@@ -96,6 +98,7 @@ impl Rule {
         Self::NothingMissing,
         Self::LongestName,
         Self::NoOtherName,
+        Self::Spoken,
         Self::StillShown,
         Self::RightSpace,
         Self::RequestProblem,
@@ -140,6 +143,7 @@ impl Rule {
             Self::NothingMissing => "nothing_missing",
             Self::LongestName => "longest_name",
             Self::NoOtherName => "no_other_name",
+            Self::Spoken => "spoken",
             Self::StillShown => "still_shown",
             Self::RightSpace => "right_space",
             Self::RequestProblem => "request_problem",
@@ -205,6 +209,8 @@ pub enum Objection {
     LongerName { place: Place, said: String, name: String },
     #[error("{place}: the words spell `{name}`, which the direction does not name here")]
     OtherName { place: Place, name: String },
+    #[error("{what} of the voice, `{said}`, are not those of the text, `{text}`")]
+    Voice { what: &'static str, said: String, text: String },
 
     #[error("the direction is withdrawn, no text may go out for it")]
     Withdrawn,
@@ -271,6 +277,7 @@ impl Objection {
             Self::Missing { .. } => Rule::NothingMissing,
             Self::LongerName { .. } => Rule::LongestName,
             Self::OtherName { .. } => Rule::NoOtherName,
+            Self::Voice { .. } => Rule::Spoken,
             Self::Withdrawn => Rule::StillShown,
             Self::WrongSpace { .. } => Rule::RightSpace,
             Self::RequestProblem { .. } => Rule::RequestProblem,

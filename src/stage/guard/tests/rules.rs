@@ -11,11 +11,13 @@ use crate::domain::time::Timestamp;
 use crate::domain::wording::Language::{En, It};
 use crate::domain::wording::Problem::{Queue, RoadClosed};
 use crate::domain::wording::Slot::{Closed, Delay, Dest, Saving, Via0};
+use crate::domain::wording::Voice;
 use crate::stage::guard::{Objection, Rule};
 
 /// What the guard is asked.
 enum Case {
     Text(WordingRequest, Wording),
+    Voice(WordingRequest, Wording, Voice),
     Request(Direction, WordingRequest),
     Direction(Direction, ClosedSegments),
 }
@@ -24,6 +26,7 @@ impl Case {
     fn ask(&self, guard: &Guard) -> Result<(), Objection> {
         match self {
             Self::Text(request, wording) => guard.check(request, wording),
+            Self::Voice(request, wording, voice) => guard.check_voice(request, wording, voice, It),
             Self::Request(direction, request) => guard.check_request(direction, request),
             Self::Direction(direction, closed) => guard.check_direction(direction, closed),
         }
@@ -143,6 +146,11 @@ fn breaking(rule: Rule) -> Case {
             request(It, SIGN, RoadClosed, &[]),
             wording(It, "STRADA CHIUSA / USARE ALTRO PERCORSO"),
         ),
+        Rule::Spoken => {
+            let (request, wording, mut voice) = spoken();
+            voice.say = voice.say.replace('6', "5");
+            Case::Voice(request, wording, voice)
+        }
         Rule::StillShown => {
             Case::Request(Direction { state: DirectionState::Clear, ..direction() }, asked(&[]))
         }
@@ -183,6 +191,56 @@ impl Case {
             other => other,
         }
     }
+}
+
+fn spoken() -> (WordingRequest, Wording, Voice) {
+    let facts = [(Closed, "Via Roma"), (Delay, "6 min")];
+    let voice = Voice {
+        say: "Via Roma is closed. Delay 6 minutes. Use another route.".to_owned(),
+        ssml: "<speak version=\"1.1\" xmlns=\"http://www.w3.org/2001/10/synthesis\" \
+               xml:lang=\"en\"><s><lang xml:lang=\"it\">Via Roma</lang> is closed.</s> \
+               <s>Delay <sub alias=\"6 minutes\">6 min</sub>.</s> <s>Use another route.</s></speak>"
+            .to_owned(),
+    };
+    let text = "Via Roma is closed. Delay 6 min. Use another route.";
+    (request(En, VEHICLE, RoadClosed, &facts), wording(En, text), voice)
+}
+
+/// No character of a voice can be another one.
+#[test]
+fn a_voice_says_exactly_the_text() {
+    let guard = nasty();
+    let (request, wording, voice) = spoken();
+    assert_eq!(guard.check_voice(&request, &wording, &voice, It), Ok(()));
+    let refused = |voice: &Voice| {
+        let answer = guard.check_voice(&request, &wording, voice, It);
+        assert_eq!(answer.map_err(|o| o.rule()), Err(Rule::Spoken), "{voice:?}");
+    };
+    for at in 0..voice.say.len() {
+        let mut other = voice.clone();
+        other.say.replace_range(at..=at, "x");
+        refused(&other);
+    }
+    for at in 0..voice.ssml.len() {
+        for instead in ["", "x", "<", ">", "&", " "] {
+            if voice.ssml[at..=at] == *instead {
+                continue;
+            }
+            let mut other = voice.clone();
+            other.ssml.replace_range(at..=at, instead);
+            refused(&other);
+        }
+    }
+    let marked =
+        |from: &str, to: &str| Voice { ssml: voice.ssml.replace(from, to), ..voice.clone() };
+    refused(&marked("lang=\"it\"", "lang=\"fr\""));
+    refused(&marked("6 minutes", "60 minutes"));
+    refused(&marked(
+        "<lang xml:lang=\"it\">Via Roma</lang> is",
+        "<lang xml:lang=\"it\">Via Roma is</lang>",
+    ));
+    refused(&marked("<s>Delay ", "<s><sub alias=\"No\">Delay</sub> "));
+    refused(&marked("<s>Use", "<audio src=\"x\"/><s>Use"));
 }
 
 #[test]
