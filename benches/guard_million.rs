@@ -64,8 +64,9 @@ struct Tally {
 
 fn try_network(dir: &Path, requests: u64, corpus: &Path) -> u64 {
     let network = Arc::new(Network::load(dir).unwrap_or_else(|e| panic!("{e}")));
-    let asks = Requests::new(Arc::clone(&network));
-    let guard = Guard::new(Arc::clone(&network));
+    let zone = Some(chrono_tz::Europe::Rome);
+    let asks = Requests::new(Arc::clone(&network)).by_clock_of(zone);
+    let guard = Guard::new(Arc::clone(&network)).by_clock_of(zone);
     let writer = RandomWriter::from_corpus(corpus, 7).unwrap_or_else(|e| panic!("{e}"));
     let mut writer = writer.adversarial();
     let mut names: Vec<String> = network.spoken_names().into_iter().map(fold).collect();
@@ -163,6 +164,8 @@ fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Spac
         cause,
         reason: (cause == Cause::Closure && rng.random_bool(0.5))
             .then(|| Reason::ALL[rng.random_range(0..Reason::ALL.len())]),
+        until: (cause == Cause::Closure && rng.random_bool(0.5))
+            .then(|| ts + std::time::Duration::from_secs(rng.random_range(0..50_000))),
         level: levels[rng.random_range(0..levels.len())],
         avoid: vec![segment(rng)],
         way: via.clone(),

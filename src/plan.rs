@@ -279,6 +279,8 @@ pub struct Writer {
     pub model: Option<PathBuf>,
     /// In order of preference; the first is the site's own. Never empty.
     pub languages: Vec<Language>,
+    /// The clock that texts go by; without one they give no time of day.
+    pub zone: Option<chrono_tz::Tz>,
     pub deadline: Duration,
     pub backend: Backend,
 }

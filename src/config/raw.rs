@@ -340,6 +340,9 @@ group! {
         model: Option<At<PathText>>,
         /// Languages in order of preference; the first is the site's own. Default: `[en]`.
         languages: Option<At<List<LanguageWord>>>,
+        /// The time zone (IANA, `Europe/Rome`) whose clock texts go by. Without one they do not say when
+        /// a closed road is planned to open again.
+        zone: Option<At<String>>,
         /// When the model has written nothing acceptable by then, the template goes out.
         #[schemars(extend("default" = default::DEADLINE))]
         deadline: Option<At<Interval>>,

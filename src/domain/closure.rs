@@ -88,5 +88,9 @@ pub struct Closure {
 /// The event that closes each segment now. Ordered, so that whatever walks it is repeatable.
 pub type ClosedSegments = BTreeMap<SegmentId, String>;
 
+/// Until when each segment is planned to be closed: the latest of its events' ends, where all of them
+/// have one and it is not long past. What is planned opens nothing.
+pub type Ends = BTreeMap<SegmentId, Timestamp>;
+
 /// Why each segment is closed now: where an operator says so and no other one says otherwise.
 pub type Reasons = BTreeMap<SegmentId, Reason>;

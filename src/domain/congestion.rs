@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::closure::{ClosedSegments, Reasons};
+use super::closure::{ClosedSegments, Ends, Reasons};
 use super::network::SegmentId;
 
 /// Traffic status by share of free-flow speed, in the words of DATEX II (`TrafficStatusEnum` /
@@ -70,6 +70,7 @@ pub struct View<'a> {
     pub states: &'a [SegmentState],
     pub closed: &'a ClosedSegments,
     pub reasons: &'a Reasons,
+    pub ends: &'a Ends,
     pub incidents: &'a Incidents,
     /// Segments that nobody can pass by all that the sensors say, though nobody announced it; with
     /// `detected@` and the moment.
@@ -102,6 +103,7 @@ impl fmt::Debug for View<'_> {
             .field("states", &self.states)
             .field("closed", &self.closed)
             .field("reasons", &self.reasons)
+            .field("ends", &self.ends)
             .field("incidents", &self.incidents)
             .field("blocked", &self.blocked)
             .finish_non_exhaustive()

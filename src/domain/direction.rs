@@ -61,6 +61,8 @@ pub struct Direction {
     pub cause: Cause,
     /// Why the road is closed, as its operator said; for closures alone.
     pub reason: Option<Reason>,
+    /// When the road is planned to open again; for closures alone.
+    pub until: Option<Timestamp>,
     /// The worst level on the avoided segments, where known; none for closures.
     pub level: Option<CongestionLevel>,
     /// Segments to avoid, at least one; the first is where the trouble is, and names it.

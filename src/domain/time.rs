@@ -85,6 +85,14 @@ impl Timestamp {
         Self::from_millis((minutes * 60 + second) * 1_000 + milli)
     }
 
+    /// What a clock in this zone shows, `07:05`; seconds that have begun count as a minute.
+    pub fn by_clock(self, zone: chrono_tz::Tz) -> String {
+        const MINUTE_MS: i64 = 60_000;
+        let up = self.0.saturating_add(MINUTE_MS - 1).div_euclid(MINUTE_MS) * MINUTE_MS;
+        let time = DateTime::from_timestamp_millis(up).unwrap_or_default();
+        time.with_timezone(&zone).format("%H:%M").to_string()
+    }
+
     /// The start of the epoch-aligned interval of `size` that holds this moment. Times before 1970
     /// round down as well, hence `rem_euclid`. A `size` under a millisecond counts as one.
     #[must_use]

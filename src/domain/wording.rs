@@ -102,11 +102,21 @@ pub enum Slot {
     Saving,
     /// The turn at the next junction.
     Turn,
+    /// When a closed road is planned to open again, by the clock of the place.
+    Until,
 }
 
 impl Slot {
-    pub const ALL: [Self; 7] =
-        [Self::Closed, Self::Via0, Self::Via1, Self::Dest, Self::Delay, Self::Saving, Self::Turn];
+    pub const ALL: [Self; 8] = [
+        Self::Closed,
+        Self::Via0,
+        Self::Via1,
+        Self::Dest,
+        Self::Delay,
+        Self::Saving,
+        Self::Turn,
+        Self::Until,
+    ];
 
     /// As it stands in drafts and in the corpus.
     pub fn tag(self) -> &'static str {
@@ -118,6 +128,7 @@ impl Slot {
             Self::Delay => "<DELAY>",
             Self::Saving => "<SAVING>",
             Self::Turn => "<TURN>",
+            Self::Until => "<UNTIL>",
         }
     }
 

@@ -101,6 +101,40 @@ impl Checkpoint {
         Ok(Self { card, vocabulary, grammar, corpora, weights })
     }
 
+    /// The model of a folder with other phrase material, to be trained on: tokens that it has keep
+    /// what it has learnt of them, even those of an earlier version of this program.
+    pub fn read_with(dir: &Path, corpora: Vec<Corpus>) -> Result<Self, ModelError> {
+        let malformed =
+            |path: &Path, reason: String| ModelError::Malformed { path: path.to_owned(), reason };
+        let path = dir.join(CARD);
+        let mut card: Card = serde_json::from_slice(&bounded(&path, MAX_CARD_BYTES)?)
+            .map_err(|e| malformed(&path, e.to_string()))?;
+        card.check().map_err(|reason| malformed(&path, reason))?;
+        let path = dir.join(VOCABULARY);
+        let bytes = bounded(&path, MAX_VOCABULARY_BYTES)?;
+        vouched(&path, &bytes, &card.vocabulary_sha256)?;
+        let file: VocabularyFile =
+            serde_json::from_slice(&bytes).map_err(|e| malformed(&path, e.to_string()))?;
+        let (vocabulary, grammar) = Grammar::learn(&corpora)
+            .map_err(|reason| ModelError::Grammar { path: path.clone(), reason })?;
+        let path = dir.join(WEIGHTS);
+        let bytes = bounded(&path, MAX_WEIGHTS_BYTES)?;
+        vouched(&path, &bytes, &card.weights_sha256)?;
+        let known = read_weights(&bytes, card.architecture, card.stored)
+            .map_err(|reason| malformed(&path, reason))?;
+        let context = (MAX_REQUEST_TOKENS + grammar.longest()).next_multiple_of(32);
+        let architecture = Architecture {
+            vocabulary: vocabulary.len(),
+            context: card.architecture.context.max(context),
+            ..card.architecture
+        };
+        let weights = extended(&known, &file.tokens, vocabulary.tokens(), architecture);
+        card.architecture = architecture;
+        card.parameters = architecture.parameters();
+        card.stored = Stored::default();
+        Ok(Self { card, vocabulary, grammar, corpora, weights })
+    }
+
     /// Writes the folder anew; the card's hashes and sizes are set to what was written. The card
     /// comes last, so a broken-off writing leaves hashes that do not match.
     pub fn write(&mut self, dir: &Path) -> Result<(), ModelError> {
@@ -127,6 +161,31 @@ impl Checkpoint {
         store(&dir.join(README), self.card.page().as_bytes())?;
         store(&dir.join(CARD), &json(&self.card))
     }
+}
+
+/// The weights for another vocabulary: a row a token, as it was or, where the token is new, as it would
+/// be in a model that has learnt nothing.
+fn extended(
+    known: &Weights,
+    before: &[String],
+    tokens: &[String],
+    architecture: Architecture,
+) -> Weights {
+    let width = architecture.width;
+    let mut weights = Weights { architecture, values: known.values.clone() };
+    let rows: HashMap<&str, &[f32]> = known
+        .values
+        .get("embedding")
+        .into_iter()
+        .flat_map(|embedding| before.iter().map(String::as_str).zip(embedding.chunks_exact(width)))
+        .collect();
+    let fresh = Weights::random(architecture, 1);
+    if let Some(fresh) = fresh.values.get("embedding") {
+        let row = |(token, fresh)| rows.get(token).copied().unwrap_or(fresh);
+        let tokens = tokens.iter().map(String::as_str).zip(fresh.chunks_exact(width));
+        weights.values.insert("embedding".to_owned(), tokens.flat_map(row).copied().collect());
+    }
+    weights
 }
 
 fn read_vocabulary(
@@ -295,6 +354,35 @@ mod tests {
         assert_eq!(read.grammar, written.grammar);
         assert_eq!(read.card, written.card);
         assert!(dir.path().join(README).exists());
+    }
+
+    /// Tokens keep what was learnt of them wherever they stand now.
+    #[test]
+    fn other_phrases_keep_what_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut fewer = fixture::corpora();
+        for corpus in &mut fewer {
+            corpus.sign.until.clear();
+            corpus.vehicle.until.clear();
+        }
+        let (vocabulary, grammar) = Grammar::learn(&fewer).unwrap();
+        let weights = fixture::lively(fixture::tiny(vocabulary.len()));
+        let card = Card::new("tiny", weights.architecture);
+        let mut before = Checkpoint { card, vocabulary, grammar, corpora: fewer, weights };
+        before.write(dir.path()).unwrap();
+        let after = Checkpoint::read_with(dir.path(), fixture::corpora()).unwrap();
+        assert!(after.vocabulary.len() > before.vocabulary.len());
+        after.card.check().unwrap();
+        let width = after.card.architecture.width;
+        let row = |checkpoint: &Checkpoint, token: &str| -> Option<Vec<f32>> {
+            let at = checkpoint.vocabulary.tokens().iter().position(|other| other == token)?;
+            Some(checkpoint.weights.values["embedding"][at * width..(at + 1) * width].to_vec())
+        };
+        for token in before.vocabulary.tokens() {
+            assert_eq!(row(&after, token), row(&before, token), "{token}");
+        }
+        assert_eq!(after.weights.values["layers.1.down"], before.weights.values["layers.1.down"]);
+        assert_eq!(after.weights.flat().len(), after.card.parameters);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! follow, so it never ends in a corner. Whatever chooses among the allowed tokens (a model, chance)
 //! cannot write an invalid text. Knows nothing of probabilities.
 
-use crate::domain::wording::{Slot, Space, WordingRequest};
+use crate::domain::wording::{Problem, Slot, Space, WordingRequest};
 use crate::ports::WriterError;
 
 use super::grammar::{Clause, Grammar, Phrasebook, SlotSet};
@@ -13,12 +13,13 @@ use super::sampler::Place;
 use super::vocabulary::{END, NEXT, Token};
 
 /// Clauses come in this order; all but the problem and the advice may be left out.
-pub const KINDS: usize = 5;
+pub const KINDS: usize = 6;
 pub const PROBLEM: usize = 0;
 pub const REASON: usize = 1;
-pub const DELAY: usize = 2;
-pub const ADVICE: usize = 3;
-pub const SAVING: usize = 4;
+pub const UNTIL: usize = 2;
+pub const DELAY: usize = 3;
+pub const ADVICE: usize = 4;
+pub const SAVING: usize = 5;
 
 /// More than any space holds.
 const NEVER: u16 = u16::MAX;
@@ -79,10 +80,14 @@ impl<'g> Constraint<'g> {
         let mut why = String::new();
         let reason: Vec<&[Clause]> =
             request.reason.map(|reason| book.reason(reason)).into_iter().collect();
+        // Nobody plans the end of a queue.
+        let closed = request.problem == Problem::RoadClosed;
+        let until: Vec<&[Clause]> = closed.then(|| book.until()).into_iter().collect();
         for named_way in [true, false] {
             let mut fitting = [
                 fit(&[book.problem(request.problem)], PROBLEM, request.space, &facts),
                 fit(&reason, REASON, request.space, &facts),
+                fit(&until, UNTIL, request.space, &facts),
                 fit(&[book.delay()], DELAY, request.space, &facts),
                 fit(&advice(book, named_way), ADVICE, request.space, &facts),
                 fit(&[book.saving()], SAVING, request.space, &facts),
@@ -267,7 +272,7 @@ impl<'g> Constraint<'g> {
     fn may_go_on(&self, complete: &Fitting<'_>) -> bool {
         match complete.kind {
             // Advice must follow, and the clause was opened only because it can.
-            PROBLEM | REASON | DELAY => true,
+            PROBLEM | REASON | UNTIL | DELAY => true,
             ADVICE => {
                 let said = self.said.union(complete.clause.slots());
                 let spent = self.spent.saturating_add(complete.cost);
@@ -287,7 +292,8 @@ pub fn is_optional(kind: usize) -> bool {
 fn following(kind: usize) -> (usize, usize) {
     match kind {
         PROBLEM => (REASON, ADVICE),
-        REASON => (DELAY, ADVICE),
+        REASON => (UNTIL, ADVICE),
+        UNTIL => (DELAY, ADVICE),
         DELAY => (ADVICE, ADVICE),
         _ => (SAVING, SAVING),
     }

@@ -54,6 +54,8 @@ impl Contexts {
                 Slot::Dest => 0.5,
                 Slot::Delay | Slot::Turn => 0.6,
                 Slot::Saving => 0.65,
+                // Below.
+                Slot::Until => continue,
             };
             if !rng.random_bool(likely) {
                 continue;
@@ -75,7 +77,14 @@ impl Contexts {
                 slots.push(SlotFact { slot, text, required });
             }
         }
-        WordingRequest { language, problem, reason, slots, space, seed: rng.random() }
+        let seed: u64 = rng.random();
+        // By a bit of the seed, so that all else is drawn as before there was this slot.
+        if problem == Problem::RoadClosed && seed.is_multiple_of(2) {
+            let text = format!("{:02}:{:02}", (seed >> 8) % 24, 5 * ((seed >> 16) % 12));
+            let required = any_make && (seed >> 24).is_multiple_of(4);
+            slots.push(SlotFact { slot: Slot::Until, text, required });
+        }
+        WordingRequest { language, problem, reason, slots, space, seed }
     }
 }
 
@@ -159,6 +168,7 @@ fn text(rng: &mut ChaCha8Rng, slot: Slot, language: Language, space: Space) -> S
         Slot::Dest => name(rng, 4, 16),
         Slot::Delay => format!("{} min", rng.random_range(2..60)),
         Slot::Saving => format!("{} min", rng.random_range(2..25)),
+        Slot::Until => "00:00".to_owned(),
         Slot::Turn => {
             let turns = turns(language);
             turns[rng.random_range(0..turns.len())].to_owned()

@@ -30,6 +30,9 @@ pub struct Phrases {
     /// Why a road is closed; a language may lack words for some of it, and then does not say it.
     #[serde(default)]
     pub reason: BTreeMap<Reason, Vec<String>>,
+    /// When a closed road is planned to open again; a language may lack words for it.
+    #[serde(default)]
+    pub until: Vec<String>,
     pub delay: Vec<String>,
     pub advice: Advice,
     pub saving: Vec<String>,
@@ -86,6 +89,7 @@ pub const MARKS: [char; 4] = ['.', ',', ':', ';'];
 pub enum Role {
     Problem,
     Reason,
+    Until,
     Delay,
     OtherRoute,
     Turn,
@@ -286,6 +290,7 @@ fn check(pieces: &[Piece], form: Form, role: Role) -> Result<(), String> {
     let allowed: &[Slot] = match role {
         Role::Problem => &[Slot::Closed],
         Role::Reason => &[],
+        Role::Until => &[Slot::Until],
         Role::Delay => &[Slot::Delay],
         Role::Saving => &[Slot::Saving],
         Role::OtherRoute => &[Slot::Dest],
@@ -297,6 +302,7 @@ fn check(pieces: &[Piece], form: Form, role: Role) -> Result<(), String> {
     }
     let needed = match role {
         Role::Problem | Role::Reason | Role::OtherRoute => None,
+        Role::Until => Some(Slot::Until),
         Role::Delay => Some(Slot::Delay),
         Role::Saving => Some(Slot::Saving),
         Role::Turn => Some(Slot::Turn),

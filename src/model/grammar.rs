@@ -147,6 +147,7 @@ impl Clause {
 pub struct Phrasebook {
     problem: BTreeMap<Problem, Vec<Clause>>,
     reason: BTreeMap<Reason, Vec<Clause>>,
+    until: Vec<Clause>,
     delay: Vec<Clause>,
     other_route: Vec<Clause>,
     turn: Vec<Clause>,
@@ -163,6 +164,11 @@ impl Phrasebook {
     /// Empty for a reason without words.
     pub fn reason(&self, reason: Reason) -> &[Clause] {
         self.reason.get(&reason).map_or(&[], Vec::as_slice)
+    }
+
+    /// Empty where the phrases have none.
+    pub fn until(&self) -> &[Clause] {
+        &self.until
     }
 
     pub fn delay(&self) -> &[Clause] {
@@ -189,7 +195,14 @@ impl Phrasebook {
         self.problem
             .values()
             .chain(self.reason.values())
-            .chain([&self.delay, &self.other_route, &self.turn, &self.via, &self.saving])
+            .chain([
+                &self.until,
+                &self.delay,
+                &self.other_route,
+                &self.turn,
+                &self.via,
+                &self.saving,
+            ])
             .flatten()
     }
 
@@ -200,6 +213,7 @@ impl Phrasebook {
         };
         most(&mut self.problem.values().flatten())
             + most(&mut self.reason.values().flatten())
+            + most(&mut self.until.iter())
             + most(&mut self.delay.iter())
             + most(&mut self.other_route.iter().chain(&self.turn).chain(&self.via))
             + most(&mut self.saving.iter())
@@ -328,8 +342,10 @@ fn lists<'c>(corpus: &'c Corpus, form: Form) -> Vec<List<'c>> {
     let advice = &phrases.advice;
     let part =
         |role, place: &str, patterns: &'c [String]| (Said::Part(role), place.to_owned(), patterns);
+    let until = (!phrases.until.is_empty()).then(|| part(Role::Until, "until", &phrases.until));
     problems
         .chain(reasons)
+        .chain(until)
         .chain([
             part(Role::Delay, "delay", &phrases.delay),
             part(Role::OtherRoute, "advice.other_route", &advice.other_route),
@@ -345,6 +361,7 @@ fn book(corpus: &Corpus, form: Form, vocabulary: &Vocabulary) -> Result<Phrasebo
     let mut book = Phrasebook {
         problem: BTreeMap::new(),
         reason: BTreeMap::new(),
+        until: Vec::new(),
         delay: Vec::new(),
         other_route: Vec::new(),
         turn: Vec::new(),
@@ -390,6 +407,7 @@ fn book(corpus: &Corpus, form: Form, vocabulary: &Vocabulary) -> Result<Phrasebo
             Said::Reason(reason) => {
                 book.reason.insert(reason, clauses);
             }
+            Said::Part(Role::Until) => book.until = clauses,
             Said::Part(Role::Delay) => book.delay = clauses,
             Said::Part(Role::OtherRoute) => book.other_route = clauses,
             Said::Part(Role::Turn) => book.turn = clauses,
@@ -407,6 +425,7 @@ fn role_word(role: Role) -> &'static str {
     match role {
         Role::Problem => "a problem",
         Role::Reason => "a reason",
+        Role::Until => "an end",
         Role::Delay => "a delay",
         Role::OtherRoute => "advice (other_route)",
         Role::Turn => "advice (turn)",
@@ -427,7 +446,7 @@ mod tests {
             let pieces = super::super::corpus::pieces(text).unwrap();
             Clause::new(&Expansion { pieces, share: 1.0 }, &vocabulary).unwrap()
         };
-        let mut lengths = [0; 7];
+        let mut lengths = [0; Slot::ALL.len()];
         lengths[Slot::Via0 as usize] = 10;
         let sign = |cols| Space::Sign { rows: 3, cols };
         assert_eq!(clause("use <VIA_0>").cost(sign(14), &lengths), Some(1));

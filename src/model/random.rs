@@ -117,7 +117,7 @@ impl Writer for RandomWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::wording::{Slot, Space};
+    use crate::domain::wording::{Problem, Slot, Space};
     use crate::model::fixture;
 
     #[test]
@@ -140,6 +140,7 @@ mod tests {
         let (vocabulary, grammar) = fixture::corpus();
         let mut writer = RandomWriter::new(vocabulary, grammar, 3);
         let mut request = fixture::request(Space::Sign { rows: 4, cols: 18 });
+        request.problem = Problem::RoadClosed;
         let mut seen = [0; Slot::ALL.len()];
         for seed in 0..400 {
             request.seed = seed;

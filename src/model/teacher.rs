@@ -117,7 +117,7 @@ fn worth(said: SlotSet, reason: bool, request: &WordingRequest) -> f32 {
             Slot::Turn if said.has(Slot::Via0) => 0.9,
             Slot::Closed | Slot::Turn => 2.0,
             Slot::Via1 => 1.1,
-            Slot::Dest => 1.2,
+            Slot::Dest | Slot::Until => 1.2,
             // On a closed road nobody waits.
             Slot::Delay if request.problem == Problem::RoadClosed => 0.3,
             Slot::Delay => 1.4,

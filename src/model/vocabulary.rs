@@ -27,6 +27,19 @@ pub const END: Token = 4;
 const ROW_BREAK: Token = 5;
 const FIRST_MARK: Token = 6;
 const FIRST_SLOT: Token = FIRST_MARK + MARKS.len() as Token;
+/// Slots that came later have their tokens behind all others, so that those keep their places: what a
+/// model has learnt of them, and which contexts are held out, hangs on them.
+const FIRST_SLOTS: usize = 7;
+const LATER_SLOTS: Token = FIRST_SLOT
+    + (FIRST_SLOTS
+        + Language::ALL.len()
+        + Problem::ALL.len()
+        + Reason::ALL.len()
+        + MAX_ROWS
+        + COL_CLASSES
+        + CHAR_CLASSES
+        + 2 * FIRST_SLOTS
+        + LENGTH_CLASSES) as Token;
 
 /// Rows of a sign that have a token each; more rows share the last one.
 const MAX_ROWS: usize = 6;
@@ -62,16 +75,20 @@ impl Vocabulary {
         let mut tokens: Vec<String> =
             ["<pad>", "<begin>", "<text>", "<next>", "<end>", "/"].map(str::to_owned).into();
         tokens.extend(MARKS.map(String::from));
-        tokens.extend(Slot::ALL.map(|slot| slot.tag().to_owned()));
+        let (first, later) = Slot::ALL.split_at(FIRST_SLOTS);
+        tokens.extend(first.iter().map(|slot| slot.tag().to_owned()));
         tokens.extend(Language::ALL.map(|l| format!("language={}", l.code())));
         tokens.extend(Problem::ALL.map(|p| format!("problem={}", p.word())));
         tokens.extend(Reason::ALL.map(|r| format!("reason={}", r.word())));
         tokens.extend((1..=MAX_ROWS).map(|rows| format!("rows={rows}")));
         tokens.extend((0..COL_CLASSES).map(|class| format!("cols={}", 8 + 2 * class)));
         tokens.extend((0..CHAR_CLASSES).map(|class| format!("chars={}", 10 * class)));
-        tokens.extend(Slot::ALL.map(|slot| format!("may={}", slot.tag())));
-        tokens.extend(Slot::ALL.map(|slot| format!("must={}", slot.tag())));
+        tokens.extend(first.iter().map(|slot| format!("may={}", slot.tag())));
+        tokens.extend(first.iter().map(|slot| format!("must={}", slot.tag())));
         tokens.extend((0..LENGTH_CLASSES).map(|class| format!("length={}", 2 * class)));
+        tokens.extend(later.iter().map(|slot| slot.tag().to_owned()));
+        tokens.extend(later.iter().map(|slot| format!("may={}", slot.tag())));
+        tokens.extend(later.iter().map(|slot| format!("must={}", slot.tag())));
         tokens
     }
 
@@ -125,13 +142,19 @@ impl Vocabulary {
             Piece::Mark(mark) => {
                 MARKS.iter().position(|m| m == mark).map(|at| FIRST_MARK + at as Token)
             }
-            Piece::Slot(slot) => Some(FIRST_SLOT + *slot as Token),
+            Piece::Slot(slot) => Some(match *slot as usize {
+                at @ 0..FIRST_SLOTS => FIRST_SLOT + at as Token,
+                at => LATER_SLOTS + (at - FIRST_SLOTS) as Token,
+            }),
             Piece::RowBreak => Some(ROW_BREAK),
         }
     }
 
     pub fn slot(token: Token) -> Option<Slot> {
-        Slot::ALL.get(usize::from(token.checked_sub(FIRST_SLOT)?)).copied()
+        let (first, later) = Slot::ALL.split_at(FIRST_SLOTS);
+        let (slots, from) =
+            if token < LATER_SLOTS { (first, FIRST_SLOT) } else { (later, LATER_SLOTS) };
+        slots.get(usize::from(token.checked_sub(from)?)).copied()
     }
 
     /// What breaks a row inside a clause.

@@ -86,7 +86,13 @@ impl Engine {
                 .as_ref()
                 .map(|c| Congestion::new(c, &plan.windows, Arc::clone(&network))),
             route: plan.directions.as_ref().map(|d| Route::new(d, Arc::clone(&network))),
-            speaker: Speaker::new(network, writers.model, plan.writer.languages.clone(), deadline)?,
+            speaker: Speaker::new(
+                network,
+                writers.model,
+                plan.writer.languages.clone(),
+                plan.writer.zone,
+                deadline,
+            )?,
             seconds: Seconds::default(),
             counts: Counts::default(),
             model: writers.state,

@@ -50,6 +50,9 @@ pub(super) fn direction(
     if let Some(reason) = direction.reason {
         put("reason", json!(reason));
     }
+    if let Some(until) = direction.until {
+        put("until", json!(until));
+    }
     put("avoid_edges", names(&direction.avoid));
     put("via_edges", names(&direction.via));
     if matches!(direction.audience, Audience::Area { .. }) {
@@ -167,6 +170,7 @@ mod tests {
                 audience: Audience::Area { tile: "1".to_owned(), part: "a".to_owned() },
                 cause: Cause::Closure,
                 reason,
+                until: None,
                 level: None,
                 avoid: vec![SegmentId(0)],
                 via: Vec::new(),

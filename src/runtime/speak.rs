@@ -110,6 +110,7 @@ impl Speaker {
         network: Arc<Network>,
         model: Option<Box<dyn Writer>>,
         languages: Vec<Language>,
+        zone: Option<chrono_tz::Tz>,
         deadline: Deadline,
     ) -> Result<Self, FontError> {
         let mut fonts = BTreeMap::new();
@@ -123,8 +124,8 @@ impl Speaker {
         }
         Ok(Self {
             fonts,
-            requests: generate::Requests::new(Arc::clone(&network)),
-            guard: Guard::new(Arc::clone(&network)),
+            requests: generate::Requests::new(Arc::clone(&network)).by_clock_of(zone),
+            guard: Guard::new(Arc::clone(&network)).by_clock_of(zone),
             template: Box::new(generate::TemplateWriter),
             shown: BTreeMap::new(),
             written: Vec::new(),
@@ -431,7 +432,7 @@ mod tests {
     fn words_follow_the_reason() {
         let network = Arc::new(grid(3, 2).build());
         let mut speaker =
-            Speaker::new(network, None, Language::ALL.to_vec(), Deadline::None).unwrap();
+            Speaker::new(network, None, Language::ALL.to_vec(), None, Deadline::None).unwrap();
         let mut words = |reason| {
             let direction = Direction {
                 id: "d-0001".to_owned(),
@@ -442,6 +443,7 @@ mod tests {
                 audience: Audience::Area { tile: "1".to_owned(), part: "a".to_owned() },
                 cause: Cause::Closure,
                 reason,
+                until: None,
                 level: None,
                 avoid: vec![SegmentId(0)],
                 via: Vec::new(),

@@ -81,6 +81,8 @@ fn draw(network: &Network, rng: &mut ChaCha8Rng) -> (Direction, ClosedSegments) 
             cause,
             reason: (cause == Cause::Closure && rng.random_bool(0.5))
                 .then(|| Reason::ALL[rng.random_range(0..Reason::ALL.len())]),
+            until: (cause == Cause::Closure && rng.random_bool(0.5))
+                .then(|| Timestamp::from_millis(rng.random_range(-60_000..50_000_000)).unwrap()),
             level,
             avoid: vec![avoid],
             via,
@@ -122,8 +124,9 @@ fn each(
     seed: u64,
     mut see: impl FnMut(&WordingRequest, &Wording),
 ) -> usize {
-    let guard = Guard::new(Arc::clone(network));
-    let requests = Requests::new(Arc::clone(network));
+    let zone = Some(chrono_tz::Europe::Rome);
+    let guard = Guard::new(Arc::clone(network)).by_clock_of(zone);
+    let requests = Requests::new(Arc::clone(network)).by_clock_of(zone);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut count = 0;
     for _ in 0..100 {

@@ -178,7 +178,7 @@ impl Names {
             let names = match fact.slot {
                 Slot::Closed | Slot::Via0 | Slot::Via1 => &self.streets,
                 Slot::Dest => &self.places,
-                Slot::Delay | Slot::Saving | Slot::Turn => return true,
+                Slot::Delay | Slot::Saving | Slot::Turn | Slot::Until => return true,
             };
             let fitting: Vec<String> = names
                 .iter()

@@ -44,11 +44,12 @@ struct ScheduleArgs {
 #[cfg(feature = "train")]
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct TrainArgs {
-    /// Folder with the phrase files, one a language.
-    #[arg(long, value_name = "DIR", default_value = "models/corpus")]
-    corpus: PathBuf,
-    /// A model to go on from, with its phrases and sizes, instead of from random weights.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["corpus", "width", "layers", "heads", "hidden"])]
+    /// Folder with the phrase files, one a language; else `models/corpus`, or with `--from` the phrases
+    /// that the model has.
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
+    /// A model to go on from, with its sizes, instead of from random weights.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["width", "layers", "heads", "hidden"])]
     from: Option<PathBuf>,
     /// Folder for the model; what it holds is replaced.
     #[arg(long, value_name = "DIR", default_value = "models/directions")]
@@ -142,11 +143,18 @@ pub(super) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     };
     if let Some(from) = &args.from {
         return learn(&args.schedule, &args.out, |run, progress| {
-            train::go_on(from, &args.name, run, &args.out, progress)
+            train::go_on(from, args.corpus.as_deref(), &args.name, run, &args.out, progress)
         });
     }
     learn(&args.schedule, &args.out, |run, progress| {
-        train::train(&args.name, sizes, run, &args.corpus, &args.out, progress)
+        train::train(
+            &args.name,
+            sizes,
+            run,
+            args.corpus.as_deref().unwrap_or(Path::new("models/corpus")),
+            &args.out,
+            progress,
+        )
     })
 }
 

@@ -131,6 +131,7 @@ fn facts(sign: &WordingRequest, vehicle: &WordingRequest) -> String {
             Slot::Dest => "destination",
             Slot::Delay => "delay",
             Slot::Saving => "saving",
+            Slot::Until => "until",
             Slot::Turn => "turn",
         };
         facts.push(what.to_owned());

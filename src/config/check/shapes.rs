@@ -66,15 +66,20 @@ impl Checker<'_> {
         Some(Shape::Slots { size, every, zone })
     }
 
-    fn zone(&mut self, zone: &At<String>, every: Duration) -> Option<chrono_tz::Tz> {
-        let Ok(known) = zone.parse::<chrono_tz::Tz>() else {
+    pub(super) fn known_zone(&mut self, zone: &At<String>) -> Option<chrono_tz::Tz> {
+        let known = zone.parse::<chrono_tz::Tz>().ok();
+        if known.is_none() {
             let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
             self.findings
                 .error(&zone.span, format!("there is no time zone `{}`", tree::excerpt(zone)))
                 .did_you_mean(nearest(zone, names))
                 .help("IANA names, such as Europe/Rome");
-            return None;
-        };
+        }
+        known
+    }
+
+    fn zone(&mut self, zone: &At<String>, every: Duration) -> Option<chrono_tz::Tz> {
+        let known = self.known_zone(zone)?;
         if every.is_zero() || !DAY.as_millis().is_multiple_of(every.as_millis()) {
             let what = format!("windows every {} do not divide a local day", Interval(every));
             self.findings

@@ -145,7 +145,9 @@ pub(super) fn writer(checker: &mut Checker<'_>, raw: Option<&At<raw::Writer>>) -
         languages.push(Language::En);
     }
     let model = raw.and_then(|raw| raw.model.as_ref()).filter(|model| model.0 != "none");
-    Writer { model: model.and_then(|at| model_dir(checker, at)), languages, deadline, backend }
+    let model = model.and_then(|at| model_dir(checker, at));
+    let zone = raw.and_then(|raw| raw.zone.as_ref()).and_then(|at| checker.known_zone(at));
+    Writer { model, languages, zone, deadline, backend }
 }
 
 /// A model that is not there is a warning: templates speak in its place.

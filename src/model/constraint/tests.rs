@@ -99,18 +99,23 @@ fn any_text_fits(grammar: &Grammar, request: &WordingRequest) -> bool {
     delays.push((SlotSet::default(), 0));
     let mut savings = part(&[book.saving()], SAVING);
     savings.push((SlotSet::default(), 0));
-    problems.iter().any(|p| {
-        delays.iter().any(|d| {
-            advice.iter().any(|a| {
-                savings.iter().any(|s| {
-                    let said = p.0.union(d.0).union(a.0).union(s.0);
-                    facts.required.is_within(said)
-                        && u32::from(p.1) + u32::from(d.1) + u32::from(a.1) + u32::from(s.1)
-                            <= u32::from(facts.limit)
-                })
-            })
-        })
-    })
+    let mut untils = part(&[book.until()], UNTIL);
+    if request.problem != Problem::RoadClosed {
+        untils.clear();
+    }
+    untils.push((SlotSet::default(), 0));
+    let lists = [problems, untils, delays, advice, savings];
+    let mut texts = vec![(SlotSet::default(), 0_u32)];
+    for list in &lists {
+        let with = |(said, cost): &(SlotSet, u32)| {
+            let (said, cost) = (*said, *cost);
+            list.iter().map(move |part| (said.union(part.0), cost + u32::from(part.1)))
+        };
+        texts = texts.iter().flat_map(with).collect();
+    }
+    texts
+        .iter()
+        .any(|(said, cost)| facts.required.is_within(*said) && *cost <= u32::from(facts.limit))
 }
 
 proptest! {

@@ -156,22 +156,31 @@ pub fn train(
     finish(checkpoint, fitted, &run.schedule, made, out)
 }
 
-/// Trains the model in `model` on, with a schedule of its own, on the phrase material that it has.
+/// Trains the model in `model` on, with a schedule of its own: on the phrase material that it has, or on
+/// the phrase files of `corpus`.
 pub fn go_on(
     model: &Path,
+    corpus: Option<&Path>,
     name: &str,
     run: &Run<'_>,
     out: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Card, TrainError> {
     run.schedule.check()?;
-    let mut checkpoint = Checkpoint::read(model)?;
+    let mut checkpoint = match corpus {
+        Some(corpus) => {
+            let corpora = Corpus::read_all(corpus).map_err(GrammarError::from)?;
+            Checkpoint::read_with(model, corpora)?
+        }
+        None => Checkpoint::read(model)?,
+    };
     let from = Some(checkpoint.card.signature());
     checkpoint.card = checkpoint.card.renamed(name, checkpoint.weights.architecture);
     checkpoint.card.check().map_err(TrainError::Options)?;
     let texts = texts(&checkpoint.vocabulary, &checkpoint.grammar, &run.schedule);
     let fitted = fit(run, &checkpoint.weights, &texts, None, progress)?;
-    let made = Made { what: "trained on".to_owned(), from, how: ended(run, &fitted) };
+    let other = if corpus.is_some() { " (other phrases)" } else { "" };
+    let made = Made { what: format!("trained on{other}"), from, how: ended(run, &fitted) };
     finish(checkpoint, fitted, &run.schedule, made, out)
 }
 
@@ -191,7 +200,8 @@ fn texts<'t>(vocabulary: &'t Vocabulary, grammar: &'t Grammar, schedule: &Schedu
     Texts { vocabulary, grammar, seed: schedule.seed, held_out: false }
 }
 
-/// Every text that was read in a model's making, by [`text_hash`].
+/// Every text that was read in a model's making, by [`text_hash`]. What an earlier run read of other
+/// phrases is drawn anew of those that the model has now: near to it, not the same.
 pub fn texts_read(card: &Card, vocabulary: &Vocabulary, grammar: &Grammar) -> HashSet<u64> {
     let pools = card.runs().flat_map(|run| {
         let texts = Texts { vocabulary, grammar, seed: run.seed, held_out: false };

@@ -87,7 +87,8 @@ fn a_broken_off_run_goes_on() {
     assert_eq!(half.training.as_ref().unwrap().steps, 20);
     assert!(half.made[0].how.starts_with("20 steps of a schedule of 40"), "{:?}", half.made);
     let gentle = Schedule { learning_rate: 3e-3, ..run(40).schedule };
-    let on = go_on(whole.path(), "on", &Run::plain(gentle), broken.path(), &mut |_| {}).unwrap();
+    let on =
+        go_on(whole.path(), None, "on", &Run::plain(gentle), broken.path(), &mut |_| {}).unwrap();
     assert_eq!(on.made.len(), 2);
     let loss = |card: &Card| card.training.as_ref().unwrap().held_out_loss;
     assert!(loss(&on) < loss(&half));

@@ -4,10 +4,13 @@
 //! opens nothing, since works run late and an open sign before a shut road is the worse mistake.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::closure::{ClosedSegments, Closure, ClosureKind, ClosureState, Reason, Reasons};
+use crate::domain::closure::{
+    ClosedSegments, Closure, ClosureKind, ClosureState, Ends, Reason, Reasons,
+};
 use crate::domain::congestion::Incidents;
 use crate::domain::network::{Network, SegmentId};
 use crate::domain::refusal::{DeadReason, Refusal};
@@ -15,6 +18,10 @@ use crate::domain::time::Timestamp;
 
 /// Ended events are remembered, so that an older message cannot bring them back; no more than this.
 const MAX_ENDED: usize = 1_000;
+
+/// The word that a road is open again comes about when it was planned to: for so long nobody is told
+/// that it did not, so that not every sign changes twice in one moment.
+const GRACE: Duration = Duration::from_mins(1);
 
 /// Edges and ids that are quoted in a refusal are cut to this many characters.
 const MAX_QUOTED: usize = 60;
@@ -25,6 +32,8 @@ pub(super) struct Closures {
     closed: ClosedSegments,
     #[serde(default)]
     reasons: Reasons,
+    #[serde(default)]
+    ends: Ends,
     incidents: Incidents,
 }
 
@@ -50,6 +59,8 @@ struct Event {
     reason: Option<Reason>,
     /// An event that is announced ahead acts from here on.
     start: Option<Timestamp>,
+    #[serde(default)]
+    planned_end: Option<Timestamp>,
     segments: Vec<SegmentId>,
 }
 
@@ -60,6 +71,10 @@ impl Closures {
 
     pub(super) fn reasons(&self) -> &Reasons {
         &self.reasons
+    }
+
+    pub(super) fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     pub(super) fn incidents(&self) -> &Incidents {
@@ -91,6 +106,7 @@ impl Closures {
             kind: closure.kind,
             reason: closure.reason,
             start: closure.start,
+            planned_end: closure.planned_end,
             segments,
         };
         if known == Some(&event) {
@@ -106,6 +122,7 @@ impl Closures {
         let mut closed = ClosedSegments::new();
         let mut incidents = Incidents::new();
         let mut reasons: BTreeMap<SegmentId, Option<Reason>> = BTreeMap::new();
+        let mut ends: BTreeMap<SegmentId, Option<Timestamp>> = BTreeMap::new();
         let acts = |e: &Event| {
             e.state == ClosureState::Active && e.start.is_none_or(|start| start <= now.max(e.ts))
         };
@@ -117,6 +134,10 @@ impl Closures {
             for &segment in &event.segments {
                 // Two events on one segment: the first id stands for both until it ends.
                 held.entry(segment).or_insert_with(|| id.clone());
+                if event.kind == ClosureKind::RoadClosed {
+                    let known = ends.entry(segment).or_insert(event.planned_end);
+                    *known = (*known).zip(event.planned_end).map(|(one, other)| one.max(other));
+                }
                 if let (ClosureKind::RoadClosed, Some(reason)) = (event.kind, event.reason) {
                     let known = reasons.entry(segment).or_insert(Some(reason));
                     *known = known.filter(|known| *known == reason);
@@ -124,10 +145,16 @@ impl Closures {
             }
         }
         let reasons = reasons.into_iter().filter_map(|(id, reason)| Some((id, reason?))).collect();
-        let changed =
-            closed != self.closed || incidents != self.incidents || reasons != self.reasons;
+        let to_come = |(id, end): (SegmentId, Option<Timestamp>)| Some((id, end?));
+        let ends: Ends =
+            ends.into_iter().filter_map(to_come).filter(|(_, end)| *end + GRACE > now).collect();
+        let changed = closed != self.closed
+            || incidents != self.incidents
+            || reasons != self.reasons
+            || ends != self.ends;
         self.closed = closed;
         self.reasons = reasons;
+        self.ends = ends;
         self.incidents = incidents;
         changed
     }

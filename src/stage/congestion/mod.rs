@@ -275,6 +275,7 @@ impl Congestion {
             states: &self.states,
             closed: self.closed(),
             reasons: self.closures.reasons(),
+            ends: self.closures.ends(),
             incidents: self.incidents(),
             blocked: &self.blocked,
             evidence: Box::new(|id| self.evidence(id)),

@@ -295,6 +295,35 @@ fn a_planned_end_opens_nothing_and_an_announced_start_closes_nothing_yet() {
     assert_eq!(stage.closed().len(), 2);
 }
 
+/// The latest end of all that closes a road, as long as each has one and it is not long past.
+#[test]
+fn a_closed_road_has_an_end_where_all_say_so() {
+    let mut stage = stage(&[0]);
+    let road = stage.network.id(ROAD);
+    let mut take = |event, state, ts, end: Option<i64>| {
+        let mut closure = closure(event, state, ts, &[ROAD]);
+        closure.planned_end = end.map(minute);
+        stage.closure(&closure).unwrap();
+        stage.advance(minute(ts), minute(ts));
+        (stage.view().ends.get(&road).copied(), stage.view().change)
+    };
+    let (end, before) = take("works", ClosureState::Active, 0, Some(20));
+    assert_eq!(end, Some(minute(20)));
+    assert_eq!(take("water", ClosureState::Active, 1, Some(30)).0, Some(minute(30)));
+    assert_eq!(take("market", ClosureState::Active, 2, None).0, None);
+    assert_eq!(take("market", ClosureState::Cleared, 3, None).0, Some(minute(30)));
+    assert_eq!(take("water", ClosureState::Cleared, 4, None).0, Some(minute(20)));
+    let (end, after) = take("works", ClosureState::Active, 5, Some(25));
+    assert_eq!(end, Some(minute(25)));
+    assert_ne!(before, after);
+    // It has passed, and the road is still closed.
+    stage.advance(minute(25), minute(25));
+    assert_eq!(stage.view().ends.get(&road), Some(&minute(25)));
+    stage.advance(minute(26), minute(26));
+    assert_eq!(stage.view().ends.get(&road), None);
+    assert!(stage.closed().contains_key(&road));
+}
+
 #[test]
 fn known_edges_are_closed_and_none_is_refused() {
     let mut stage = stage(&[0]);

@@ -25,6 +25,7 @@ struct Corpus {
 struct Material {
     problem: BTreeMap<Problem, Vec<String>>,
     reason: BTreeMap<Reason, Vec<String>>,
+    until: Vec<String>,
     delay: Vec<String>,
     advice: Advice,
     saving: Vec<String>,
@@ -76,6 +77,7 @@ impl Material {
         let reasons = self.reason.iter();
         lists
             .extend(reasons.map(|(reason, list)| (reason_list(*reason), list.as_slice(), &[][..])));
+        lists.push(("until".into(), &self.until, &[Slot::Until]));
         lists.push(("delay".into(), &self.delay, &[Slot::Delay]));
         lists.push(("other_route".into(), &self.advice.other_route, &[]));
         lists.push(("turn".into(), &self.advice.turn, &[Slot::Turn, Slot::Dest]));
@@ -155,6 +157,7 @@ fn check_text(language: Language, space: Space, list: &str, text: &str, allowed:
     assert!(slots.iter().all(|s| allowed.contains(s)), "{place}");
     assert_eq!(slots.len(), slots.iter().collect::<BTreeSet<_>>().len(), "{place}");
     let needed = match list {
+        "until" => Some(Slot::Until),
         "delay" => Some(Slot::Delay),
         "saving" => Some(Slot::Saving),
         "turn" => Some(Slot::Turn),
@@ -325,6 +328,7 @@ fn template_phrases_are_of_the_corpus() {
                 assert!(phrases.reason.is_empty());
                 let pairs = [
                     (phrases.problem, texts(&material.problem[&problem])),
+                    (phrases.until, texts(&material.until)),
                     (phrases.delay, texts(&material.delay)),
                     (phrases.saving, texts(&material.saving)),
                     (phrases.other_route, texts(&advice.other_route)),

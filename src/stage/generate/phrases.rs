@@ -22,6 +22,8 @@ pub(super) struct Phrases {
     pub problem: List,
     /// Why a road is closed; empty where the request has no reason.
     pub reason: List,
+    /// When a closed road is planned to open again.
+    pub until: List,
     pub delay: List,
     pub saving: List,
     pub other_route: List,

@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::{showable, template, width};
 use crate::domain::direction::{Audience, Direction};
 use crate::domain::network::{Network, Turn, fold};
+use crate::domain::time::Timestamp;
 use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, WordingRequest};
 
 /// Signs from this size on always have a text: the problem on one row, "take another way" on the
@@ -21,6 +23,9 @@ pub const MIN_SIGN_COLS: u8 = 10;
 /// Vehicle texts from this length on always have a text.
 pub const MIN_VEHICLE_CHARS: u16 = 60;
 
+/// A time of day further off than this could be one of another day.
+const SOON: Duration = Duration::from_hours(12);
+
 /// Whole minutes below this are left unsaid: they are within the estimate's error.
 const MIN_MINUTES: u32 = 2;
 
@@ -30,6 +35,8 @@ pub struct Requests {
     network: Arc<Network>,
     /// Folds that more than one name of the network has.
     ambiguous: BTreeSet<String>,
+    /// `None`: no time of day is given.
+    zone: Option<chrono_tz::Tz>,
 }
 
 /// A fact's name, as it is and as it compares.
@@ -46,7 +53,14 @@ impl Requests {
         }
         let ambiguous =
             names.into_iter().filter(|(_, count)| *count > 1).map(|(folded, _)| folded).collect();
-        Self { network, ambiguous }
+        Self { network, ambiguous, zone: None }
+    }
+
+    /// Times of day are given by the clock of this zone.
+    #[must_use]
+    pub fn by_clock_of(mut self, zone: Option<chrono_tz::Tz>) -> Self {
+        self.zone = zone;
+        self
     }
 
     /// One request a language, in the order given.
@@ -60,7 +74,8 @@ impl Requests {
     ///   "the next junction" must be the same for all;
     /// - why the road is closed, where its operator said so;
     /// - `Delay` rounded to whole minutes, `Saving` rounded down, from 2 minutes on, and no saving
-    ///   beyond the delay.
+    ///   beyond the delay;
+    /// - `Until`, when a closed road is planned to open again, where that is within [`SOON`].
     ///
     /// Required are the advised road, or the turn where no road is offered; in vehicles the road
     /// with the trouble as well. Where the space is too small for that, the demands fall in this
@@ -150,6 +165,10 @@ impl Requests {
         {
             let text = if vehicle { word.to_owned() } else { fold(word) };
             offer(Slot::Turn, text, !has_way);
+        }
+        let soon = |until: &Timestamp| *until > direction.ts && until.since(direction.ts) <= SOON;
+        if let (Some(until), Some(zone)) = (direction.until.filter(soon), self.zone) {
+            offer(Slot::Until, until.by_clock(zone), false);
         }
         slots
     }

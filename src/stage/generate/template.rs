@@ -66,10 +66,11 @@ struct Text {
 /// How much a driver gains from a fact, the others being equal.
 fn worth(slot: Slot) -> u32 {
     match slot {
-        Slot::Via0 => 128,
-        Slot::Closed => 64,
-        Slot::Delay => 32,
-        Slot::Turn => 16,
+        Slot::Via0 => 256,
+        Slot::Closed => 128,
+        Slot::Delay => 64,
+        Slot::Turn => 32,
+        Slot::Until => 16,
         Slot::Saving => 4,
         Slot::Dest => 2,
         Slot::Via1 => 1,
@@ -86,17 +87,20 @@ fn ranked(request: &WordingRequest) -> Vec<Text> {
         Space::Sign { .. } => SIGN_UNITS,
         Space::Vehicle { .. } => VEHICLE_UNITS,
     };
+    let until = request.slot(Slot::Until).map_or(&[][..], |_| phrases.until);
     let mut texts = Vec::new();
     let mut order = 0;
     for problem in phrases.problem {
         for advice in phrases.advice(request) {
             for reason in phrases::or_none(phrases.reason) {
-                for delay in phrases::or_none(phrases.delay) {
-                    for saving in phrases::or_none(phrases.saving) {
-                        order += 1;
-                        let plan = [Some(*problem), reason, delay, Some(advice), saving];
-                        if let Some((draft, worth)) = combined(request, plan, units) {
-                            texts.push(Text { draft, worth, order });
+                for until in phrases::or_none(until) {
+                    for delay in phrases::or_none(phrases.delay) {
+                        for saving in phrases::or_none(phrases.saving) {
+                            order += 1;
+                            let plan = [Some(*problem), reason, until, delay, Some(advice), saving];
+                            if let Some((draft, worth)) = combined(request, plan, units) {
+                                texts.push(Text { draft, worth, order });
+                            }
                         }
                     }
                 }
@@ -111,10 +115,10 @@ fn ranked(request: &WordingRequest) -> Vec<Text> {
 /// no more units of information than a driver takes in, and fits.
 fn combined(
     request: &WordingRequest,
-    plan: [Option<&'static str>; 5],
+    plan: [Option<&'static str>; 6],
     units: usize,
 ) -> Option<(Draft, u32)> {
-    let [_, reason, _, advice, _] = plan;
+    let [_, reason, _, _, advice, _] = plan;
     let clauses: Vec<&str> = plan.into_iter().flatten().collect();
     let slots = slots_of(&clauses);
     // Advice without a name is a unit of its own; a problem and a reason always are.

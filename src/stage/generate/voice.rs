@@ -27,9 +27,9 @@ pub fn voice(request: &WordingRequest, draft: &Draft, home: Language) -> Result<
                     say.push_str(&aloud);
                     sentences.marked(fact, &format!("sub alias=\"{aloud}\""), "sub");
                 }
-                Part::Fact(Slot::Turn, fact) => {
+                Part::Fact(Slot::Turn | Slot::Until, fact) => {
                     say.push_str(fact);
-                    sentences.words(fact);
+                    sentences.word(fact);
                 }
                 Part::Fact(_, name) if request.language == home => {
                     say.push_str(name);

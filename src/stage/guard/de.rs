@@ -43,6 +43,7 @@ const NOUNS: &[&str] = &[
     "störung",
     "straße",
     "strecke",
+    "uhr",
     "überflutung",
     "überschwemmung",
     "unfall",
@@ -133,6 +134,11 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Ice, &["[wegen] glatteis", "strasse vereist"]),
             (Reason::Snow, &["[wegen] schnee", "strasse verschneit"]),
             (Reason::Wind, &["[wegen|kraeftiger] wind", "[wegen|kraeftige] boeen"]),
+        ],
+        until: &[
+            "[voraussichtlich] bis [etwa] {until} uhr",
+            "bis etwa {until}",
+            "[wieder] frei ab {until} uhr",
         ],
         delay: &[
             "(zeitverlust|verzoegerung) [etwa|von] {delay}",
@@ -321,6 +327,14 @@ pub(super) const TONGUE: Tongue = Tongue {
                     "derzeit ist es dort [sehr] windig",
                 ],
             ),
+        ],
+        until: &[
+            "das dauert [voraussichtlich|etwa] bis {until} uhr",
+            "das dauert bis etwa {until} uhr",
+            "[voraussichtlich] bis [etwa] {until} uhr",
+            "die straße ist [voraussichtlich] ab {until} uhr wieder frei",
+            "ab etwa {until} uhr ist die straße wieder frei",
+            "geplant ist das bis {until} uhr",
         ],
         delay: &[
             "(zeitverlust|verzögerung) [von] @about {delay}",

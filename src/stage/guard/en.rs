@@ -77,6 +77,11 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Snow, &["[due to] snow", "snow on the road", "snowy road"]),
             (Reason::Wind, &["[due to] (wind|(high|strong) winds)"]),
         ],
+        until: &[
+            "(until|till) [about] {until}",
+            "(expected|planned) until {until}",
+            "reopens [about] {until}",
+        ],
         delay: &[
             "[traffic|expect] (delay|delays) [about|of] {delay}",
             "[expect] {delay} (delay|delays)",
@@ -268,6 +273,13 @@ pub(super) const TONGUE: Tongue = Tongue {
                     "gusts of wind are sweeping the road",
                 ],
             ),
+        ],
+        until: &[
+            "(this is expected to|it (should|is expected to)) last until [about] {until}",
+            "it is planned until [about] {until}",
+            "the road (should|is expected to) reopen at [about] {until}",
+            "expect this until [about] {until}",
+            "until [about] {until}",
         ],
         delay: &[
             "expect a delay of [about] {delay}",

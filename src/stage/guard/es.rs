@@ -88,6 +88,11 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Snow, &["[@because] nieve", "nieve en la via", "via nevada"]),
             (Reason::Wind, &["[@because|hay] viento [fuerte]", "rachas de viento"]),
         ],
+        until: &[
+            "[previsto] hasta las {until}",
+            "hasta cerca de las {until}",
+            "[se] reabre a las {until}",
+        ],
         delay: &[
             "(demora|retraso) [de [unos]|actual] {delay}",
             "{delay} de (demora|retraso)",
@@ -296,6 +301,12 @@ pub(super) const TONGUE: Tongue = Tongue {
                     "allí soplan rachas fuertes",
                 ],
             ),
+        ],
+        until: &[
+            "[durará|se prevé] hasta las {until} [aproximadamente]",
+            "la reapertura está prevista para las {until}",
+            "la vía se reabrirá hacia las {until}",
+            "se espera reabrir hacia las {until}",
         ],
         delay: &[
             "(demora|retraso) de @some {delay}",

@@ -4,9 +4,9 @@ use super::objection::{Objection, Place, Rules};
 use super::phrases::tongue;
 use crate::domain::wording::{Language, Slot, Space, Wording, WordingRequest};
 
-/// Besides A to Z and 0 to 9. No bracket is among them, so no text can bring a MULTI tag to a sign,
+/// Besides A to Z and 0 to 9; a colon for times of day. No bracket is among them, so no text can bring a MULTI tag to a sign,
 /// and none of a slot's.
-const SIGN_MARKS: &str = " .,'-/";
+const SIGN_MARKS: &str = " .,:'-/";
 const VEHICLE_MARKS: &str = " .,:'-/";
 /// What a vehicle may also show inside a name that has it; letters and digits aside.
 const NAME_MARKS: &str = "’‘ʼ–&()";

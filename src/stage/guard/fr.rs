@@ -83,6 +83,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Snow, &["[cause|en raison de la] neige", "route enneigee"]),
             (Reason::Wind, &["[cause] vent [fort]", "en raison du vent", "rafales de vent"]),
         ],
+        until: &["[prevu] jusqu'a {until}", "jusque vers {until}", "reouverture (vers|a) {until}"],
         delay: &[
             "retard [de|environ|estime] {delay}",
             "{delay} de (retard|trajet en plus)",
@@ -301,6 +302,12 @@ pub(super) const TONGUE: Tongue = Tongue {
                     "@due au vent",
                 ],
             ),
+        ],
+        until: &[
+            "[cela devrait durer|cela durera|c'est prévu] jusqu'à {until} [environ]",
+            "[cela durera] jusque vers {until}",
+            "la réouverture est prévue (à|vers) {until}",
+            "la route devrait rouvrir (à|vers) {until}",
         ],
         delay: &[
             "retard @of {delay}",

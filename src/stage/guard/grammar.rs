@@ -70,6 +70,7 @@ enum Stated {
 enum Clause {
     Problem,
     Reason,
+    Until,
     Delay,
     Advice,
     Saving,
@@ -108,6 +109,7 @@ impl Grammar {
         for (reason, patterns) in phrases.reason {
             grammar.add(Clause::Reason, patterns, phrases, Stated::Reason(*reason));
         }
+        grammar.add(Clause::Until, phrases.until, phrases, Stated::Nothing);
         grammar.add(Clause::Delay, phrases.delay, phrases, Stated::Nothing);
         grammar.add(Clause::Advice, phrases.advice, phrases, Stated::Nothing);
         grammar.add(Clause::Saving, phrases.saving, phrases, Stated::Nothing);
@@ -157,7 +159,7 @@ impl Grammar {
 
     /// Whether a token is a word or a number of this grammar; names aside.
     pub(super) fn knows(&self, token: &Token<'_>) -> bool {
-        is_number(token) || self.vocabulary.contains_key(&self.key(token.raw))
+        is_number(token) || is_time(token) || self.vocabulary.contains_key(&self.key(token.raw))
     }
 
     pub(super) fn read(&self, tokens: &[Token<'_>], names: &[Occurrence]) -> Readings {
@@ -256,14 +258,20 @@ impl Reader<'_, '_> {
         }
         match clause {
             Clause::Problem => {
-                // Nobody gives a reason for a queue.
+                // Nobody gives a reason for a queue, or plans its end.
                 if self.problem == Some(Problem::RoadClosed) {
                     self.clause(Clause::Reason, at);
+                    self.clause(Clause::Until, at);
                 }
                 self.clause(Clause::Delay, at);
                 self.clause(Clause::Advice, at);
             }
             Clause::Reason => {
+                self.clause(Clause::Until, at);
+                self.clause(Clause::Delay, at);
+                self.clause(Clause::Advice, at);
+            }
+            Clause::Until => {
                 self.clause(Clause::Delay, at);
                 self.clause(Clause::Advice, at);
             }
@@ -298,6 +306,10 @@ impl Reader<'_, '_> {
                 let counts = number && unit.is_some_and(|unit| self.grammar.units.contains(&unit));
                 counts.then_some(at + 2).into_iter().collect()
             }
+            Slot::Until => {
+                let time = self.tokens.get(at).is_some_and(is_time);
+                time.then_some(at + 1).into_iter().collect()
+            }
             Slot::Turn => {
                 let rest = self.words.get(at..).unwrap_or_default();
                 let turns = self.grammar.turns.iter();
@@ -311,6 +323,16 @@ impl Reader<'_, '_> {
             }
         }
     }
+}
+
+/// A time of day, `07:05`.
+fn is_time(token: &Token<'_>) -> bool {
+    let Some((hour, minute)) = token.raw.split_once(':') else { return false };
+    let below = |part: &str, limit: u8| {
+        let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        digits && part.parse::<u8>().is_ok_and(|number| number < limit)
+    };
+    below(hour, 24) && below(minute, 60)
 }
 
 fn is_number(token: &Token<'_>) -> bool {

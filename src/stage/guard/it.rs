@@ -79,6 +79,11 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Snow, &["[@cause] neve", "neve sulla strada", "strada innevata"]),
             (Reason::Wind, &["[@cause] vento [forte]", "raffiche di vento"]),
         ],
+        until: &[
+            "fino alle {until} [circa]",
+            "(riapre|riapertura) alle {until}",
+            "riapre verso le {until}",
+        ],
         delay: &[
             "ritardo [circa|di|previsto|attuale] {delay}",
             "ritardi [di] {delay}",
@@ -265,6 +270,13 @@ pub(super) const TONGUE: Tongue = Tongue {
                     "il tratto è esposto al vento",
                 ],
             ),
+        ],
+        until: &[
+            "[durerà] fino alle {until} [circa]",
+            "la strada riaprirà verso le {until}",
+            "la riapertura è prevista per le {until}",
+            "la riapertura è attesa verso le {until}",
+            "si prevede di riaprire (alle|verso le) {until}",
         ],
         delay: &[
             "il ritardo [previsto|attuale|@usual] è di [circa] {delay}",

@@ -47,6 +47,8 @@ pub struct Guard {
     names: Names,
     grammars: [Grammars; Language::ALL.len()],
     rules: Rules,
+    /// `None`: no text may give a time of day.
+    zone: Option<chrono_tz::Tz>,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,15 @@ impl Grammars {
 impl Guard {
     pub fn new(network: Arc<Network>) -> Self {
         let names = Names::new(&network);
-        Self { network, names, grammars: Language::ALL.map(Grammars::new), rules: Rules::default() }
+        let grammars = Language::ALL.map(Grammars::new);
+        Self { network, names, grammars, rules: Rules::default(), zone: None }
+    }
+
+    /// Times of day are those of a clock in this zone.
+    #[must_use]
+    pub fn by_clock_of(mut self, zone: Option<chrono_tz::Tz>) -> Self {
+        self.zone = zone;
+        self
     }
 
     /// Whether a text says what it was asked to, all that it must, and nothing else.
@@ -107,7 +117,7 @@ impl Guard {
         request: &WordingRequest,
     ) -> Result<(), Objection> {
         direction::check_indices(&self.rules, &self.network, direction)?;
-        request::check(&self.rules, &self.network, direction, request)?;
+        request::check(&self.rules, &self.network, self.zone, direction, request)?;
         reading::facts(&self.rules, &self.names, request)?;
         Ok(())
     }

@@ -270,7 +270,7 @@ impl Objection {
             Self::Fact { slot, .. } => match slot {
                 Slot::Closed | Slot::Via0 | Slot::Via1 => Rule::Road,
                 Slot::Dest => Rule::Destination,
-                Slot::Delay | Slot::Saving => Rule::Number,
+                Slot::Delay | Slot::Saving | Slot::Until => Rule::Number,
                 Slot::Turn => Rule::Turn,
             },
             Self::Spelling { .. } => Rule::Spelling,

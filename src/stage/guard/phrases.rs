@@ -30,6 +30,8 @@ pub(super) struct Phrases {
     pub problem: &'static [(Problem, &'static [&'static str])],
     /// Why a road is closed.
     pub reason: &'static [(Reason, &'static [&'static str])],
+    /// When a closed road is planned to open again.
+    pub until: &'static [&'static str],
     pub delay: &'static [&'static str],
     pub advice: &'static [&'static str],
     pub saving: &'static [&'static str],
@@ -54,6 +56,7 @@ pub(super) fn slot_of(item: &str) -> Option<Slot> {
         "{delay}" => Some(Slot::Delay),
         "{saving}" => Some(Slot::Saving),
         "{turn}" => Some(Slot::Turn),
+        "{until}" => Some(Slot::Until),
         _ => None,
     }
 }
@@ -134,7 +137,7 @@ mod tests {
             for phrases in [&tongue.sign, &tongue.vehicle] {
                 let problems = phrases.problem.iter().flat_map(|(_, patterns)| *patterns);
                 let reasons = phrases.reason.iter().flat_map(|(_, patterns)| *patterns);
-                let others = [phrases.delay, phrases.advice, phrases.saving];
+                let others = [phrases.until, phrases.delay, phrases.advice, phrases.saving];
                 for pattern in problems.chain(reasons).chain(others.into_iter().flatten()) {
                     let count = |mark| pattern.matches(mark).count();
                     assert_eq!(count('('), count(')'), "{pattern}");
@@ -162,9 +165,10 @@ mod tests {
             for phrases in [&tongue(language).sign, &tongue(language).vehicle] {
                 let problems = phrases.problem.iter().flat_map(|(_, patterns)| *patterns);
                 let reasons = phrases.reason.iter().flat_map(|(_, patterns)| *patterns);
-                let clauses: [(&[Slot], Vec<&str>); 5] = [
+                let clauses: [(&[Slot], Vec<&str>); 6] = [
                     (&[Slot::Closed], problems.copied().collect()),
                     (&[], reasons.copied().collect()),
+                    (&[Slot::Until], phrases.until.to_vec()),
                     (&[Slot::Delay], phrases.delay.to_vec()),
                     (&[Slot::Via0, Slot::Via1, Slot::Dest, Slot::Turn], phrases.advice.to_vec()),
                     (&[Slot::Saving], phrases.saving.to_vec()),

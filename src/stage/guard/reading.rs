@@ -34,7 +34,7 @@ pub(super) fn facts<'r>(
         let known = match slot {
             Slot::Closed | Slot::Via0 | Slot::Via1 => names.is_street(&fact.tokens),
             Slot::Dest => names.is_place(&fact.tokens),
-            Slot::Delay | Slot::Saving | Slot::Turn => true,
+            Slot::Delay | Slot::Saving | Slot::Turn | Slot::Until => true,
         };
         if !known {
             rules.object(Objection::UnknownName { slot, text: text.to_owned() })?;

@@ -1,6 +1,8 @@
 //! Whether what a writer is asked to say agrees with the direction: catches mistakes in the making
 //! of requests, before any text.
 
+use chrono::{TimeZone, Timelike};
+
 use super::direction::moves_out;
 use super::objection::{Objection, Rules};
 use crate::domain::direction::{Audience, Direction, DirectionState};
@@ -22,6 +24,7 @@ pub fn saving_minutes(saving_s: u32) -> Option<u32> {
 pub(super) fn check(
     rules: &Rules,
     network: &Network,
+    zone: Option<chrono_tz::Tz>,
     direction: &Direction,
     request: &WordingRequest,
 ) -> Result<(), Objection> {
@@ -47,7 +50,10 @@ pub(super) fn check(
         rules.object(Objection::RequestReason { said, fact: direction.reason })?;
     }
     for asked in &request.slots {
-        let allowed = allowed(network, direction, request, asked.slot);
+        let allowed = match asked.slot {
+            Slot::Until => clock_time(zone, direction).into_iter().collect(),
+            slot => allowed(network, direction, request, slot),
+        };
         if !allowed.iter().any(|text| agrees(asked, text, request.space)) {
             let fact = (!allowed.is_empty()).then(|| allowed.join("` or `"));
             let (slot, said) = (asked.slot, asked.text.clone());
@@ -95,12 +101,28 @@ fn allowed(
             let word = direction.turn.and_then(|turn| turn_word(turn, request.language));
             word.map(str::to_owned).into_iter().collect()
         }
+        // Needs a clock.
+        Slot::Until => Vec::new(),
     }
+}
+
+/// When the road is planned to open, rounded up to a minute: only before that moment, and only where
+/// the time of day leaves no doubt of the day.
+fn clock_time(zone: Option<chrono_tz::Tz>, direction: &Direction) -> Option<String> {
+    const HALF_A_DAY_MS: i64 = 12 * 60 * 60 * 1000;
+    let until = direction.until?.millis();
+    if !(1..=HALF_A_DAY_MS).contains(&(until - direction.ts.millis())) {
+        return None;
+    }
+    let minute = until.div_euclid(60_000) + i64::from(until.rem_euclid(60_000) > 0);
+    let there = zone?.timestamp_opt(minute * 60, 0).single()?;
+    Some(format!("{:02}:{:02}", there.hour(), there.minute()))
 }
 
 /// A sign shows the fold of what the network has, a vehicle shows it as it is.
 fn agrees(asked: &SlotFact, text: &str, space: Space) -> bool {
     match space {
+        _ if asked.slot == Slot::Until => asked.text == text,
         Space::Sign { .. } => asked.text == fold(text),
         Space::Vehicle { .. } => asked.text == text,
     }

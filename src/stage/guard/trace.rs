@@ -63,5 +63,6 @@ fn member(slot: Slot) -> &'static str {
         Slot::Delay => "delay_s",
         Slot::Saving => "saving_s",
         Slot::Turn => "turn",
+        Slot::Until => "until",
     }
 }

@@ -9,6 +9,8 @@ use crate::domain::congestion::{CongestionLevel, View};
 use crate::domain::direction::{Cause, Evidence, WeighedWay};
 use crate::domain::network::{Costs, Network, Penalties, Router, SegmentId, Tree, Turn};
 
+use crate::domain::time::Timestamp;
+
 use super::around::{Around, Candidate, Place, via};
 use super::times::Times;
 
@@ -28,6 +30,8 @@ pub(super) struct Advice {
     pub(super) cause: Cause,
     #[serde(default)]
     pub(super) reason: Option<Reason>,
+    #[serde(default)]
+    pub(super) until: Option<Timestamp>,
     pub(super) level: Option<CongestionLevel>,
     pub(super) avoid: Vec<SegmentId>,
     pub(super) via: Vec<SegmentId>,
@@ -102,6 +106,7 @@ impl Facts<'_> {
             here,
             cause: trouble.cause,
             reason: self.view.reasons.get(&first).copied().filter(|_| announced),
+            until: self.view.ends.get(&first).copied().filter(|_| announced),
             level,
             via: via(self.network, stem),
             turn: self.turn(here, stem, &usual),

@@ -349,7 +349,7 @@ impl Route {
 /// and which roads nobody can pass.
 fn urgent(said: &Proposal) -> impl PartialEq + use<'_> {
     let advice = &said.advice;
-    let problem = (Problem::of(advice.cause, advice.level), advice.reason);
+    let problem = (Problem::of(advice.cause, advice.level), advice.reason, advice.until);
     let named = (problem, advice.avoid.first(), &advice.via);
     (named, advice.turn, advice.destination, &advice.closed, &advice.blocked)
 }
@@ -370,6 +370,7 @@ fn direction(now: Timestamp, shown: &Shown, state: DirectionState) -> Direction 
         audience: said.audience.clone(),
         cause: advice.cause,
         reason: advice.reason,
+        until: advice.until,
         level: advice.level,
         avoid: advice.avoid.clone(),
         via: advice.via.clone(),

@@ -43,6 +43,7 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
             Some(Reason::Snow) => &["neige"],
             Some(Reason::Wind) => &["vent fort", "vent"],
         },
+        until: &["jusque vers <UNTIL>", "jusqu'a <UNTIL>", "jusqu'a / <UNTIL>"],
         delay: &["retard <DELAY>", "retard / <DELAY>"],
         saving: &["gain <SAVING>", "gain / <SAVING>"],
         other_route: &["prendre autre route", "prendre / autre route", "contourner"],
@@ -90,6 +91,7 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
             Some(Reason::Snow) => &["la neige en est la cause."],
             Some(Reason::Wind) => &["le vent fort en est la cause."],
         },
+        until: &["cela durera jusque vers <UNTIL>.", "jusque vers <UNTIL>."],
         delay: &["retard d'environ <DELAY>."],
         saving: &["cet itinéraire fait gagner environ <SAVING>."],
         other_route: &[

@@ -61,6 +61,7 @@ fn direction(avoid: &[u32], via: &[u32]) -> Direction {
         audience: Audience::Sign(SignId(0)),
         cause: Cause::Closure,
         reason: None,
+        until: None,
         level: None,
         avoid: segments(avoid),
         via: segments(via),
@@ -261,4 +262,28 @@ proptest! {
             }
         }
     }
+}
+
+/// By the clock of the place, only while it is to come, and only where the day is beyond doubt.
+#[test]
+fn the_planned_end_is_a_time_of_day() {
+    let network = Arc::new(network(&["Via Alta", "Viale dei Platani"], &[]));
+    let until = |zone, from: &str, to: &str| {
+        let mut direction = direction(&[1], &[]);
+        direction.ts = Timestamp::parse(from).unwrap();
+        direction.until = Some(Timestamp::parse(to).unwrap());
+        let requests = Requests::new(Arc::clone(&network)).by_clock_of(zone);
+        let request = requests.of(&direction, SIGN, &[Language::It]).remove(0);
+        request.slot(Slot::Until).map(|fact| fact.text.clone())
+    };
+    let rome = Some(chrono_tz::Europe::Rome);
+    let summer = "2026-07-01T06:00:00.000Z";
+    assert_eq!(until(rome, summer, "2026-07-01T15:30:00.000Z").as_deref(), Some("17:30"));
+    assert_eq!(until(rome, summer, "2026-07-01T15:30:00.001Z").as_deref(), Some("17:31"));
+    assert_eq!(until(rome, summer, "2026-07-01T18:00:00.000Z").as_deref(), Some("20:00"));
+    assert_eq!(until(rome, summer, "2026-07-01T18:00:00.001Z"), None);
+    assert_eq!(until(rome, summer, summer), None);
+    assert_eq!(until(None, summer, "2026-07-01T15:30:00.000Z"), None);
+    let winter = "2026-12-31T20:00:00.000Z";
+    assert_eq!(until(rome, winter, "2026-12-31T23:05:00.000Z").as_deref(), Some("00:05"));
 }

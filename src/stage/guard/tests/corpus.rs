@@ -18,6 +18,7 @@ struct Corpus {
 struct Phrases {
     problem: BTreeMap<String, Vec<String>>,
     reason: BTreeMap<Reason, Vec<String>>,
+    until: Vec<String>,
     delay: Vec<String>,
     advice: BTreeMap<String, Vec<String>>,
     saving: Vec<String>,
@@ -32,6 +33,7 @@ fn fact(slot: Slot, language: Language) -> &'static str {
         (Slot::Dest, _) => "Porta Nord",
         (Slot::Delay, _) => "6 min",
         (Slot::Saving, _) => "4 min",
+        (Slot::Until, _) => "07:45",
         (Slot::Turn, Language::En) => "straight on",
         (Slot::Turn, Language::It) => "a sinistra",
         (Slot::Turn, Language::De) => "geradeaus",
@@ -64,7 +66,7 @@ fn finish(text: &str, language: Language, on_sign: bool) -> Vec<String> {
         text
     };
     if on_sign {
-        return filled(text).split(" / ").map(fold).collect();
+        return filled(text).split(" / ").map(super::on_sign).collect();
     }
     let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
     vec![filled(sentence_case(language, &words))]
@@ -119,6 +121,7 @@ fn the_whole_corpus_is_read_as_meant() {
     for language in Language::ALL {
         let corpus = corpus(language);
         for (on_sign, phrases) in [(true, &corpus.sign), (false, &corpus.vehicle)] {
+            let untils = all(&phrases.until);
             let delays = all(&phrases.delay);
             let savings = all(&phrases.saving);
             let advice: Vec<_> = phrases.advice.values().flat_map(|p| all(p)).collect();
@@ -138,10 +141,13 @@ fn the_whole_corpus_is_read_as_meant() {
                         let problem = problem(word);
                         let reason = reasons.get(texts % (reasons.len() + 1));
                         let reason = reason.filter(|_| problem == Problem::RoadClosed);
+                        let until = &untils[texts % untils.len()];
+                        let ends = problem == Problem::RoadClosed && texts % 3 > 0;
+                        let until = ends.then_some(until.as_str());
                         let delay = (texts % 2 == 0).then_some(delay.as_str());
                         let saving = (texts % 4 > 1).then_some(saving.as_str());
                         let why = reason.map(|(_, text)| text.as_str());
-                        let clauses = [Some(stated), why, delay, Some(advised), saving];
+                        let clauses = [Some(stated), why, until, delay, Some(advised), saving];
                         let clauses: Vec<_> = clauses.into_iter().flatten().collect();
                         let facts = (problem, reason.map(|(reason, _)| *reason));
                         if let Err(objection) = ask(&guard, language, on_sign, facts, &clauses) {

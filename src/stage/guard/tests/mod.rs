@@ -89,7 +89,7 @@ fn network(streets: &[&str], places: &[&str]) -> Network {
         name: "vms".to_owned(),
         segment: SegmentId(0),
         pos_m: 0.0,
-        rows: 12,
+        rows: 14,
         cols: 120,
         face: None,
     };
@@ -111,6 +111,13 @@ fn network(streets: &[&str], places: &[&str]) -> Network {
     }
 }
 
+/// As a sign shows it: folded, but for times of day.
+fn on_sign(text: &str) -> String {
+    let is_time = |word: &str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains(':');
+    let word = |word: &str| if is_time(word) { word.to_owned() } else { fold(word) };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 fn guard_of(streets: &[&str], places: &[&str]) -> Guard {
     Guard::new(Arc::new(network(streets, places)))
 }
@@ -119,7 +126,7 @@ fn nasty() -> Guard {
     guard_of(&STREETS, &PLACES)
 }
 
-const SIGN: Space = Space::Sign { rows: 12, cols: 120 };
+const SIGN: Space = Space::Sign { rows: 14, cols: 120 };
 const VEHICLE: Space = Space::Vehicle { max_chars: 400 };
 
 /// A request whose facts are given in the network's spelling; those after `!` are required.
@@ -132,7 +139,8 @@ fn request(
     let slots = facts.iter().map(|(slot, text)| {
         let required = text.starts_with('!');
         let text = text.trim_start_matches('!');
-        let text = if matches!(space, Space::Sign { .. }) { fold(text) } else { text.to_owned() };
+        let text =
+            if matches!(space, Space::Sign { .. }) { on_sign(text) } else { text.to_owned() };
         SlotFact { slot: *slot, text, required }
     });
     WordingRequest { language, problem, reason: None, slots: slots.collect(), space, seed: 0 }

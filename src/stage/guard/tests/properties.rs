@@ -35,6 +35,9 @@ impl Sample {
             clauses.push(sentence(patterns, phrases, rng));
             reason = Some(*given);
         }
+        if *problem == Problem::RoadClosed && rng.random_bool(0.5) {
+            clauses.push(sentence(phrases.until, phrases, rng));
+        }
         if rng.random_bool(0.5) {
             clauses.push(sentence(phrases.delay, phrases, rng));
         }
@@ -52,6 +55,7 @@ impl Sample {
             (Slot::Dest, (*PLACES.choose(rng).unwrap()).to_owned()),
             (Slot::Delay, format!("{} min", rng.random_range(1..30))),
             (Slot::Saving, format!("{} min", rng.random_range(31..60))),
+            (Slot::Until, format!("{:02}:{:02}", rng.random_range(0..24), rng.random_range(0..60))),
             (Slot::Turn, (*turns.choose(rng).unwrap()).to_owned()),
         ];
         Self { language, space, problem: *problem, reason, clauses, facts }
@@ -86,7 +90,7 @@ impl Sample {
             let words: Vec<_> = words.collect();
             let text = if on_sign { words.join(" ") } else { sentence_case(self.language, &words) };
             let text = text.replace(" ,", ",").replace(" :", ":");
-            if on_sign { fold(&text) } else { text + "." }
+            if on_sign { super::on_sign(&text) } else { text + "." }
         });
         let clauses: Vec<_> = filled.collect();
         let text = if on_sign { clauses } else { vec![clauses.join(" ")] };

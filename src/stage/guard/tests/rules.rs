@@ -66,6 +66,7 @@ fn direction() -> Direction {
         audience: Audience::Sign(SignId(0)),
         cause: Cause::Closure,
         reason: None,
+        until: None,
         level: None,
         avoid: ids(&[4]),
         via: ids(&[1, 3]),
@@ -365,4 +366,33 @@ fn a_request_says_what_the_direction_says() {
         facts[at].1 = wrong;
         assert_eq!(ask(&facts), Err(Rule::RequestFacts), "{wrong}");
     }
+}
+
+#[test]
+fn a_time_of_day_must_be_the_planned_end() {
+    let guard = nasty().by_clock_of(Some(chrono_tz::Europe::Rome));
+    let ends = |at: Timestamp| Direction { until: Some(at), ..direction() };
+    let hour = std::time::Duration::from_hours(1);
+    // One in the morning in Rome is midnight UTC.
+    let asked = |time: &str| request(En, SIGN, RoadClosed, &[(Slot::Until, time)]);
+    assert_eq!(guard.check_request(&ends(at(0) + 2 * hour), &asked("03:00")), Ok(()));
+    let refused = |direction: &Direction, time: &str| {
+        let answer = guard.check_request(direction, &asked(time)).map_err(|o| o.rule());
+        assert_eq!(answer, Err(Rule::RequestFacts), "{time}");
+    };
+    refused(&ends(at(0) + 2 * hour), "02:00");
+    refused(&ends(at(0) + 13 * hour), "14:00");
+    refused(&ends(at(0)), "01:00");
+    refused(&direction(), "03:00");
+    let said = |rows: &str, time: &str| {
+        let request = request(En, SIGN, RoadClosed, &[(Slot::Until, time)]);
+        guard.check(&request, &wording(En, rows)).map_err(|o| o.rule())
+    };
+    assert_eq!(said("ROAD CLOSED / UNTIL 17:30 / USE OTHER ROUTE", "17:30"), Ok(()));
+    assert_eq!(said("ROAD CLOSED / UNTIL 17:31 / USE OTHER ROUTE", "17:30"), Err(Rule::Number));
+    assert_eq!(said("ROAD CLOSED / UNTIL 17:60 / USE OTHER ROUTE", "17:60"), Err(Rule::Grammar));
+    assert_eq!(said("ROAD CLOSED / UNTIL 17 / USE OTHER ROUTE", "17:30"), Err(Rule::Grammar));
+    let queue = request(En, SIGN, Queue, &[(Slot::Until, "17:30")]);
+    let text = wording(En, "QUEUES AHEAD / UNTIL 17:30 / USE OTHER ROUTE");
+    assert_eq!(guard.check(&queue, &text).map_err(|o| o.rule()), Err(Rule::Grammar));
 }

@@ -4,7 +4,7 @@ mod properties;
 mod reckoning;
 
 use super::*;
-use crate::domain::closure::{ClosedSegments, Reason, Reasons};
+use crate::domain::closure::{ClosedSegments, Ends, Reason, Reasons};
 use crate::domain::congestion::{CongestionLevel, Incidents, SegmentState};
 use crate::domain::direction::Cause;
 use crate::domain::network::testing::{Draft, grid};
@@ -41,6 +41,7 @@ struct Traffic {
     states: Vec<SegmentState>,
     closed: ClosedSegments,
     reasons: Reasons,
+    ends: Ends,
     incidents: Incidents,
     blocked: Incidents,
     change: u64,
@@ -60,6 +61,7 @@ impl Traffic {
             network: Arc::clone(network),
             closed: ClosedSegments::new(),
             reasons: Reasons::new(),
+            ends: Ends::new(),
             incidents: Incidents::new(),
             blocked: Incidents::new(),
             change: 1,
@@ -103,6 +105,7 @@ impl Traffic {
             states: &self.states,
             closed: &self.closed,
             reasons: &self.reasons,
+            ends: &self.ends,
             incidents: &self.incidents,
             blocked: &self.blocked,
             evidence: Box::new(|id| Some(format!("minute@{}", id.0))),
