@@ -75,7 +75,7 @@ impl Requests {
     /// - why the road is closed, where its operator said so;
     /// - `Delay` rounded to whole minutes, `Saving` rounded down, from 2 minutes on, and no saving
     ///   beyond the delay;
-    /// - `Until`, when a closed road is planned to open again, where that is within [`SOON`].
+    /// - `Until`, when a closed road is planned to open again, where that is within twelve hours.
     ///
     /// Required are the advised road, or the turn where no road is offered; in vehicles the road
     /// with the trouble as well. Where the space is too small for that, the demands fall in this
