@@ -74,58 +74,32 @@ const VOCABULARY_VERSION: u32 = 1;
 
 impl Checkpoint {
     pub fn read(dir: &Path) -> Result<Self, ModelError> {
-        let card_path = dir.join(CARD);
-        let malformed =
-            |path: &Path, reason: String| ModelError::Malformed { path: path.to_owned(), reason };
-        let card: Card = serde_json::from_slice(&bounded(&card_path, MAX_CARD_BYTES)?)
-            .map_err(|e| malformed(&card_path, e.to_string()))?;
-        card.check().map_err(|reason| malformed(&card_path, reason))?;
-
+        let (card, file, weights) = parts(dir)?;
         let path = dir.join(VOCABULARY);
-        let bytes = bounded(&path, MAX_VOCABULARY_BYTES)?;
-        vouched(&path, &bytes, &card.vocabulary_sha256)?;
-        let (vocabulary, grammar, corpora) = read_vocabulary(&path, &bytes)?;
+        let malformed = |reason: String| ModelError::Malformed { path: path.clone(), reason };
+        let vocabulary = Vocabulary::from_tokens(file.tokens)
+            .map_err(|e: VocabularyError| malformed(e.to_string()))?;
+        let grammar = Grammar::new(&file.corpora, &vocabulary)
+            .map_err(|reason| ModelError::Grammar { path: path.clone(), reason })?;
         let architecture = card.architecture;
         if vocabulary.len() != architecture.vocabulary {
             let reason =
                 format!("{} tokens, the card says {}", vocabulary.len(), architecture.vocabulary);
-            return Err(malformed(&path, reason));
+            return Err(malformed(reason));
         }
-        room(&grammar, architecture).map_err(|reason| malformed(&path, reason))?;
-
-        let path = dir.join(WEIGHTS);
-        let bytes = bounded(&path, MAX_WEIGHTS_BYTES)?;
-        vouched(&path, &bytes, &card.weights_sha256)?;
-        let weights = read_weights(&bytes, architecture, card.stored)
-            .map_err(|reason| malformed(&path, reason))?;
-        Ok(Self { card, vocabulary, grammar, corpora, weights })
+        room(&grammar, architecture).map_err(malformed)?;
+        Ok(Self { card, vocabulary, grammar, corpora: file.corpora, weights })
     }
 
     /// The model of a folder with other phrase material, to be trained on: tokens that it has keep
     /// what it has learnt of them, even those of an earlier version of this program.
     pub fn read_with(dir: &Path, corpora: Vec<Corpus>) -> Result<Self, ModelError> {
-        let malformed =
-            |path: &Path, reason: String| ModelError::Malformed { path: path.to_owned(), reason };
-        let path = dir.join(CARD);
-        let mut card: Card = serde_json::from_slice(&bounded(&path, MAX_CARD_BYTES)?)
-            .map_err(|e| malformed(&path, e.to_string()))?;
-        card.check().map_err(|reason| malformed(&path, reason))?;
-        let path = dir.join(VOCABULARY);
-        let bytes = bounded(&path, MAX_VOCABULARY_BYTES)?;
-        vouched(&path, &bytes, &card.vocabulary_sha256)?;
-        let file: VocabularyFile =
-            serde_json::from_slice(&bytes).map_err(|e| malformed(&path, e.to_string()))?;
+        let (mut card, file, known) = parts(dir)?;
         let (vocabulary, grammar) = Grammar::learn(&corpora)
-            .map_err(|reason| ModelError::Grammar { path: path.clone(), reason })?;
-        let path = dir.join(WEIGHTS);
-        let bytes = bounded(&path, MAX_WEIGHTS_BYTES)?;
-        vouched(&path, &bytes, &card.weights_sha256)?;
-        let known = read_weights(&bytes, card.architecture, card.stored)
-            .map_err(|reason| malformed(&path, reason))?;
-        let context = (MAX_REQUEST_TOKENS + grammar.longest()).next_multiple_of(32);
+            .map_err(|reason| ModelError::Grammar { path: dir.join(VOCABULARY), reason })?;
         let architecture = Architecture {
             vocabulary: vocabulary.len(),
-            context: card.architecture.context.max(context),
+            context: card.architecture.context.max(context_for(&grammar)),
             ..card.architecture
         };
         let weights = extended(&known, &file.tokens, vocabulary.tokens(), architecture);
@@ -188,26 +162,50 @@ fn extended(
     weights
 }
 
-fn read_vocabulary(
-    path: &Path,
-    bytes: &[u8],
-) -> Result<(Vocabulary, Grammar, Vec<Corpus>), ModelError> {
+/// The card, the vocabulary's file as it stands and the weights: what the card vouches for.
+fn parts(dir: &Path) -> Result<(Card, VocabularyFile, Weights), ModelError> {
+    let malformed =
+        |path: &Path, reason: String| ModelError::Malformed { path: path.to_owned(), reason };
+    let path = dir.join(CARD);
+    let card: Card = serde_json::from_slice(&bounded(&path, MAX_CARD_BYTES)?)
+        .map_err(|e| malformed(&path, e.to_string()))?;
+    card.check().map_err(|reason| malformed(&path, reason))?;
+
+    let path = dir.join(VOCABULARY);
+    let bytes = bounded(&path, MAX_VOCABULARY_BYTES)?;
+    vouched(&path, &bytes, &card.vocabulary_sha256)?;
+    let file = read_vocabulary(&path, &bytes)?;
+
+    let path = dir.join(WEIGHTS);
+    let bytes = bounded(&path, MAX_WEIGHTS_BYTES)?;
+    vouched(&path, &bytes, &card.weights_sha256)?;
+    let weights = read_weights(&bytes, card.architecture, card.stored)
+        .map_err(|reason| malformed(&path, reason))?;
+    Ok((card, file, weights))
+}
+
+fn read_vocabulary(path: &Path, bytes: &[u8]) -> Result<VocabularyFile, ModelError> {
     let malformed = |reason: String| ModelError::Malformed { path: path.to_owned(), reason };
     let file: VocabularyFile =
         serde_json::from_slice(bytes).map_err(|e| malformed(e.to_string()))?;
     if file.version != VOCABULARY_VERSION {
         return Err(malformed(format!("version {} is not {VOCABULARY_VERSION}", file.version)));
     }
-    let vocabulary = Vocabulary::from_tokens(file.tokens)
-        .map_err(|e: VocabularyError| malformed(e.to_string()))?;
-    let grammar = Grammar::new(&file.corpora, &vocabulary)
-        .map_err(|reason| ModelError::Grammar { path: path.to_owned(), reason })?;
-    Ok((vocabulary, grammar, file.corpora))
+    Ok(file)
+}
+
+/// Room for the longest request and text, in whole blocks of 32 for the device's sake.
+pub(super) fn context_for(grammar: &Grammar) -> usize {
+    longest(grammar).next_multiple_of(32)
+}
+
+fn longest(grammar: &Grammar) -> usize {
+    MAX_REQUEST_TOKENS + grammar.longest()
 }
 
 /// Whether the longest request and text fit the context.
 pub(super) fn room(grammar: &Grammar, architecture: Architecture) -> Result<(), String> {
-    let longest = MAX_REQUEST_TOKENS + grammar.longest();
+    let longest = longest(grammar);
     if longest <= architecture.context {
         return Ok(());
     }

@@ -52,21 +52,23 @@ pub struct Constraint<'g> {
     finished: bool,
 }
 
+/// Takes away what may not be said of the clauses of a kind; whether one that is left must be said.
+pub(super) type Keep<'k, 'g> = dyn Fn(usize, &mut Vec<Fitting<'g>>) -> bool + 'k;
+
 /// A text by its clauses, as they were written.
 pub type Clauses = [Option<Vec<Token>>; KINDS];
 
 impl<'g> Constraint<'g> {
     /// `Unsatisfiable` when no text says all required facts in the space.
     pub fn new(grammar: &'g Grammar, request: &WordingRequest) -> Result<Self, WriterError> {
-        Self::of(grammar, request, &|_, _| false)
+        Self::of(grammar, request, None)
     }
 
-    /// Of the clauses of each kind only those that `keep` leaves, of which it says whether one must be
-    /// said; `Unsatisfiable` too where they are no text.
+    /// Of the clauses only those that `keep` leaves; `Unsatisfiable` too where they are no text.
     pub(super) fn of(
         grammar: &'g Grammar,
         request: &WordingRequest,
-        keep: &dyn Fn(usize, &mut Vec<Fitting<'g>>) -> bool,
+        keep: Option<&Keep<'_, 'g>>,
     ) -> Result<Self, WriterError> {
         let book = grammar.book(request.language, request.space).ok_or_else(|| {
             WriterError::Unsatisfiable(format!(
@@ -96,14 +98,19 @@ impl<'g> Constraint<'g> {
             let mut need = need_of(&fitting, must, facts.required);
             let mut least = need[PROBLEM][SlotSet::default().index()];
             if least <= facts.limit {
-                for (kind, fitting) in fitting.iter_mut().enumerate() {
-                    must[kind] |= keep(kind, fitting);
-                }
-                need = need_of(&fitting, must, facts.required);
-                least = need[PROBLEM][SlotSet::default().index()];
-                if least > facts.limit {
-                    why = format!("what is to be kept leaves no room: {least} of {}", facts.limit);
-                    break;
+                if let Some(keep) = keep {
+                    for (kind, fitting) in fitting.iter_mut().enumerate() {
+                        must[kind] |= keep(kind, fitting);
+                    }
+                    need = need_of(&fitting, must, facts.required);
+                    least = need[PROBLEM][SlotSet::default().index()];
+                    if least > facts.limit {
+                        why = format!(
+                            "what is to be kept leaves no room: {least} of {}",
+                            facts.limit
+                        );
+                        break;
+                    }
                 }
                 let mut constraint = Self {
                     fitting,

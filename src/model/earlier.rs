@@ -56,20 +56,16 @@ impl<'e> Earlier<'e> {
         given_up.sort_by_key(|kinds| {
             ((kinds & !touched).count_ones(), kinds.count_ones(), std::cmp::Reverse(*kinds))
         });
-        let mut last = None;
-        for kinds in given_up {
+        let kept = given_up.into_iter().find_map(|kinds| {
             let keep = |kind: usize, fitting: &mut Vec<Fitting<'g>>| {
                 kinds & 1 << kind == 0
                     && self.holds(kind, fitting, request, news)
                     && self.keep(kind, fitting)
             };
-            match Constraint::of(grammar, request, &keep) {
-                Ok(constraint) => return Ok(constraint),
-                Err(error) => last = Some(error),
-            }
-        }
-        // The last try kept nothing, as `Constraint::new` does.
-        last.map_or_else(|| Constraint::new(grammar, request), Err)
+            Constraint::of(grammar, request, Some(&keep)).ok()
+        });
+        // The last try kept nothing: that there is no text has its reason elsewhere.
+        kept.map_or_else(|| Constraint::new(grammar, request), Ok)
     }
 
     /// The kinds, a bit each, whose clauses say a fact that is another one now.

@@ -438,11 +438,8 @@ impl Engine {
                 DirectionState::Show => self.counts.shown += 1,
                 DirectionState::Clear => self.counts.cleared += 1,
             }
-            let voices: Vec<_> = if voice {
-                said.iter().map(|said| self.speaker.voice(said, &mut self.counts)).collect()
-            } else {
-                Vec::new()
-            };
+            let spoken = |said| voice.then(|| self.speaker.voice(said, &mut self.counts)).flatten();
+            let voices: Vec<_> = said.iter().map(spoken).collect();
             let words = Words { said: &said, voices: &voices };
             let origin = Origin {
                 pipeline: &plan.name,

@@ -11,7 +11,7 @@ use crate::domain::wording::{Voice, Wording};
 pub(super) struct Words<'a> {
     /// In the order of the site's languages; empty when the direction is withdrawn.
     pub said: &'a [Said],
-    /// How each is spoken; none where nobody asked for it.
+    /// How each of them is spoken; none where nobody asked for it.
     pub voices: &'a [Option<Voice>],
 }
 
@@ -64,11 +64,8 @@ pub(super) fn direction(
         if let Some(multi) = first.and_then(|said| said.multi.as_ref()) {
             put("multi", json!(multi));
         }
-        put("words", {
-            let voices = words.voices.iter().map(Option::as_ref).chain(std::iter::repeat(None));
-            let each = words.said.iter().zip(voices);
-            each.map(|(said, voice)| words_of(&said.wording, voice)).collect()
-        });
+        let spoken = words.said.iter().zip(words.voices);
+        put("words", spoken.map(|(said, voice)| words_of(&said.wording, voice.as_ref())).collect());
         if let Some(level) = direction.level {
             put("level", json!(level.word()));
         }

@@ -11,11 +11,11 @@ use std::path::Path;
 
 use super::backend::Engine;
 use super::card::{Card, Made, Training};
-use super::checkpoint::{Checkpoint, ModelError};
+use super::checkpoint::{Checkpoint, ModelError, context_for};
 use super::corpus::{Corpus, Form};
 use super::grammar::{Grammar, GrammarError, Phrasebook};
 use super::transformer::TensorError;
-use super::vocabulary::{MAX_REQUEST_TOKENS, Vocabulary};
+use super::vocabulary::Vocabulary;
 use super::weights::{Architecture, Weights};
 use crate::domain::wording::{Draft, WordingRequest};
 use crate::plan::Backend;
@@ -142,8 +142,7 @@ pub fn train(
         heads: sizes.heads,
         head: None,
         hidden: sizes.hidden,
-        // Whole blocks of 32 for the device's sake.
-        context: (MAX_REQUEST_TOKENS + grammar.longest()).next_multiple_of(32),
+        context: context_for(&grammar),
         vocabulary: vocabulary.len(),
     };
     let card = Card::new(name, architecture);

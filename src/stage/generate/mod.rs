@@ -2,8 +2,8 @@
 //!
 //! [`Requests`] turns facts into slots that fit the space, a writer (the [`TemplateWriter`] is
 //! always ready) answers with a draft, [`fill`] puts the facts in, [`multi`] marks a sign's rows
-//! up for its controller, [`voice()`] a vehicle's text for speech. Knows nothing of any model, and does not judge what a draft says: that
-//! is the guard's affair.
+//! up for its controller, [`voice()`] a vehicle's text for speech. Knows nothing of any model, and
+//! does not judge what a draft says: that is the guard's affair.
 
 mod fill;
 mod font;
