@@ -170,7 +170,7 @@ fn arrow_to_results(name: &str, source: Source, windows: &[Window], network: &Ne
         messages.len(),
         || Aggregate::new(&sources, windows, network).unwrap(),
         |mut aggregate| {
-            let mut windower = Windower::new(&sources, windows);
+            let mut windower = Windower::new(&sources, windows).keeping(aggregate.columns());
             let (mut results, mut accepted) = (0, 0);
             let mut run = |windower: &mut Windower| {
                 for step in windower.take_steps() {

@@ -85,6 +85,35 @@ pub struct SourceRows {
     pub messages: Vec<u32>,
 }
 
+/// Some columns of a stream's rows: those that a window's query reads.
+#[derive(Clone, Debug)]
+pub struct Columns {
+    at: Vec<usize>,
+    schema: SchemaRef,
+}
+
+impl Columns {
+    /// `None` where a column is not in the schema.
+    pub fn of(schema: &Schema, at: Vec<usize>) -> Option<Self> {
+        let schema = Arc::new(schema.project(&at).ok()?);
+        Some(Self { at, schema })
+    }
+
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// These columns of a batch.
+    ///
+    /// # Errors
+    /// If the batch is not under the schema that they were taken from.
+    pub fn from(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let column = |at: &usize| batch.columns().get(*at).map(Arc::clone);
+        let columns: Vec<ArrayRef> = self.at.iter().filter_map(column).collect();
+        RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)
+    }
+}
+
 /// What the window stage wants done, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {

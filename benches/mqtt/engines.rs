@@ -21,8 +21,8 @@ pub struct Engine {
     pub name: &'static str,
     /// Which time its windows follow.
     pub time: &'static str,
-    /// A program in the folder of the installed engines, and its arguments; `SCRIPTS` stands for the
-    /// folder of ours.
+    /// The program and its arguments. `INSTALLED` stands for the folder of the installed engines, and
+    /// what is named in it must be there; `SCRIPTS` stands for the folder of ours.
     program: &'static str,
     arguments: &'static [&'static str],
 }
@@ -32,24 +32,30 @@ pub fn known() -> Vec<Engine> {
         Engine {
             name: "bytewax 0.21",
             time: "event",
-            program: "bytewax/bin/python",
+            program: "INSTALLED/bytewax/bin/python",
             arguments: &["SCRIPTS/bytewax_count.py"],
         },
         Engine {
             name: "pathway 0.33",
             time: "event",
-            program: "pathway/bin/python",
+            program: "INSTALLED/pathway/bin/python",
             arguments: &["SCRIPTS/pathway_count.py"],
         },
         Engine {
             name: "node-red",
             time: "processing",
-            program: "node-red/node_modules/.bin/node-red",
+            program: "INSTALLED/node-red/node_modules/.bin/node-red",
             arguments: &[
                 "--settings",
                 "SCRIPTS/node_red_settings.js",
                 "SCRIPTS/node_red_flow.json",
             ],
+        },
+        Engine {
+            name: "kuiperd 1.0.0-rc5",
+            time: "event",
+            program: "python3",
+            arguments: &["SCRIPTS/kuiperd_count.py", "INSTALLED/kuiperd/bin/kuiperd"],
         },
     ]
 }
@@ -72,22 +78,26 @@ fn installed() -> PathBuf {
 impl Engine {
     /// `None`, said loudly, where it is not installed or does not start.
     pub fn start(&self, folder: &Path, port: u16) -> anyhow::Result<Option<Running>> {
-        let program = installed().join(self.program);
-        if !program.exists() {
-            eprintln!(
-                "SKIPPED {}: {} is not there (benches/mqtt/engines/setup installs it)",
-                self.name,
-                program.display()
-            );
-            return Ok(None);
-        }
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/mqtt/engines");
-        let arguments =
-            self.arguments.iter().map(|a| a.replace("SCRIPTS", &scripts.display().to_string()));
+        let installed = installed();
+        let mut command = Vec::new();
+        for word in std::iter::once(&self.program).chain(self.arguments) {
+            let place = word
+                .replace("SCRIPTS", &scripts.display().to_string())
+                .replace("INSTALLED", &installed.display().to_string());
+            if word.starts_with("INSTALLED") && !Path::new(&place).exists() {
+                eprintln!(
+                    "SKIPPED {}: {place} is not there (benches/mqtt/engines/setup installs it)",
+                    self.name
+                );
+                return Ok(None);
+            }
+            command.push(place);
+        }
         let results = folder.join("results");
         let log = fs::File::create(folder.join("log"))?;
-        let mut child = Command::new(&program)
-            .args(arguments)
+        let child = Command::new(&command[0])
+            .args(&command[1..])
             .current_dir(folder)
             .env("MQTT_PORT", port.to_string())
             .env("MQTT_TOPIC", wire::FILTER)
@@ -95,7 +105,14 @@ impl Engine {
             .env("RESULTS", &results)
             .stdout(Stdio::piped())
             .stderr(log)
-            .spawn()?;
+            .spawn();
+        let mut child = match child {
+            Ok(child) => child,
+            Err(error) => {
+                eprintln!("SKIPPED {}: {}: {error}", self.name, command[0]);
+                return Ok(None);
+            }
+        };
         let (sender, lines) = channel();
         if let Some(stdout) = child.stdout.take() {
             std::thread::spawn(move || {
@@ -155,6 +172,14 @@ impl Running {
             }
         }
         Ok(Counted { cells })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended, unless it never came up.
+        let _gone = self.child.kill();
+        let _ended = self.child.wait();
     }
 }
 

@@ -7,6 +7,7 @@ pub mod closure;
 pub mod congestion;
 pub mod direction;
 pub mod network;
+pub mod packed;
 pub mod refusal;
 pub mod time;
 pub mod wording;

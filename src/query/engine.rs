@@ -17,7 +17,7 @@ use super::nodes::watched;
 use super::places::Places;
 use super::session::{logical_plan, session};
 use super::slot::Slot;
-use super::split::{Parts, split};
+use super::split::{Parts, columns, split};
 use super::worker::{Planned, Stop, Work};
 use super::{MAX_MEMORY_BYTES, MAX_ROWS, Phases, QueryError, SqlFinding, Tables};
 use super::{growth, meaning, parse, rules, size};
@@ -116,7 +116,8 @@ impl Engine {
             .parts
             .as_ref()
             .map(|parts| Phases { stream: parts.stream, state: Arc::clone(parts.states.schema()) });
-        Planned { output: self.plan.schema(), phases }
+        let columns = columns(&self.plan, &self.streams);
+        Planned { output: self.plan.schema(), phases, columns }
     }
 
     pub(super) fn run(&self, work: Work) -> Result<RecordBatch, QueryError> {

@@ -144,6 +144,8 @@ pub enum QueryError {
 pub struct Query {
     /// The streams' columns, in the order of `Tables::streams`.
     streams: Vec<SchemaRef>,
+    /// Those of each stream that it reads, by index.
+    columns: Vec<Vec<usize>>,
     output: SchemaRef,
     phases: Option<Phases>,
     worker: Worker,
@@ -175,13 +177,19 @@ pub fn check(sql: &str, tables: &Tables) -> Result<Query, Vec<SqlFinding>> {
     }
     let (worker, planned) = Worker::start(sql, tables)?;
     let streams = tables.streams.iter().map(|(_, schema)| SchemaRef::clone(schema)).collect();
-    Ok(Query { streams, output: planned.output, phases: planned.phases, worker })
+    let worker::Planned { output, phases, columns } = planned;
+    Ok(Query { streams, columns, output, phases, worker })
 }
 
 impl Query {
     /// The columns that come out.
     pub fn output_schema(&self) -> SchemaRef {
         SchemaRef::clone(&self.output)
+    }
+
+    /// The columns of each stream that it reads, by index and in order; its rows need no others.
+    pub fn columns(&self) -> &[Vec<usize>] {
+        &self.columns
     }
 
     /// Whether the query is split into `DataFusion`'s own Partial and Final aggregates. If not, it

@@ -136,6 +136,11 @@ impl SlotExec {
     pub(super) fn slot(&self) -> &Arc<Slot> {
         &self.slot
     }
+
+    /// The columns that are read, by index; `None`: all.
+    pub(super) fn projection(&self) -> Option<&[usize]> {
+        self.projection.as_deref()
+    }
 }
 
 impl DisplayAs for SlotExec {

@@ -4,6 +4,7 @@
 //! row by itself, so it can be done to some of the rows at a time. What lies above sees the
 //! aggregate's result alone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -38,8 +39,8 @@ pub(super) fn split(
 ) -> Result<Option<Parts>> {
     let mut reads = Vec::new();
     let mut path = Vec::new();
-    let whole_values = walk(plan, &mut path, &mut |path, slot| {
-        if let Some(stream) = streams.iter().position(|stream| Arc::ptr_eq(stream, slot)) {
+    let whole_values = walk(plan, &mut path, &mut |path, read| {
+        if let Some(stream) = streams.iter().position(|stream| Arc::ptr_eq(stream, read.slot())) {
             reads.push((stream, path.to_vec()));
         }
     });
@@ -95,6 +96,24 @@ pub(super) fn split(
     Ok(Some(Parts { stream: *stream, states, partial, reduce, finish }))
 }
 
+/// The columns of each stream that a plan reads, in order; all of them where that cannot be told.
+pub(super) fn columns(plan: &Arc<dyn ExecutionPlan>, streams: &[Arc<Slot>]) -> Vec<Vec<usize>> {
+    let mut read = vec![BTreeSet::new(); streams.len()];
+    let whole_values = walk(plan, &mut Vec::new(), &mut |_, exec| {
+        let all = || (0..exec.slot().schema().fields().len()).collect();
+        for (stream, read) in streams.iter().zip(&mut read) {
+            if Arc::ptr_eq(stream, exec.slot()) {
+                read.extend(exec.projection().map_or_else(all, <[usize]>::to_vec));
+            }
+        }
+    });
+    let all = |stream: &Arc<Slot>| (0..stream.schema().fields().len()).collect();
+    if !whole_values {
+        return streams.iter().map(all).collect();
+    }
+    read.into_iter().map(|columns| columns.into_iter().collect()).collect()
+}
+
 /// A node, and which of its children the path goes down to.
 type Step = (Arc<dyn ExecutionPlan>, usize);
 
@@ -103,10 +122,10 @@ type Step = (Arc<dyn ExecutionPlan>, usize);
 fn walk(
     plan: &Arc<dyn ExecutionPlan>,
     path: &mut Vec<Step>,
-    found: &mut impl FnMut(&[Step], &Arc<Slot>),
+    found: &mut impl FnMut(&[Step], &SlotExec),
 ) -> bool {
     if let Some(read) = plan.downcast_ref::<SlotExec>() {
-        found(path, read.slot());
+        found(path, read);
     }
     let mut fine = !plan.is::<ScalarSubqueryExec>();
     for (at, child) in plan.children().into_iter().enumerate() {

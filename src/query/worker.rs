@@ -50,6 +50,8 @@ impl Stop {
 pub(super) struct Planned {
     pub output: SchemaRef,
     pub phases: Option<Phases>,
+    /// Those of each stream that it reads, by index.
+    pub columns: Vec<Vec<usize>>,
 }
 
 /// The near end of a query's thread. The thread ends when this is dropped.

@@ -79,7 +79,7 @@ impl Engine {
             subscriptions: plan.sources.iter().map(|s| TopicFilter::new(&s.topic)).collect(),
             decoder: Decoder::new(&plan.sources, &network),
             decoded: DecodedBatch::default(),
-            windower: Windower::new(&plan.sources, &plan.windows),
+            windower: Windower::new(&plan.sources, &plan.windows).keeping(aggregate.columns()),
             aggregate,
             congestion: plan
                 .congestion

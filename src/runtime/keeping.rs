@@ -23,8 +23,11 @@ use crate::io::journal::{Entry, Journal, Position, Recovered, Snapshot, State};
 use crate::plan::Plan;
 use crate::ports::{Message, Publication};
 
+/// What a snapshot mostly needs beside the engine's large parts.
+const ROOM_BYTES: usize = 4 << 20;
+
 /// The form of `Kept`; a snapshot of another form is not read.
-const FORM: u32 = 4;
+const FORM: u32 = 5;
 
 /// The kind of the journal's notes that hold words: what a writer with a deadline gave once, it
 /// must not give anew.
@@ -371,16 +374,19 @@ impl Keeping {
         now: Duration,
     ) -> Result<(), RunError> {
         self.prune(unit.now());
+        let unwritten = |error: rmp_serde::encode::Error| RunError::Keep(error.to_string());
         let kept = Kept {
             form: FORM,
-            engine: unit.engine.state(),
+            engine: unit.engine.state().map_err(unwritten)?,
             waiting: unit.waiting.clone(),
             beaten: unit.beaten,
             archive: archive.map(GrowingArchive::mark),
             outbox: self.outbox.clone(),
         };
-        let bytes =
-            rmp_serde::to_vec_named(&kept).map_err(|error| RunError::Keep(error.to_string()))?;
+        // Large enough at once for all but the outbox.
+        let mut bytes = Vec::with_capacity(kept.engine.size_bytes() + ROOM_BYTES);
+        rmp_serde::encode::write_named(&mut bytes, &kept).map_err(unwritten)?;
+        drop(kept);
         let (position, identity) = (self.journal.last(), self.identity.clone());
         self.journal.snapshot(Snapshot { position, identity, bytes });
         self.last_snapshot = (position, now);

@@ -6,6 +6,7 @@ use super::counts::Counts;
 use super::engine::Engine;
 use super::replay::Seconds;
 use super::speak::SpeakerState;
+use crate::domain::packed::Packed;
 use crate::stage::aggregate::AggregateState;
 use crate::stage::congestion::{Congestion, CongestionState};
 use crate::stage::route::{Route, RouteState};
@@ -14,34 +15,49 @@ use crate::stage::window::WindowerState;
 /// All that a run knows and its plan does not: a run that takes it up goes on where this one was.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EngineState {
-    windower: WindowerState,
-    aggregate: AggregateState,
-    congestion: Option<CongestionState>,
+    windower: Packed<WindowerState>,
+    aggregate: Packed<AggregateState>,
+    congestion: Option<Packed<CongestionState>>,
     route: Option<RouteState>,
     speaker: SpeakerState,
     seconds: Seconds,
     counts: Counts,
 }
 
+impl EngineState {
+    /// Bytes of its larger parts.
+    pub fn size_bytes(&self) -> usize {
+        let congestion = self.congestion.as_ref().map_or(0, Packed::size_bytes);
+        self.windower.size_bytes() + self.aggregate.size_bytes() + congestion
+    }
+}
+
 impl Engine {
-    pub fn state(&self) -> EngineState {
-        EngineState {
-            windower: self.windower.state(),
-            aggregate: self.aggregate.state(),
-            congestion: self.congestion.as_ref().map(Congestion::state),
+    /// # Errors
+    /// If a part of it cannot be written down.
+    pub fn state(&self) -> Result<EngineState, rmp_serde::encode::Error> {
+        let packed = |congestion: &Congestion| Packed::of(&congestion.state());
+        Ok(EngineState {
+            congestion: self.congestion.as_ref().map(packed).transpose()?,
+            windower: Packed::of(&self.windower.state())?,
+            aggregate: Packed::of(&self.aggregate.state())?,
             route: self.route.as_ref().map(Route::state),
             speaker: self.speaker.state(),
             seconds: self.seconds.clone(),
             counts: self.counts.clone(),
-        }
+        })
     }
 
     /// Takes up a state of a run of the same plan, network and model. False if it is another's; the
     /// engine cannot be used then.
     #[must_use]
     pub fn restore(&mut self, state: EngineState) -> bool {
-        let congestion = match (&mut self.congestion, state.congestion) {
-            (Some(congestion), Some(state)) => congestion.restore(state),
+        let (Some(windower), Some(aggregate)) = (state.windower.value(), state.aggregate.value())
+        else {
+            return false;
+        };
+        let congestion = match (&mut self.congestion, state.congestion.map(Packed::value)) {
+            (Some(congestion), Some(Some(state))) => congestion.restore(state),
             (None, None) => true,
             _ => false,
         };
@@ -53,10 +69,10 @@ impl Engine {
             (None, None) => true,
             _ => false,
         };
-        self.aggregate.restore(state.aggregate);
+        self.aggregate.restore(aggregate);
         self.speaker.restore(state.speaker);
         self.seconds = state.seconds;
         self.counts = state.counts;
-        congestion && route && self.windower.restore(state.windower)
+        congestion && route && self.windower.restore(windower)
     }
 }

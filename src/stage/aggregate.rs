@@ -13,7 +13,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Batches, Closing, Step, WindowBatch, schema_of, static_tables};
+use crate::batch::{Batches, Closing, Columns, Step, WindowBatch, schema_of, static_tables};
 use crate::domain::network::Network;
 use crate::plan::{Source, Window};
 use crate::query::{self, Query, QueryError, SqlFinding, Tables};
@@ -39,9 +39,10 @@ pub struct Aggregate {
 
 #[derive(Debug)]
 struct Planned {
+    /// Over those columns alone.
     query: Query,
-    /// The columns of each stream.
-    streams: Vec<SchemaRef>,
+    /// Of each stream those that the query reads.
+    columns: Vec<Columns>,
 }
 
 /// What is kept of a pane's rows.
@@ -75,12 +76,22 @@ impl Aggregate {
                     .ok_or_else(|| error(format!("there is no source {source}")))?;
                 tables.streams.push((source.name.clone(), schema_of(&source.mapping)));
             }
-            let query = query::check(&window.sql, &tables)
-                .map_err(|findings| error(in_one_line(&findings)))?;
-            let streams = tables.streams.into_iter().map(|(_, schema)| schema).collect();
-            Ok(Planned { query, streams })
+            let checked = |tables: &Tables| {
+                query::check(&window.sql, tables).map_err(|findings| error(in_one_line(&findings)))
+            };
+            let columns = read_of(&tables, &checked(&tables)?);
+            for ((_, schema), columns) in tables.streams.iter_mut().zip(&columns) {
+                *schema = SchemaRef::clone(columns.schema());
+            }
+            Ok(Planned { query: checked(&tables)?, columns })
         });
         Ok(Self { queries: planned.collect::<Result<_, _>>()?, panes: BTreeMap::new() })
+    }
+
+    /// The columns that the rows of a window have to have, by index into `Plan::windows` and by
+    /// stream. No step may bring others.
+    pub fn columns(&self) -> Vec<Vec<Columns>> {
+        self.queries.iter().map(|planned| planned.columns.clone()).collect()
     }
 
     /// Does one step; the result of a window, where that is what it asks for.
@@ -138,7 +149,7 @@ impl Planned {
         if pane.failed.is_some() {
             return Ok(());
         }
-        pane.kept.resize(self.streams.len(), Batches::default());
+        pane.kept.resize(self.columns.len(), Batches::default());
         let kept = &mut pane.kept[stream].0;
         if !self.query.in_two_phases() {
             kept.push(rows);
@@ -161,13 +172,21 @@ impl Planned {
             let states: Vec<RecordBatch> = kept(0).cloned().collect();
             return self.query.finish(&states);
         }
-        let rows = self.streams.iter().enumerate().map(|(stream, schema)| {
-            concat_batches(schema, kept(stream))
+        let rows = self.columns.iter().enumerate().map(|(stream, columns)| {
+            concat_batches(columns.schema(), kept(stream))
                 .map_err(|error| QueryError::Failed(error.to_string()))
         });
         let rows: Vec<RecordBatch> = rows.collect::<Result<_, _>>()?;
         self.query.run(&rows)
     }
+}
+
+/// Of each stream the columns that a query reads; the first one where it only counts rows.
+fn read_of(tables: &Tables, query: &Query) -> Vec<Columns> {
+    let read = |((_, schema), at): (&(String, SchemaRef), &Vec<usize>)| {
+        Columns::of(schema, if at.is_empty() { vec![0] } else { at.clone() })
+    };
+    tables.streams.iter().zip(query.columns()).filter_map(read).collect()
 }
 
 fn unplanned(window: usize) -> QueryError {
@@ -225,8 +244,9 @@ mod tests {
         RecordBatch::try_new(schema, columns).unwrap()
     }
 
-    fn fold(window: usize, pane: i64, counts: &[i64]) -> Step {
-        Step::Fold { window, pane, stream: 0, rows: rows(counts) }
+    fn fold(to: &Aggregate, window: usize, pane: i64, counts: &[i64]) -> Step {
+        let rows = to.columns()[window][0].from(&rows(counts)).unwrap();
+        Step::Fold { window, pane, stream: 0, rows }
     }
 
     fn close(window: usize, revision: u32, panes: &[i64]) -> Step {
@@ -250,8 +270,8 @@ mod tests {
         ])
         .unwrap();
         for (pane, counts) in [(0, &[4, 3][..]), (1, &[3, 5]), (0, &[4])] {
-            assert_eq!(all.run(fold(0, pane, counts)).unwrap(), None);
-            assert_eq!(all.run(fold(1, pane, counts)).unwrap(), None);
+            assert_eq!(all.run(fold(&all, 0, pane, counts)).unwrap(), None);
+            assert_eq!(all.run(fold(&all, 1, pane, counts)).unwrap(), None);
         }
         assert_eq!(value(&mut all, close(0, 1, &[0])), 11);
         assert_eq!(value(&mut all, close(0, 1, &[0, 1])), 19);
@@ -259,7 +279,7 @@ mod tests {
 
         let bytes = rmp_serde::to_vec(&all.state()).unwrap();
         all.restore(rmp_serde::from_slice(&bytes).unwrap());
-        all.run(fold(0, 0, &[9])).unwrap();
+        all.run(fold(&all, 0, 0, &[9])).unwrap();
         assert_eq!(value(&mut all, close(0, 2, &[0])), 20);
         all.run(Step::Forget { window: 0, pane: 0 }).unwrap();
         assert_eq!(value(&mut all, close(0, 1, &[1])), 8);
@@ -285,8 +305,8 @@ mod tests {
             ..window(60, 60)
         };
         let mut all = Aggregate::new(&sources, &[both], &network).unwrap();
-        all.run(fold(0, 0, &[4, 3])).unwrap();
-        let Step::Fold { window, pane, rows, .. } = fold(0, 0, &[5]) else { unreachable!() };
+        all.run(fold(&all, 0, 0, &[4, 3])).unwrap();
+        let Step::Fold { window, pane, rows, .. } = fold(&all, 0, 0, &[5]) else { unreachable!() };
         all.run(Step::Fold { window, pane, stream: 1, rows }).unwrap();
         let Some(result) = all.run(close(0, 1, &[0])).unwrap() else { panic!("no result") };
         assert_eq!(result.rows.num_rows(), 1);
@@ -296,9 +316,9 @@ mod tests {
     #[test]
     fn a_value_that_the_query_cannot_work_on_costs_its_windows_alone() {
         let mut all = aggregate(&["SELECT SUM(12 / (count - 4)) AS n FROM loops"]).unwrap();
-        assert!(all.run(fold(0, 0, &[3, 4])).is_err());
-        all.run(fold(0, 0, &[1])).unwrap();
-        all.run(fold(0, 1, &[6])).unwrap();
+        assert!(all.run(fold(&all, 0, 0, &[3, 4])).is_err());
+        all.run(fold(&all, 0, 0, &[1])).unwrap();
+        all.run(fold(&all, 0, 1, &[6])).unwrap();
         assert!(all.run(close(0, 1, &[0, 1])).is_err());
         assert_eq!(value(&mut all, close(0, 1, &[1])), 6);
     }
@@ -309,7 +329,7 @@ mod tests {
             aggregate(&["SELECT sensor_id, SUM(count) AS n FROM loops GROUP BY sensor_id"])
                 .unwrap();
         for _ in 0..3 * STATES_TO_REDUCE {
-            all.run(fold(0, 0, &[1, 2])).unwrap();
+            all.run(fold(&all, 0, 0, &[1, 2])).unwrap();
         }
         assert!(all.panes[&(0, 0)].kept[0].0.len() < STATES_TO_REDUCE);
         assert_eq!(value(&mut all, close(0, 1, &[0])), 72);

@@ -72,7 +72,7 @@ fn run_with_stops(plan: &Arc<Plan>, messages: &[Message], every: usize) -> Vec<(
             break;
         }
         replay.flush().unwrap();
-        let state = rmp_serde::to_vec_named(&kept.state()).unwrap();
+        let state = rmp_serde::to_vec_named(&kept.state().unwrap()).unwrap();
         let state: EngineState = rmp_serde::from_slice(&state).unwrap();
         kept = engine(plan);
         assert!(kept.restore(state));

@@ -11,14 +11,11 @@ mod findings;
 mod roads;
 mod tables;
 
-use std::collections::HashMap;
 use std::path::Path;
-
-use foldhash::fast::RandomState;
 
 pub use findings::{NetworkError, NetworkFinding};
 
-use super::{Connection, Network, Segment, SegmentId, SignFace};
+use super::{ByName, Connection, Network, Segment, SegmentId, SignFace};
 use files::{Folder, Text};
 use findings::{Findings, quoted};
 
@@ -80,7 +77,7 @@ impl Network {
         Ok(Self {
             city: roads.city,
             hash: folder.hash(),
-            by_name: index_of(&segments),
+            by_name: ByName::of(&segments),
             segments,
             detectors: detectors.unwrap_or_default(),
             signs,
@@ -127,16 +124,13 @@ fn by_end(all: Vec<Connection>, segments: usize) -> (Vec<Vec<Connection>>, Vec<V
     }
     for moves in &mut outgoing {
         moves.sort_by_key(|c| c.to);
+        moves.shrink_to_fit();
     }
     for moves in &mut incoming {
         moves.sort_by_key(|c| c.from);
+        moves.shrink_to_fit();
     }
     (outgoing, incoming)
-}
-
-fn index_of(segments: &[Segment]) -> HashMap<String, SegmentId, RandomState> {
-    let ids = (0..).map(SegmentId);
-    segments.iter().zip(ids).map(|(segment, id)| (segment.name.clone(), id)).collect()
 }
 
 /// Whether a word may stand as one level of a topic (wire.md).

@@ -9,10 +9,11 @@ mod routing;
 pub(crate) mod testing;
 mod tile;
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 pub use load::{NetworkError, NetworkFinding};
@@ -160,7 +161,36 @@ pub struct Network {
     pub(crate) outgoing: Vec<Vec<Connection>>,
     /// Moves into each segment, sorted by origin.
     pub(crate) incoming: Vec<Vec<Connection>>,
-    pub(crate) by_name: HashMap<String, SegmentId, RandomState>,
+    pub(crate) by_name: ByName,
+}
+
+/// Where each segment is by its name; the names themselves stand in the segments.
+#[derive(Debug, Default)]
+pub(crate) struct ByName {
+    known: HashTable<SegmentId>,
+    hasher: RandomState,
+}
+
+impl ByName {
+    pub(crate) fn of(segments: &[Segment]) -> Self {
+        let mut by_name = Self::default();
+        by_name.known.reserve(segments.len(), |_| 0);
+        for index in 0..segments.len() {
+            by_name.insert(segments, SegmentId(index as u32));
+        }
+        by_name
+    }
+
+    /// Of two segments of one name the first one is found.
+    pub(crate) fn insert(&mut self, segments: &[Segment], id: SegmentId) {
+        let hash = |id: &SegmentId| self.hasher.hash_one(&segments[id.0 as usize].name);
+        self.known.insert_unique(hash(&id), id, hash);
+    }
+
+    fn get(&self, segments: &[Segment], name: &str) -> Option<SegmentId> {
+        let is = |id: &SegmentId| segments[id.0 as usize].name == name;
+        self.known.find(self.hasher.hash_one(name), is).copied()
+    }
 }
 
 impl Network {
@@ -173,7 +203,7 @@ impl Network {
     }
 
     pub fn segment_by_name(&self, name: &str) -> Option<SegmentId> {
-        self.by_name.get(name).copied()
+        self.by_name.get(&self.segments, name)
     }
 
     pub fn sign_by_name(&self, name: &str) -> Option<SignId> {

@@ -1,10 +1,8 @@
 //! Small networks made by hand, for tests.
 
-use std::collections::HashMap;
-
 use geo::LineString;
 
-use super::{Connection, Network, Place, Segment, SegmentId, Sign, SignId, Turn};
+use super::{ByName, Connection, Network, Place, Segment, SegmentId, Sign, SignId, Turn};
 
 /// Metres between neighbouring junctions of a grid.
 pub(crate) const BLOCK_M: f64 = 200.0;
@@ -27,7 +25,7 @@ impl Draft {
                 places: Vec::new(),
                 outgoing: Vec::new(),
                 incoming: Vec::new(),
-                by_name: HashMap::default(),
+                by_name: ByName::default(),
             },
         }
     }
@@ -52,7 +50,7 @@ impl Draft {
         });
         self.network.outgoing.push(Vec::new());
         self.network.incoming.push(Vec::new());
-        self.network.by_name.insert(name.to_owned(), id);
+        self.network.by_name.insert(&self.network.segments, id);
         id
     }
 

@@ -84,12 +84,27 @@ pub(super) struct Flow {
     usual: Option<f64>,
 }
 
-/// One window. There are thousands of them in a unit: no figure here needs more digits.
+/// One window. There are some hundred thousand of them in a unit: no figure here needs more digits, and
+/// what was not measured is no number.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Told {
     vehicles: f32,
-    speed_kmh: Option<f32>,
-    occupancy_pct: Option<f32>,
+    speed_kmh: f32,
+    occupancy_pct: f32,
+}
+
+impl Told {
+    fn speed_kmh(&self) -> Option<f64> {
+        measured(self.speed_kmh)
+    }
+
+    fn occupancy_pct(&self) -> Option<f64> {
+        measured(self.occupancy_pct)
+    }
+}
+
+fn measured(figure: f32) -> Option<f64> {
+    (!figure.is_nan()).then(|| f64::from(figure))
 }
 
 impl Flow {
@@ -103,8 +118,8 @@ impl Flow {
         let Some(vehicles) = observation.vehicles else { return };
         let told = Told {
             vehicles: vehicles as f32,
-            speed_kmh: observation.speed().map(|speed| speed as f32),
-            occupancy_pct: observation.occupancy_pct.map(|occupancy| occupancy as f32),
+            speed_kmh: observation.speed().map_or(f32::NAN, |speed| speed as f32),
+            occupancy_pct: observation.occupancy_pct.map_or(f32::NAN, |percent| percent as f32),
         };
         self.newest = vehicles;
         if self.usual.is_some_and(|usual| vehicles <= (EMPTY_SHARE * usual).max(1.0)) {
@@ -135,7 +150,7 @@ impl Flow {
         let Some(usual) = self.usual.filter(|_| self.low.len() >= PERSISTENCE) else {
             return false;
         };
-        let speeds = self.past.iter().filter_map(|told| told.speed_kmh.map(f64::from));
+        let speeds = self.past.iter().filter_map(Told::speed_kmh);
         if mean(speeds).is_some_and(|speed| speed < QUEUING_SHARE * limit_kmh()) {
             return false;
         }
@@ -158,15 +173,14 @@ impl Flow {
     /// Whether drivers wait here more than they use to; absent where that cannot be told.
     fn is_waiting(&self) -> Option<bool> {
         let split = self.past.len().checked_sub(PERSISTENCE).filter(|usual| *usual >= ENOUGH)?;
-        let speed = |told: &Told| told.speed_kmh.map(f64::from);
-        let occupancy = |told: &Told| told.occupancy_pct.map(f64::from);
         let many = contrast(&self.past, split, |told| Some(vehicles(told)))
             .is_some_and(|(usual, newest)| newest >= WAITING_TRAFFIC_SHARE * usual);
-        let slower = contrast(&self.past, split, speed)
+        let slower = contrast(&self.past, split, Told::speed_kmh)
             .is_some_and(|(usual, newest)| newest <= WAITING_SPEED_SHARE * usual);
-        let fuller = contrast(&self.past, split, occupancy).is_some_and(|(usual, newest)| {
-            newest >= WAITING_OCCUPANCY_PCT && newest >= WAITING_OCCUPANCY_RISE * usual
-        });
+        let fuller =
+            contrast(&self.past, split, Told::occupancy_pct).is_some_and(|(usual, newest)| {
+                newest >= WAITING_OCCUPANCY_PCT && newest >= WAITING_OCCUPANCY_RISE * usual
+            });
         Some(self.low.is_empty() && (slower && many || fuller))
     }
 }

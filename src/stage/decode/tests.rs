@@ -15,7 +15,7 @@ use super::*;
 use crate::domain::closure::{ClosureKind, ClosureState, Reason};
 use arrow::record_batch::RecordBatch;
 
-use crate::domain::network::{Segment, SegmentId};
+use crate::domain::network::{ByName, Segment};
 use crate::plan::{Column, ColumnKind, EventTime, Mapping};
 
 pub(super) fn network() -> Arc<Network> {
@@ -31,18 +31,17 @@ pub(super) fn network() -> Arc<Network> {
         to_signal: false,
         line: geo::LineString::from(vec![(11.0, 44.0), (11.1, 44.0)]),
     };
+    let segments = vec![segment("a104"), segment("b3[1]")];
     Arc::new(Network {
         city: "test".to_owned(),
         hash: String::new(),
-        segments: vec![segment("a104"), segment("b3[1]")],
+        by_name: ByName::of(&segments),
+        segments,
         detectors: Vec::new(),
         signs: Vec::new(),
         places: Vec::new(),
         outgoing: vec![Vec::new(); 2],
         incoming: vec![Vec::new(); 2],
-        by_name: [("a104".to_owned(), SegmentId(0)), ("b3[1]".to_owned(), SegmentId(1))]
-            .into_iter()
-            .collect(),
     })
 }
 

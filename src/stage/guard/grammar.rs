@@ -51,11 +51,48 @@ enum Symbol {
     Fact(Slot),
 }
 
+/// A node of the tries while they grow.
 #[derive(Debug, Default)]
 struct Node {
     edges: Vec<(Symbol, u32)>,
     /// A clause may end here: what it states then.
     ends: Vec<Stated>,
+}
+
+/// The tries of all clauses, grown: thousands of nodes, most with one edge.
+#[derive(Debug, Default)]
+struct Tries {
+    /// Where each node's edges and ends begin; those of the next one are behind them.
+    starts: Vec<(u32, u32)>,
+    edges: Vec<(Symbol, u32)>,
+    ends: Vec<Stated>,
+}
+
+impl Tries {
+    fn of(nodes: Vec<Node>) -> Self {
+        let mut tries = Self::default();
+        tries.starts.reserve_exact(nodes.len() + 1);
+        tries.edges.reserve_exact(nodes.iter().map(|node| node.edges.len()).sum());
+        for node in nodes {
+            tries.mark();
+            tries.edges.extend(node.edges);
+            tries.ends.extend(node.ends);
+        }
+        tries.mark();
+        tries
+    }
+
+    fn mark(&mut self) {
+        self.starts.push((self.edges.len() as u32, self.ends.len() as u32));
+    }
+
+    fn edges(&self, node: usize) -> &[(Symbol, u32)] {
+        &self.edges[self.starts[node].0 as usize..self.starts[node + 1].0 as usize]
+    }
+
+    fn ends(&self, node: usize) -> &[Stated] {
+        &self.ends[self.starts[node].1 as usize..self.starts[node + 1].1 as usize]
+    }
 }
 
 /// What the words of a clause state, its facts aside.
@@ -83,8 +120,8 @@ const CLAUSES: usize = Clause::Saving as usize + 1;
 pub(super) struct Grammar {
     on_signs: bool,
     vocabulary: HashMap<String, u32>,
-    /// The first ones are the roots of the clauses.
-    nodes: Vec<Node>,
+    /// The first nodes are the roots of the clauses.
+    tries: Tries,
     turns: Vec<Vec<u32>>,
     units: Vec<u32>,
 }
@@ -96,23 +133,25 @@ impl Grammar {
         let mut grammar = Self {
             on_signs,
             vocabulary: HashMap::new(),
-            nodes: (0..CLAUSES).map(|_| Node::default()).collect(),
+            tries: Tries::default(),
             turns: Vec::new(),
             units: Vec::new(),
         };
+        let mut nodes: Vec<Node> = (0..CLAUSES).map(|_| Node::default()).collect();
         grammar.turns =
             tongue.turns.iter().map(|t| t.split(' ').map(|w| grammar.learn(w)).collect()).collect();
         grammar.units = tongue.units.iter().map(|unit| grammar.learn(unit)).collect();
         for (problem, patterns) in phrases.problem {
-            grammar.add(Clause::Problem, patterns, phrases, Stated::Problem(*problem));
+            grammar.add(&mut nodes, Clause::Problem, patterns, phrases, Stated::Problem(*problem));
         }
         for (reason, patterns) in phrases.reason {
-            grammar.add(Clause::Reason, patterns, phrases, Stated::Reason(*reason));
+            grammar.add(&mut nodes, Clause::Reason, patterns, phrases, Stated::Reason(*reason));
         }
-        grammar.add(Clause::Until, phrases.until, phrases, Stated::Nothing);
-        grammar.add(Clause::Delay, phrases.delay, phrases, Stated::Nothing);
-        grammar.add(Clause::Advice, phrases.advice, phrases, Stated::Nothing);
-        grammar.add(Clause::Saving, phrases.saving, phrases, Stated::Nothing);
+        grammar.add(&mut nodes, Clause::Until, phrases.until, phrases, Stated::Nothing);
+        grammar.add(&mut nodes, Clause::Delay, phrases.delay, phrases, Stated::Nothing);
+        grammar.add(&mut nodes, Clause::Advice, phrases.advice, phrases, Stated::Nothing);
+        grammar.add(&mut nodes, Clause::Saving, phrases.saving, phrases, Stated::Nothing);
+        grammar.tries = Tries::of(nodes);
         grammar
     }
 
@@ -132,7 +171,14 @@ impl Grammar {
         *self.vocabulary.entry(key).or_insert(fresh)
     }
 
-    fn add(&mut self, clause: Clause, patterns: &[&str], phrases: &Phrases, stated: Stated) {
+    fn add(
+        &mut self,
+        nodes: &mut Vec<Node>,
+        clause: Clause,
+        patterns: &[&str],
+        phrases: &Phrases,
+        stated: Stated,
+    ) {
         for sentence in patterns.iter().flat_map(|pattern| expand(pattern, phrases.parts)) {
             let mut node = clause as usize;
             for item in &sentence {
@@ -141,18 +187,18 @@ impl Grammar {
                     (None, Some(word)) => Symbol::Joined(self.learn(word)),
                     (None, None) => Symbol::Word(self.learn(item)),
                 };
-                let known = self.nodes[node].edges.iter().find(|(edge, _)| *edge == symbol);
+                let known = nodes[node].edges.iter().find(|(edge, _)| *edge == symbol);
                 node = if let Some((_, next)) = known {
                     *next as usize
                 } else {
-                    let next = self.nodes.len();
-                    self.nodes[node].edges.push((symbol, next as u32));
-                    self.nodes.push(Node::default());
+                    let next = nodes.len();
+                    nodes[node].edges.push((symbol, next as u32));
+                    nodes.push(Node::default());
                     next
                 };
             }
-            if !self.nodes[node].ends.contains(&stated) {
-                self.nodes[node].ends.push(stated);
+            if !nodes[node].ends.contains(&stated) {
+                nodes[node].ends.push(stated);
             }
         }
     }
@@ -202,9 +248,9 @@ impl Reader<'_, '_> {
 
     fn walk(&mut self, clause: Clause, node: usize, at: usize) {
         self.found.furthest = self.found.furthest.max(at);
-        let node = &self.grammar.nodes[node];
+        let tries = &self.grammar.tries;
         if let Some(next) = self.end_of_clause(at) {
-            for stated in &node.ends {
+            for stated in tries.ends(node) {
                 let outer = (self.problem, self.reason);
                 match stated {
                     Stated::Nothing => {}
@@ -215,7 +261,7 @@ impl Reader<'_, '_> {
                 (self.problem, self.reason) = outer;
             }
         }
-        for (symbol, next) in &node.edges {
+        for (symbol, next) in tries.edges(node) {
             match *symbol {
                 Symbol::Word(word) | Symbol::Joined(word) => {
                     let free = matches!(symbol, Symbol::Word(_)) || !self.begins_row(at);
@@ -348,7 +394,9 @@ mod tests {
         for language in Language::ALL {
             for on_signs in [true, false] {
                 let grammar = Grammar::new(language, on_signs);
-                assert!(grammar.nodes.iter().all(|node| node.ends.len() <= 1), "{language:?}");
+                let nodes = 0..grammar.tries.starts.len() - 1;
+                let ends = nodes.map(|node| grammar.tries.ends(node).len());
+                assert!(ends.max() <= Some(1), "{language:?}");
             }
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::congestion::{CongestionLevel, SegmentState, View};
 use crate::domain::network::{Costs, DetectorKind, Network, Segment, SegmentId, Turn};
+use crate::domain::packed::Packed;
 
 /// Share of free-flow speed assumed where nothing is known, not even of neighbours: the middle of
 /// "heavy".
@@ -84,7 +85,7 @@ pub(super) struct Memory {
 
 /// What is learnt of each segment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Learnt(Vec<Track>);
+pub(super) struct Learnt(Packed<Vec<Track>>);
 
 impl Memory {
     pub(super) fn new(network: &Network) -> Self {
@@ -97,13 +98,13 @@ impl Memory {
     }
 
     pub(super) fn state(&self) -> Learnt {
-        Learnt(self.tracks.clone())
+        Learnt(Packed::Value(self.tracks.clone()))
     }
 
     /// What was learnt on another network is not taken up.
     pub(super) fn restore(&mut self, learnt: Learnt) {
-        if learnt.0.len() == self.tracks.len() {
-            self.tracks = learnt.0;
+        if let Some(tracks) = learnt.0.value().filter(|tracks| tracks.len() == self.tracks.len()) {
+            self.tracks = tracks;
         }
     }
 

@@ -57,7 +57,7 @@ impl Inlet {
             shift: i64::from(event_time.is_some_and(|rules| rules.interval_end)),
             open_from: i64::MIN,
             watermark: event_time.map(Watermark::new),
-            keys: Keys::default(),
+            keys: Keys::new(over.iter().map(|(at, ..)| key_span(&windows[*at])).max().unwrap_or(1)),
             range: Timestamp::within(longest.unwrap_or(0).saturating_add(MARGIN_MS)),
             linked: linked(index, windows),
             windows: over,
@@ -72,6 +72,14 @@ impl Inlet {
             by: self.windows.iter().map(|(.., by)| Labels::of(&rows.batch, *by)).collect(),
         }
     }
+}
+
+/// The span of time whose unique keys a window forgets together, ms: whole steps of it, so that a span
+/// goes when the window moves on, and few of them in the time for which it needs them.
+fn key_span(window: &Window) -> i64 {
+    let every = millis_of(window.shape.every()).max(1);
+    let needed = millis_of(window.shape.longest().saturating_add(window.accept_for));
+    every.saturating_mul((needed / every / 3).max(1))
 }
 
 /// The sources that are joined to this one by windows over two of them, directly or not.

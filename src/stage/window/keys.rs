@@ -9,135 +9,162 @@ use arrow::datatypes::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-/// Fewer keys than this are not worth a generation of their own.
-const LEAST: usize = 4_096;
+/// More spans than this are not kept apart: sensors whose clocks show any time must not make each row
+/// look through as many tables.
+const MOST_SPANS: usize = 16;
 
-/// A new generation begins when the newest one holds more than this part of all keys: so there are
-/// few, and few of the keys are forgotten ones.
-const PART: usize = 4;
+/// A key's length and the time of its row, in front of it.
+const HEAD: usize = size_of::<u32>() + size_of::<i64>();
 
 /// Keys with the time of their row. Asked by key only, never walked where order could show.
-#[derive(Clone, Debug)]
+///
+/// Rows are forgotten by their time, so keys lie together by time: a span's go as a whole when
+/// nobody asks for the last of them. A key costs its bytes and some twenty.
+#[derive(Debug)]
 pub(super) struct Keys {
-    /// The newest last; never empty. One whose keys are all forgotten goes as a whole.
-    generations: Vec<Generation>,
+    spans: Vec<Span>,
     hasher: RandomState,
+    /// Length of a span, ms.
+    length: i64,
     /// Keys of rows before this moment are forgotten.
     floor: i64,
 }
 
-#[derive(Clone, Debug)]
-struct Generation {
-    known: HashTable<Known>,
-    /// The keys, one behind the other.
-    bytes: Vec<u8>,
+/// The keys of a stretch of time, and of rows with times of their own where there are too many
+/// stretches.
+#[derive(Debug)]
+struct Span {
+    /// Its time by `Keys::length`.
+    number: i64,
     /// The newest time of its rows.
     newest: i64,
+    /// Where in `bytes` each begins.
+    known: HashTable<u32>,
+    /// One behind the other: length, time, key.
+    bytes: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    start: usize,
-    length: u32,
-    time: i64,
-}
-
-impl Known {
-    fn key(self, bytes: &[u8]) -> &[u8] {
-        &bytes[self.start..][..self.length as usize]
+impl Span {
+    fn holding(number: i64) -> Self {
+        Self { number, newest: i64::MIN, known: HashTable::new(), bytes: Vec::new() }
     }
-}
 
-impl Generation {
-    fn new() -> Self {
-        Self { known: HashTable::new(), bytes: Vec::new(), newest: i64::MIN }
+    /// The key that begins there, with the time of its row and where the next one begins.
+    fn at(bytes: &[u8], start: usize) -> Option<(&[u8], i64, usize)> {
+        let (length, rest) = bytes.get(start..)?.split_first_chunk()?;
+        let (time, rest) = rest.split_first_chunk()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        Some((rest.get(..length)?, i64::from_le_bytes(*time), start + HEAD + length))
     }
-}
 
-impl Default for Keys {
-    fn default() -> Self {
-        let generations = vec![Generation::new()];
-        Self { generations, hasher: RandomState::default(), floor: i64::MIN }
+    fn key(bytes: &[u8], start: u32) -> &[u8] {
+        Self::at(bytes, start as usize).map_or(&[], |(key, ..)| key)
+    }
+
+    fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        self.known.find(hash, |start| Self::key(&self.bytes, *start) == key).copied()
+    }
+
+    fn time(&self, start: u32) -> i64 {
+        Self::at(&self.bytes, start as usize).map_or(i64::MIN, |(_, time, _)| time)
+    }
+
+    fn set_time(&mut self, start: u32, time: i64) {
+        let at = start as usize + size_of::<u32>();
+        if let Some(bytes) = self.bytes.get_mut(at..at + size_of::<i64>()) {
+            bytes.copy_from_slice(&time.to_le_bytes());
+        }
+        self.newest = self.newest.max(time);
+    }
+
+    fn add(&mut self, hash: u64, key: &[u8], time: i64, hasher: &RandomState) {
+        // `has_room` has said that both fit.
+        let (start, length) = (self.bytes.len() as u32, key.len() as u32);
+        self.bytes.extend(length.to_le_bytes());
+        self.bytes.extend(time.to_le_bytes());
+        self.bytes.extend_from_slice(key);
+        let bytes = &self.bytes;
+        self.known.insert_unique(hash, start, |start| hasher.hash_one(Self::key(bytes, *start)));
+        self.newest = self.newest.max(time);
+    }
+
+    fn has_room(&self, key: &[u8]) -> bool {
+        u32::try_from(self.bytes.len() + HEAD + key.len()).is_ok()
     }
 }
 
 impl Keys {
+    /// `length_ms`: of the spans that are forgotten as a whole.
+    pub(super) fn new(length_ms: i64) -> Self {
+        let (spans, hasher) = (Vec::new(), RandomState::default());
+        Self { spans, hasher, length: length_ms.max(1), floor: i64::MIN }
+    }
+
     /// Keeps a key; `false` if it is there already.
     pub(super) fn insert(&mut self, key: &[u8], time: i64) -> bool {
         let hash = self.hasher.hash_one(key);
-        for Generation { known, bytes, newest } in self.generations.iter_mut().rev() {
-            if let Some(known) = known.find_mut(hash, |known| known.key(bytes) == key) {
-                let forgotten = known.time < self.floor;
+        for span in self.spans.iter_mut().rev() {
+            if let Some(start) = span.find(hash, key) {
+                let forgotten = span.time(start) < self.floor;
                 if forgotten {
-                    known.time = time;
-                    *newest = time.max(*newest);
+                    span.set_time(start, time);
                 }
                 return forgotten;
             }
         }
-        if let Some(Generation { known, bytes, newest }) = self.generations.last_mut() {
-            // A row's key comes from one payload, which is no larger than a packet.
-            let new = Known { start: bytes.len(), length: key.len() as u32, time };
-            bytes.extend_from_slice(key);
-            known.insert_unique(hash, new, |known| self.hasher.hash_one(known.key(bytes)));
-            *newest = time.max(*newest);
+        let number = time.div_euclid(self.length);
+        let full = self.spans.len() >= MOST_SPANS;
+        let at = self.spans.iter().rposition(|span| span.number == number);
+        let at = at.or_else(|| self.spans.len().checked_sub(1).filter(|_| full));
+        let at = at.filter(|at| self.spans[*at].has_room(key)).unwrap_or(self.spans.len());
+        if at == self.spans.len() {
+            self.spans.push(Span::holding(number));
         }
+        self.spans[at].add(hash, key, time, &self.hasher);
         true
     }
 
     /// Drops the keys of rows before a moment.
     pub(super) fn forget_before(&mut self, time: i64) {
-        if time <= self.floor {
-            return;
+        if time > self.floor {
+            self.floor = time;
+            self.spans.retain(|span| span.newest >= time);
         }
-        self.floor = time;
-        let last = self.generations.last().map_or(0, |generation| generation.known.len());
-        if last >= LEAST.max(self.len() / PART) {
-            self.generations.push(Generation::new());
-        }
-        let newest = self.generations.len() - 1;
-        let mut at = 0;
-        self.generations.retain(|generation| {
-            at += 1;
-            at > newest || generation.newest >= time
-        });
     }
 
+    pub(super) fn state(&self) -> State {
+        let spans = self.spans.iter().map(|span| ByteBuf::from(span.bytes.as_slice()));
+        State { spans: spans.collect(), floor: self.floor }
+    }
+
+    pub(super) fn restore(&mut self, state: &State) {
+        self.spans.clear();
+        self.floor = state.floor;
+        for bytes in &state.spans {
+            let mut at = 0;
+            while let Some((key, time, next)) = Span::at(bytes, at) {
+                if time >= self.floor {
+                    self.insert(key, time);
+                }
+                at = next;
+            }
+        }
+    }
+
+    #[cfg(test)]
     fn len(&self) -> usize {
-        self.generations.iter().map(|generation| generation.known.len()).sum()
+        self.spans.iter().map(|span| span.known.len()).sum()
     }
 }
 
-/// The keys as they are kept: what is forgotten is left out.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    keys: Vec<(ByteBuf, i64)>,
+/// The keys as they are kept: each span's bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct State {
+    spans: Vec<ByteBuf>,
     floor: i64,
-}
-
-impl Serialize for Keys {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut keys = Vec::new();
-        for Generation { known, bytes, .. } in &self.generations {
-            let known = known.iter().filter(|known| known.time >= self.floor);
-            keys.extend(known.map(|known| (ByteBuf::from(known.key(bytes)), known.time)));
-        }
-        Kept { keys, floor: self.floor }.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Keys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let kept = Kept::deserialize(deserializer)?;
-        let mut keys = Self { floor: kept.floor, ..Self::default() };
-        for (key, time) in kept.keys {
-            keys.insert(&key, time);
-        }
-        Ok(keys)
-    }
 }
 
 /// The columns of a batch that make its rows unique.
@@ -263,7 +290,7 @@ mod tests {
         ];
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let columns = KeyColumns::of(&batch, &[0, 1, 2]);
-        let (mut keys, mut key) = (Keys::default(), Vec::new());
+        let (mut keys, mut key) = (Keys::new(2), Vec::new());
         let fresh: Vec<bool> = (0..4)
             .zip(0..)
             .map(|(row, time)| {
@@ -280,16 +307,31 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_does_not_fill_the_memory() {
-        let mut keys = Keys::default();
+        let mut keys = Keys::new(250);
         for n in 0..100_000_i64 {
             assert!(keys.insert(&n.to_le_bytes(), n));
             keys.forget_before(n - 500);
         }
-        assert!(keys.len() <= 2 * (LEAST + 1), "{}", keys.len());
+        assert!(keys.len() <= 751, "{}", keys.len());
         assert!(!keys.insert(&99_900_i64.to_le_bytes(), 99_900));
-        let mut again: Keys = rmp_serde::from_slice(&rmp_serde::to_vec(&keys).unwrap()).unwrap();
-        assert_eq!(again.len(), 501, "the forgotten are not kept");
+        let mut again = Keys::new(60);
+        let bytes = rmp_serde::to_vec(&keys.state()).unwrap();
+        again.restore(&rmp_serde::from_slice(&bytes).unwrap());
+        assert_eq!(again.len(), 501, "the forgotten are not taken up");
         assert!(!again.insert(&99_900_i64.to_le_bytes(), 99_900));
         assert!(again.insert(&99_000_i64.to_le_bytes(), 99_990));
+    }
+
+    #[test]
+    fn clocks_that_show_any_time_make_no_more_tables() {
+        let mut keys = Keys::new(10);
+        for n in 0..1_000_i64 {
+            assert!(keys.insert(&n.to_le_bytes(), n * 1_000_003));
+        }
+        assert_eq!(keys.spans.len(), MOST_SPANS);
+        assert!((0..1_000_i64).all(|n| !keys.insert(&n.to_le_bytes(), 5)));
+        keys.forget_before(500 * 1_000_003);
+        assert!((500..1_000_i64).all(|n| !keys.insert(&n.to_le_bytes(), 5)));
+        assert!((0..500_i64).all(|n| keys.insert(&n.to_le_bytes(), 999 * 1_000_003)));
     }
 }

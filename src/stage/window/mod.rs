@@ -25,12 +25,12 @@ mod watermark;
 #[cfg(test)]
 mod tests;
 
-use crate::batch::{SourceRows, Step};
+use crate::batch::{Columns, SourceRows, Step};
 use crate::domain::time::{Timestamp, millis_of};
 use crate::plan::{Shape, Source, Window};
 use grid::Grid;
 use inlet::Inlet;
-use runs::{Labels, Sheet};
+use runs::{Labels, Sheet, Stream};
 use sessions::Sessions;
 use slices::Slices;
 use watermark::Watermark;
@@ -77,8 +77,7 @@ pub struct Windower {
 /// One window definition.
 #[derive(Debug)]
 struct Opening {
-    /// Indices into `Plan::sources`, one a stream.
-    sources: Vec<usize>,
+    streams: Vec<Stream>,
     mark: Option<i64>,
     kind: Kind,
 }
@@ -98,6 +97,17 @@ impl Windower {
             steps: Vec::new(),
             key: Vec::new(),
         }
+    }
+
+    /// Of the rows of each window and stream only these columns are kept and handed on.
+    #[must_use]
+    pub fn keeping(mut self, columns: Vec<Vec<Columns>>) -> Self {
+        for (window, columns) in self.windows.iter_mut().zip(columns) {
+            for (stream, columns) in window.streams.iter_mut().zip(columns) {
+                stream.columns = Some(columns);
+            }
+        }
+        self
     }
 
     /// Puts rows into their windows, in the order of `arrivals`. `rows` are those of each source, by
@@ -311,8 +321,8 @@ impl Windower {
             if let Some(mark) = self.windows[index].mark {
                 self.windows[index].forget(mark, &mut self.steps);
             }
-            for stream in 0..self.windows[index].sources.len() {
-                let source = self.windows[index].sources[stream];
+            for stream in 0..self.windows[index].streams.len() {
+                let source = self.windows[index].streams[stream].source;
                 self.inlets[source].open_from = self.open_from(source);
                 let forgotten = self.forgotten_before(source);
                 self.inlets[source].keys.forget_before(forgotten);
@@ -324,8 +334,10 @@ impl Windower {
     /// one that has just begun to holds the window until it has a watermark.
     fn mark(&self, window: usize) -> Option<i64> {
         let mut lowest = None::<i64>;
-        for source in &self.windows[window].sources {
-            let Some(watermark) = self.inlets.get(*source)?.watermark.as_ref() else { continue };
+        for stream in &self.windows[window].streams {
+            let Some(watermark) = self.inlets.get(stream.source)?.watermark.as_ref() else {
+                continue;
+            };
             if watermark.has_spoken() {
                 let mark = watermark.millis()?;
                 lowest = Some(lowest.map_or(mark, |lowest| lowest.min(mark)));
@@ -409,13 +421,14 @@ impl Opening {
                 Kind::Sessions(Box::new(sessions))
             }
         };
-        Self { sources: window.sources.clone(), mark: None, kind }
+        let stream = |source: &usize| Stream { source: *source, columns: None };
+        Self { streams: window.sources.iter().map(stream).collect(), mark: None, kind }
     }
 
     fn gather(&mut self, sheets: &[Option<Sheet<'_>>], steps: &mut Vec<Step>) {
         match &mut self.kind {
-            Kind::Slices(slices) => slices.gather(sheets, &self.sources, steps),
-            Kind::Sessions(sessions) => sessions.gather(sheets, &self.sources, steps),
+            Kind::Slices(slices) => slices.gather(sheets, &self.streams, steps),
+            Kind::Sessions(sessions) => sessions.gather(sheets, &self.streams, steps),
         }
     }
 

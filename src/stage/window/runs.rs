@@ -6,7 +6,7 @@ use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
 
 use super::keys::KeyColumns;
-use crate::batch::SourceRows;
+use crate::batch::{Columns, SourceRows};
 
 /// The rows of a source with what is looked up once a batch.
 #[derive(Debug)]
@@ -50,6 +50,22 @@ impl<'b> Labels<'b> {
     }
 }
 
+/// One stream of a window.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// Index into `Plan::sources`.
+    pub(super) source: usize,
+    /// What is kept of its rows; absent: all.
+    pub(super) columns: Option<Columns>,
+}
+
+impl Stream {
+    fn of(&self, batch: &RecordBatch) -> RecordBatch {
+        let some = self.columns.as_ref().and_then(|columns| columns.from(batch).ok());
+        some.unwrap_or_else(|| batch.clone())
+    }
+}
+
 /// Which rows of the batch at hand go into which pane.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
@@ -78,18 +94,18 @@ impl Runs {
         self.runs.push(Run { pane, stream, rows });
     }
 
-    /// Hands out the rows of each pane, each in order, and is empty then. `sources` are the source
-    /// indices of the streams.
+    /// Hands out the rows of each pane, each in order, and is empty then.
     pub(super) fn drain(
         &mut self,
         sheets: &[Option<Sheet<'_>>],
-        sources: &[usize],
+        streams: &[Stream],
         mut give: impl FnMut(i64, usize, RecordBatch),
     ) {
         for mut run in self.runs.drain(..) {
-            let sheet = sources.get(run.stream).and_then(|source| sheets.get(*source)?.as_ref());
-            if let Some(sheet) = sheet {
-                give(run.pane, run.stream, chosen(&sheet.rows.batch, &run.rows));
+            let stream = streams.get(run.stream);
+            let sheet = stream.and_then(|s| Some((s, sheets.get(s.source)?.as_ref()?)));
+            if let Some((stream, sheet)) = sheet {
+                give(run.pane, run.stream, chosen(&stream.of(&sheet.rows.batch), &run.rows));
             }
             run.rows.clear();
             self.spare.push(run.rows);

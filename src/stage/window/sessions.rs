@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::pane::Pending;
-use super::runs::{Runs, Sheet};
+use super::runs::{Runs, Sheet, Stream};
 use crate::batch::{Closing, Step};
 use crate::domain::time::Timestamp;
 
@@ -138,11 +138,11 @@ impl Sessions {
     pub(super) fn gather(
         &mut self,
         sheets: &[Option<Sheet<'_>>],
-        sources: &[usize],
+        streams: &[Stream],
         steps: &mut Vec<Step>,
     ) {
         let (window, panes) = (self.index, &mut self.state.panes);
-        self.runs.drain(sheets, sources, |pane, stream, rows| {
+        self.runs.drain(sheets, streams, |pane, stream, rows| {
             let pending = panes.entry(pane).or_default();
             pending.push(rows, |rows| steps.push(Step::Fold { window, pane, stream, rows }));
         });

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::grid::Grid;
 use super::pane::Pending;
-use super::runs::{Runs, Sheet};
+use super::runs::{Runs, Sheet, Stream};
 use crate::batch::{Closing, Step};
 use crate::domain::time::Timestamp;
 
@@ -121,12 +121,12 @@ impl Slices {
     pub(super) fn gather(
         &mut self,
         sheets: &[Option<Sheet<'_>>],
-        sources: &[usize],
+        streams: &[Stream],
         steps: &mut Vec<Step>,
     ) {
-        let (window, streams, panes) = (self.index, self.streams, &mut self.state.panes);
-        self.runs.drain(sheets, sources, |pane, stream, rows| {
-            let pending = panes.entry(pane).or_insert_with(|| vec![Pending::default(); streams]);
+        let (window, count, panes) = (self.index, self.streams, &mut self.state.panes);
+        self.runs.drain(sheets, streams, |pane, stream, rows| {
+            let pending = panes.entry(pane).or_insert_with(|| vec![Pending::default(); count]);
             pending[stream]
                 .push(rows, |rows| steps.push(Step::Fold { window, pane, stream, rows }));
         });

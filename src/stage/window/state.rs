@@ -2,13 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::keys::Keys;
-use super::{Inlet, Kind, Opening, Windower, sessions, slices, watermark};
+use super::{Inlet, Kind, Opening, Windower, keys, sessions, slices, watermark};
 
 /// All that a windower knows and its plan does not.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WindowerState {
-    inlets: Vec<(Option<watermark::State>, Keys)>,
+    inlets: Vec<(Option<watermark::State>, keys::State)>,
     windows: Vec<(Option<i64>, KindState)>,
 }
 
@@ -22,7 +21,7 @@ impl Windower {
     /// Everything but the steps, which have to be taken before.
     pub fn state(&self) -> WindowerState {
         let inlet = |inlet: &Inlet| {
-            (inlet.watermark.as_ref().map(|w| w.state().clone()), inlet.keys.clone())
+            (inlet.watermark.as_ref().map(|w| w.state().clone()), inlet.keys.state())
         };
         let window = |window: &Opening| {
             let kind = match &window.kind {
@@ -49,7 +48,7 @@ impl Windower {
                 (None, None) => {}
                 _ => return false,
             }
-            inlet.keys = keys;
+            inlet.keys.restore(&keys);
         }
         for (window, (mark, kind)) in self.windows.iter_mut().zip(state.windows) {
             window.mark = mark;

@@ -78,6 +78,7 @@ impl Collection<'_, '_> {
             );
         }
         self.segments.sort_by(|a, b| a.name.cmp(&b.name));
+        self.segments.shrink_to_fit();
         Roads { city, segments: self.segments }
     }
 

@@ -79,6 +79,7 @@ pub(super) fn detectors(file: &Text, roads: &[Segment], found: &mut Findings<'_>
         }
     });
     detectors.sort_by(|a, b| a.sensor_id.cmp(&b.sensor_id));
+    detectors.shrink_to_fit();
     detectors
 }
 

@@ -1,6 +1,5 @@
 //! What writers are asked, and what is kept from them.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use geo::line_string;
@@ -9,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::congestion::CongestionLevel;
 use crate::domain::direction::{Cause, DirectionState, Evidence};
-use crate::domain::network::{Place, Segment, SegmentId, Sign, SignId};
+use crate::domain::network::{ByName, Place, Segment, SegmentId, Sign, SignId};
 use crate::domain::time::Timestamp;
 use crate::ports::Writer;
 use crate::stage::generate::{TemplateWriter, fill, multi};
@@ -46,7 +45,7 @@ fn network(streets: &[&str], places: &[&str]) -> Network {
         places: places.iter().map(place).collect(),
         outgoing: vec![Vec::new(); streets.len()],
         incoming: vec![Vec::new(); streets.len()],
-        by_name: HashMap::default(),
+        by_name: ByName::default(),
     }
 }
 

@@ -5,7 +5,6 @@ mod examples;
 mod properties;
 mod rules;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use geo::LineString;
@@ -14,7 +13,7 @@ use super::Guard;
 use super::phrases::tongue;
 use crate::domain::closure::Reason;
 use crate::domain::network::{
-    Connection, Network, Place, Segment, SegmentId, Sign, SignId, Turn, fold,
+    ByName, Connection, Network, Place, Segment, SegmentId, Sign, SignId, Turn, fold,
 };
 use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, Wording, WordingRequest};
 
@@ -83,8 +82,7 @@ fn network(streets: &[&str], places: &[&str]) -> Network {
     for connection in outgoing.iter().flatten() {
         incoming[connection.to.0 as usize].push(*connection);
     }
-    let by_name: HashMap<_, _, _> =
-        segments.iter().enumerate().map(|(i, s)| (s.name.clone(), SegmentId(i as u32))).collect();
+    let by_name = ByName::of(&segments);
     let sign = Sign {
         name: "vms".to_owned(),
         segment: SegmentId(0),
