@@ -142,13 +142,20 @@ pub enum QueryError {
 /// A query that is ready to run.
 #[derive(Debug)]
 pub struct Query {
-    /// The streams' columns, in the order of `Tables::streams`.
-    streams: Vec<SchemaRef>,
+    /// In the order of `Tables::streams`.
+    streams: Vec<Stream>,
     /// Those of each stream that it reads, by index.
     columns: Vec<Vec<usize>>,
     output: SchemaRef,
     phases: Option<Phases>,
     worker: Worker,
+}
+
+/// The columns of a stream.
+#[derive(Clone, Debug)]
+struct Stream {
+    all: SchemaRef,
+    read: SchemaRef,
 }
 
 /// What is known outside of a query that is split.
@@ -176,8 +183,12 @@ pub fn check(sql: &str, tables: &Tables) -> Result<Query, Vec<SqlFinding>> {
         return Err(vec![SqlFinding::whole(message)]);
     }
     let (worker, planned) = Worker::start(sql, tables)?;
-    let streams = tables.streams.iter().map(|(_, schema)| SchemaRef::clone(schema)).collect();
     let worker::Planned { output, phases, columns } = planned;
+    let stream = |((_, all), read): (&(String, SchemaRef), &Vec<usize>)| {
+        let read = all.project(read).map_or_else(|_| SchemaRef::clone(all), SchemaRef::new);
+        Stream { all: SchemaRef::clone(all), read }
+    };
+    let streams = tables.streams.iter().zip(&columns).map(stream).collect();
     Ok(Query { streams, columns, output, phases, worker })
 }
 
@@ -187,7 +198,7 @@ impl Query {
         SchemaRef::clone(&self.output)
     }
 
-    /// The columns of each stream that it reads, by index and in order; its rows need no others.
+    /// The columns of each stream that it reads, by index and in order. Rows may come with these alone.
     pub fn columns(&self) -> &[Vec<usize>] {
         &self.columns
     }
@@ -215,7 +226,7 @@ impl Query {
     /// Costs next to nothing beyond the aggregation, so it may be called for few rows at a time.
     pub fn partial(&mut self, rows: &RecordBatch) -> Result<RecordBatch, QueryError> {
         let stream = self.phases.as_ref().ok_or(QueryError::NotInParts)?.stream;
-        same_columns(rows, self.streams.get(stream).ok_or(QueryError::NotInParts)?)?;
+        self.streams.get(stream).ok_or(QueryError::NotInParts)?.fits(rows)?;
         self.worker.ask(Work::Partial(rows.clone()))
     }
 
@@ -244,8 +255,8 @@ impl Query {
             let (expected, found) = (self.streams.len(), rows.len());
             return Err(QueryError::Streams { expected, found });
         }
-        for (rows, schema) in rows.iter().zip(&self.streams) {
-            same_columns(rows, schema)?;
+        for (rows, stream) in rows.iter().zip(&self.streams) {
+            stream.fits(rows)?;
         }
         self.worker.ask(Work::Run(rows.to_vec()))
     }
@@ -253,6 +264,12 @@ impl Query {
     fn states(&self, states: &[RecordBatch]) -> Result<(), QueryError> {
         let schema = &self.phases.as_ref().ok_or(QueryError::NotInParts)?.state;
         states.iter().try_for_each(|state| same_columns(state, schema))
+    }
+}
+
+impl Stream {
+    fn fits(&self, rows: &RecordBatch) -> Result<(), QueryError> {
+        same_columns(rows, &self.read).or_else(|_| same_columns(rows, &self.all))
     }
 }
 

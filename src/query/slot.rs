@@ -1,7 +1,7 @@
 //! The tables of a query, as plans see them: what is read is whatever was put in last.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -35,6 +35,8 @@ const STREAM_ROWS: usize = 1 << 30;
 pub(super) struct Slot {
     schema: SchemaRef,
     rows: Mutex<Vec<RecordBatch>>,
+    /// The columns that plans read of it, in order: rows may come with these alone.
+    read: OnceLock<Vec<usize>>,
     /// Rows and bytes, of a table that stays the same.
     size: Option<(usize, usize)>,
     stop: Stop,
@@ -44,18 +46,33 @@ impl Slot {
     /// A table whose rows come with each run.
     pub(super) fn stream(schema: &SchemaRef, stop: &Stop) -> Arc<Self> {
         let (schema, stop) = (Arc::clone(schema), stop.clone());
-        Arc::new(Self { schema, rows: Mutex::default(), size: None, stop })
+        Arc::new(Self { schema, rows: Mutex::default(), read: OnceLock::new(), size: None, stop })
     }
 
     /// A table that stays the same.
     pub(super) fn fixed(rows: &RecordBatch, stop: &Stop) -> Arc<Self> {
         let size = Some((rows.num_rows(), rows.get_array_memory_size()));
         let (schema, stop) = (rows.schema(), stop.clone());
-        Arc::new(Self { schema, rows: Mutex::new(vec![rows.clone()]), size, stop })
+        let rows = Mutex::new(vec![rows.clone()]);
+        Arc::new(Self { schema, rows, read: OnceLock::new(), size, stop })
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Once, before the first rows come.
+    pub(super) fn set_read(&self, columns: &[usize]) {
+        self.read.get_or_init(|| columns.to_vec());
+    }
+
+    /// Columns of the table, in a batch that may have those alone that are read.
+    fn project(&self, batch: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
+        let Some(read) = self.read.get().filter(|read| read.len() == batch.num_columns()) else {
+            return Ok(batch.project(columns)?);
+        };
+        let place = |column: &usize| read.binary_search(column).unwrap_or(usize::MAX);
+        Ok(batch.project(&columns.iter().map(place).collect::<Vec<_>>())?)
     }
 
     pub(super) fn set(&self, rows: Vec<RecordBatch>) {
@@ -189,18 +206,18 @@ impl ExecutionPlan for SlotExec {
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let batches = self.slot.rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (projection, stop) = (self.projection.clone(), self.slot.stop.clone());
+        let (projection, slot) = (self.projection.clone(), Arc::clone(&self.slot));
         let pieces = batches.into_iter().flat_map(|batch| {
             (0..batch.num_rows())
                 .step_by(ROWS_AT_A_TIME)
                 .map(move |start| batch.slice(start, ROWS_AT_A_TIME.min(batch.num_rows() - start)))
         });
         let pieces = pieces.map(move |piece| {
-            if stop.is_set() {
+            if slot.stop.is_set() {
                 return Err(stopped());
             }
             match &projection {
-                Some(projection) => Ok(piece.project(projection)?),
+                Some(projection) => slot.project(&piece, projection),
                 None => Ok(piece),
             }
         });

@@ -96,7 +96,8 @@ pub(super) fn split(
     Ok(Some(Parts { stream: *stream, states, partial, reduce, finish }))
 }
 
-/// The columns of each stream that a plan reads, in order; all of them where that cannot be told.
+/// The columns of each stream that a plan reads, in order; all of them where that cannot be told, and the
+/// first one where it only counts rows.
 pub(super) fn columns(plan: &Arc<dyn ExecutionPlan>, streams: &[Arc<Slot>]) -> Vec<Vec<usize>> {
     let mut read = vec![BTreeSet::new(); streams.len()];
     let whole_values = walk(plan, &mut Vec::new(), &mut |_, exec| {
@@ -111,7 +112,13 @@ pub(super) fn columns(plan: &Arc<dyn ExecutionPlan>, streams: &[Arc<Slot>]) -> V
     if !whole_values {
         return streams.iter().map(all).collect();
     }
-    read.into_iter().map(|columns| columns.into_iter().collect()).collect()
+    let some = |mut columns: BTreeSet<usize>| {
+        if columns.is_empty() {
+            columns.insert(0);
+        }
+        columns.into_iter().collect()
+    };
+    read.into_iter().map(some).collect()
 }
 
 /// A node, and which of its children the path goes down to.

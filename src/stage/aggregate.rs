@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 
 use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +38,6 @@ pub struct Aggregate {
 
 #[derive(Debug)]
 struct Planned {
-    /// Over those columns alone.
     query: Query,
     /// Of each stream those that the query reads.
     columns: Vec<Columns>,
@@ -76,14 +74,10 @@ impl Aggregate {
                     .ok_or_else(|| error(format!("there is no source {source}")))?;
                 tables.streams.push((source.name.clone(), schema_of(&source.mapping)));
             }
-            let checked = |tables: &Tables| {
-                query::check(&window.sql, tables).map_err(|findings| error(in_one_line(&findings)))
-            };
-            let columns = read_of(&tables, &checked(&tables)?);
-            for ((_, schema), columns) in tables.streams.iter_mut().zip(&columns) {
-                *schema = SchemaRef::clone(columns.schema());
-            }
-            Ok(Planned { query: checked(&tables)?, columns })
+            let query = query::check(&window.sql, &tables)
+                .map_err(|findings| error(in_one_line(&findings)))?;
+            let columns = read_of(&tables, &query);
+            Ok(Planned { query, columns })
         });
         Ok(Self { queries: planned.collect::<Result<_, _>>()?, panes: BTreeMap::new() })
     }
@@ -181,12 +175,10 @@ impl Planned {
     }
 }
 
-/// Of each stream the columns that a query reads; the first one where it only counts rows.
+/// Of each stream the columns that a query reads.
 fn read_of(tables: &Tables, query: &Query) -> Vec<Columns> {
-    let read = |((_, schema), at): (&(String, SchemaRef), &Vec<usize>)| {
-        Columns::of(schema, if at.is_empty() { vec![0] } else { at.clone() })
-    };
-    tables.streams.iter().zip(query.columns()).filter_map(read).collect()
+    let streams = tables.streams.iter().zip(query.columns());
+    streams.filter_map(|((_, schema), at)| Columns::of(schema, at.clone())).collect()
 }
 
 fn unplanned(window: usize) -> QueryError {
@@ -283,6 +275,33 @@ mod tests {
         assert_eq!(value(&mut all, close(0, 2, &[0])), 20);
         all.run(Step::Forget { window: 0, pane: 0 }).unwrap();
         assert_eq!(value(&mut all, close(0, 1, &[1])), 8);
+    }
+
+    #[test]
+    fn rows_have_the_columns_that_the_query_reads_and_no_others() {
+        let queries = [
+            ("SELECT sensor_id, SUM(count) AS n FROM loops GROUP BY sensor_id", "sensor_id count"),
+            ("SELECT SUM(count) AS n FROM loops WHERE ts IS NOT NULL", "count"),
+            ("SELECT COUNT(*) AS n FROM loops", "sensor_id"),
+            ("SELECT * FROM loops", "sensor_id ts count"),
+            (
+                "SELECT COUNT(*) AS n FROM loops WHERE count > (SELECT AVG(count) FROM loops)",
+                "sensor_id ts count",
+            ),
+            (
+                "SELECT a.count FROM loops a JOIN loops b ON a.sensor_id = b.sensor_id",
+                "sensor_id count",
+            ),
+        ];
+        for (sql, expected) in queries {
+            let mut all = aggregate(&[sql]).unwrap();
+            let columns = all.columns();
+            let schema = columns[0][0].schema();
+            let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+            assert_eq!(names.join(" "), expected, "{sql}");
+            all.run(fold(&all, 0, 0, &[4, 3])).unwrap();
+            assert!(all.run(close(0, 1, &[0])).unwrap().is_some(), "{sql}");
+        }
     }
 
     #[test]
