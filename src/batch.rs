@@ -103,6 +103,12 @@ impl Columns {
         &self.schema
     }
 
+    /// With commas between them.
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        names.join(",")
+    }
+
     /// These columns of a batch.
     ///
     /// # Errors

@@ -57,6 +57,12 @@ pub struct Journaling {
     pub identity: String,
 }
 
+/// What of `Kept` is read first: the rest of another form cannot be.
+#[derive(Deserialize)]
+struct Form {
+    form: u32,
+}
+
 /// The state of a unit as it lies in a snapshot.
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -110,6 +116,8 @@ impl Keeping {
         now: Duration,
     ) -> Result<Self, RunError> {
         let Journaling { journal, recovered, every, identity } = journaling;
+        // A planner of another version may read other columns; its rows would not fit.
+        let identity = format!("{identity} {}", unit.engine.columns());
         for cut in &recovered.cut {
             tracing::error!(%cut, "the journal is damaged");
         }
@@ -149,14 +157,13 @@ impl Keeping {
             );
             return None;
         }
+        let form = rmp_serde::from_slice::<Form>(&snapshot.bytes);
+        if form.is_ok_and(|Form { form }| form != FORM) {
+            tracing::warn!("the journal's snapshot is of another version: the unit begins anew");
+            return None;
+        }
         match rmp_serde::from_slice::<Kept>(&snapshot.bytes) {
-            Ok(kept) if kept.form == FORM => Some(kept),
-            Ok(_) => {
-                tracing::warn!(
-                    "the journal's snapshot is of another version: the unit begins anew"
-                );
-                None
-            }
+            Ok(kept) => Some(kept),
             Err(error) => {
                 tracing::error!(%error, "the journal's snapshot cannot be read: the unit begins anew");
                 None

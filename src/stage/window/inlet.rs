@@ -78,8 +78,14 @@ impl Inlet {
 /// goes when the window moves on, and few of them in the time for which it needs them.
 fn key_span(window: &Window) -> i64 {
     let every = millis_of(window.shape.every()).max(1);
-    let needed = millis_of(window.shape.longest().saturating_add(window.accept_for));
-    every.saturating_mul((needed / every / 3).max(1))
+    match window.shape {
+        Shape::Slots { size, .. } => {
+            let needed = millis_of(size.saturating_add(window.accept_for));
+            every.saturating_mul((needed / every / 3).max(1))
+        }
+        // Mostly a few gaps are needed; what a long session needs is in few tables all the same.
+        Shape::Session { longest, .. } => (millis_of(longest) / 12).clamp(every, every * 4),
+    }
 }
 
 /// The sources that are joined to this one by windows over two of them, directly or not.

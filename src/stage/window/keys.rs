@@ -72,12 +72,11 @@ impl Span {
         Self::at(&self.bytes, start as usize).map_or(i64::MIN, |(_, time, _)| time)
     }
 
-    fn set_time(&mut self, start: u32, time: i64) {
-        let at = start as usize + size_of::<u32>();
-        if let Some(bytes) = self.bytes.get_mut(at..at + size_of::<i64>()) {
-            bytes.copy_from_slice(&time.to_le_bytes());
+    /// Its bytes stay until the span goes.
+    fn remove(&mut self, hash: u64, start: u32) {
+        if let Ok(known) = self.known.find_entry(hash, |known| *known == start) {
+            known.remove();
         }
-        self.newest = self.newest.max(time);
     }
 
     fn add(&mut self, hash: u64, key: &[u8], time: i64, hasher: &RandomState) {
@@ -105,14 +104,17 @@ impl Keys {
 
     /// Keeps a key; `false` if it is there already.
     pub(super) fn insert(&mut self, key: &[u8], time: i64) -> bool {
+        // A row that lengthens a session may be older than what was forgotten before it came.
+        let time = time.max(self.floor);
         let hash = self.hasher.hash_one(key);
         for span in self.spans.iter_mut().rev() {
             if let Some(start) = span.find(hash, key) {
-                let forgotten = span.time(start) < self.floor;
-                if forgotten {
-                    span.set_time(start, time);
+                if span.time(start) >= self.floor {
+                    return false;
                 }
-                return forgotten;
+                // It lies with its new time from now on: else old spans would never go.
+                span.remove(hash, start);
+                break;
             }
         }
         let number = time.div_euclid(self.length);
@@ -136,8 +138,18 @@ impl Keys {
     }
 
     pub(super) fn state(&self) -> State {
-        let spans = self.spans.iter().map(|span| ByteBuf::from(span.bytes.as_slice()));
-        State { spans: spans.collect(), floor: self.floor }
+        let kept = |span: &Span| {
+            let mut kept = Vec::with_capacity(span.bytes.len());
+            let mut at = 0;
+            while let Some((_, time, next)) = Span::at(&span.bytes, at) {
+                if time >= self.floor {
+                    kept.extend_from_slice(&span.bytes[at..next]);
+                }
+                at = next;
+            }
+            ByteBuf::from(kept)
+        };
+        State { spans: self.spans.iter().map(kept).collect(), floor: self.floor }
     }
 
     pub(super) fn restore(&mut self, state: &State) {
@@ -146,9 +158,7 @@ impl Keys {
         for bytes in &state.spans {
             let mut at = 0;
             while let Some((key, time, next)) = Span::at(bytes, at) {
-                if time >= self.floor {
-                    self.insert(key, time);
-                }
+                self.insert(key, time);
                 at = next;
             }
         }
@@ -320,6 +330,29 @@ mod tests {
         assert_eq!(again.len(), 501, "the forgotten are not taken up");
         assert!(!again.insert(&99_900_i64.to_le_bytes(), 99_900));
         assert!(again.insert(&99_000_i64.to_le_bytes(), 99_990));
+    }
+
+    #[test]
+    fn keys_that_come_again_and_again_hold_nothing_else() {
+        let mut keys = Keys::new(100);
+        for n in 0..20_000_i64 {
+            // One of forty that return, each after all was forgotten, and one that never does.
+            keys.insert(&(n / 10 % 40).to_le_bytes(), n);
+            assert!(keys.insert(&(1_000_000 + n).to_le_bytes(), n));
+            keys.forget_before(n - 300);
+        }
+        assert!(keys.spans.len() <= 5, "{} spans", keys.spans.len());
+        assert!(keys.len() <= 500, "{} keys", keys.len());
+    }
+
+    #[test]
+    fn a_row_from_before_the_floor_is_known_until_the_floor_moves() {
+        let mut keys = Keys::new(100);
+        keys.forget_before(100);
+        assert!(keys.insert(b"a", 50));
+        assert!(!keys.insert(b"a", 50));
+        keys.forget_before(101);
+        assert!(keys.insert(b"a", 50));
     }
 
     #[test]
