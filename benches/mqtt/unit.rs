@@ -33,6 +33,8 @@ impl Unit {
             .arg("run")
             .arg(&file)
             .args(["--broker", &format!("127.0.0.1:{port}"), "--output", "json"])
+            // As in deploy/wayside.service.
+            .env("MALLOC_MMAP_THRESHOLD_", "1048576")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
