@@ -93,10 +93,11 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// `None` where a column is not in the schema.
-    pub fn of(schema: &Schema, at: Vec<usize>) -> Option<Self> {
-        let schema = Arc::new(schema.project(&at).ok()?);
-        Some(Self { at, schema })
+    /// # Errors
+    /// If a column is not in the schema.
+    pub fn of(schema: &Schema, at: Vec<usize>) -> Result<Self, ArrowError> {
+        let schema = Arc::new(schema.project(&at)?);
+        Ok(Self { at, schema })
     }
 
     pub fn schema(&self) -> &SchemaRef {

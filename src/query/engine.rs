@@ -32,8 +32,6 @@ pub(super) struct Engine {
     /// Plans are never run themselves: each run takes a copy with fresh state.
     plan: Arc<dyn ExecutionPlan>,
     parts: Option<Parts>,
-    /// Those of each stream that the plan reads.
-    columns: Vec<Vec<usize>>,
     /// The query has an ORDER BY; else the result is sorted here.
     ordered: bool,
 }
@@ -82,8 +80,7 @@ impl Engine {
         let plan = runtime.block_on(session.create_physical_plan(&plan)).map_err(refused)?;
         one_partition(&plan)?;
         let parts = split(&plan, &streams, stop).map_err(refused)?;
-        let columns = columns(&plan, &streams);
-        for (stream, columns) in streams.iter().zip(&columns) {
+        for (stream, columns) in streams.iter().zip(columns(&plan, &streams)) {
             stream.set_read(columns);
         }
         let watched = |plan: Arc<dyn ExecutionPlan>| watched(plan, stop).map_err(refused);
@@ -102,7 +99,6 @@ impl Engine {
             streams,
             plan: watched(plan)?,
             parts,
-            columns,
             ordered,
         };
         // What cannot run at all shows on no rows, too.
@@ -123,7 +119,8 @@ impl Engine {
             .parts
             .as_ref()
             .map(|parts| Phases { stream: parts.stream, state: Arc::clone(parts.states.schema()) });
-        Planned { output: self.plan.schema(), phases, columns: self.columns.clone() }
+        let columns = self.streams.iter().map(|stream| stream.read()).collect();
+        Planned { output: self.plan.schema(), phases, columns }
     }
 
     pub(super) fn run(&self, work: Work) -> Result<RecordBatch, QueryError> {

@@ -33,9 +33,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
 use worker::{Work, Worker};
+
+use crate::batch::Columns;
 
 /// Longest query that is read, in bytes.
 pub const MAX_SQL_BYTES: usize = 16 * 1024;
@@ -144,8 +147,6 @@ pub enum QueryError {
 pub struct Query {
     /// In the order of `Tables::streams`.
     streams: Vec<Stream>,
-    /// Those of each stream that it reads, by index.
-    columns: Vec<Vec<usize>>,
     output: SchemaRef,
     phases: Option<Phases>,
     worker: Worker,
@@ -155,7 +156,7 @@ pub struct Query {
 #[derive(Clone, Debug)]
 struct Stream {
     all: SchemaRef,
-    read: SchemaRef,
+    read: Columns,
 }
 
 /// What is known outside of a query that is split.
@@ -184,12 +185,14 @@ pub fn check(sql: &str, tables: &Tables) -> Result<Query, Vec<SqlFinding>> {
     }
     let (worker, planned) = Worker::start(sql, tables)?;
     let worker::Planned { output, phases, columns } = planned;
-    let stream = |((_, all), read): (&(String, SchemaRef), &Vec<usize>)| {
-        let read = all.project(read).map_or_else(|_| SchemaRef::clone(all), SchemaRef::new);
-        Stream { all: SchemaRef::clone(all), read }
+    let stream = |((_, all), read): (&(String, SchemaRef), Vec<usize>)| {
+        Ok(Stream { all: SchemaRef::clone(all), read: Columns::of(all, read)? })
     };
-    let streams = tables.streams.iter().zip(&columns).map(stream).collect();
-    Ok(Query { streams, columns, output, phases, worker })
+    let streams = tables.streams.iter().zip(columns).map(stream);
+    let streams = streams
+        .collect::<Result<_, ArrowError>>()
+        .map_err(|error| vec![SqlFinding::whole(error.to_string())])?;
+    Ok(Query { streams, output, phases, worker })
 }
 
 impl Query {
@@ -198,9 +201,10 @@ impl Query {
         SchemaRef::clone(&self.output)
     }
 
-    /// The columns of each stream that it reads, by index and in order. Rows may come with these alone.
-    pub fn columns(&self) -> &[Vec<usize>] {
-        &self.columns
+    /// The columns that it reads, of each stream in the order of `Tables::streams`. Rows may come with
+    /// these alone.
+    pub fn columns(&self) -> Vec<Columns> {
+        self.streams.iter().map(|stream| stream.read.clone()).collect()
     }
 
     /// Whether the query is split into `DataFusion`'s own Partial and Final aggregates. If not, it
@@ -269,7 +273,7 @@ impl Query {
 
 impl Stream {
     fn fits(&self, rows: &RecordBatch) -> Result<(), QueryError> {
-        same_columns(rows, &self.read).or_else(|_| same_columns(rows, &self.all))
+        same_columns(rows, self.read.schema()).or_else(|_| same_columns(rows, &self.all))
     }
 }
 

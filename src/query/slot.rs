@@ -62,8 +62,17 @@ impl Slot {
     }
 
     /// Once, before the first rows come.
-    pub(super) fn set_read(&self, columns: &[usize]) {
-        self.read.get_or_init(|| columns.to_vec());
+    pub(super) fn set_read(&self, columns: Vec<usize>) {
+        self.read.get_or_init(|| columns);
+    }
+
+    /// All columns before it was said.
+    pub(super) fn read(&self) -> Vec<usize> {
+        self.read.get().map_or_else(|| self.all(), Vec::clone)
+    }
+
+    pub(super) fn all(&self) -> Vec<usize> {
+        (0..self.schema.fields().len()).collect()
     }
 
     /// Columns of the table, in a batch that may have those alone that are read.

@@ -101,16 +101,14 @@ pub(super) fn split(
 pub(super) fn columns(plan: &Arc<dyn ExecutionPlan>, streams: &[Arc<Slot>]) -> Vec<Vec<usize>> {
     let mut read = vec![BTreeSet::new(); streams.len()];
     let whole_values = walk(plan, &mut Vec::new(), &mut |_, exec| {
-        let all = || (0..exec.slot().schema().fields().len()).collect();
         for (stream, read) in streams.iter().zip(&mut read) {
             if Arc::ptr_eq(stream, exec.slot()) {
-                read.extend(exec.projection().map_or_else(all, <[usize]>::to_vec));
+                read.extend(exec.projection().map_or_else(|| exec.slot().all(), <[usize]>::to_vec));
             }
         }
     });
-    let all = |stream: &Arc<Slot>| (0..stream.schema().fields().len()).collect();
     if !whole_values {
-        return streams.iter().map(all).collect();
+        return streams.iter().map(|stream| stream.all()).collect();
     }
     let some = |mut columns: BTreeSet<usize>| {
         if columns.is_empty() {

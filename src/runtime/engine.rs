@@ -15,7 +15,7 @@ use super::error::RunError;
 use super::payload::{self, Origin, Words};
 use super::replay::Seconds;
 use super::speak::{Deadline, Speaker, Worded};
-use crate::batch::{Columns, Step, WindowBatch};
+use crate::batch::{Step, WindowBatch};
 use crate::domain::closure::{ClosedSegments, Closure};
 use crate::domain::direction::{Audience, Direction, DirectionState};
 use crate::domain::refusal::{DeadLetter, DeadReason, LateReading, Refusal};
@@ -98,12 +98,6 @@ impl Engine {
             model: writers.state,
             plan,
         })
-    }
-
-    /// The columns of the rows that its state holds, by window and stream.
-    pub(super) fn columns(&self) -> String {
-        let streams = |window: Vec<Columns>| window.iter().map(Columns::names).collect::<Vec<_>>();
-        self.aggregate.columns().into_iter().flat_map(streams).collect::<Vec<_>>().join(";")
     }
 
     /// The words written since the last call.

@@ -6,6 +6,7 @@ use super::counts::Counts;
 use super::engine::Engine;
 use super::replay::Seconds;
 use super::speak::SpeakerState;
+use crate::batch::Columns;
 use crate::domain::packed::Packed;
 use crate::stage::aggregate::AggregateState;
 use crate::stage::congestion::{Congestion, CongestionState};
@@ -33,6 +34,12 @@ impl EngineState {
 }
 
 impl Engine {
+    /// The columns of the rows that its state holds, by window and stream.
+    pub(super) fn columns(&self) -> String {
+        let streams = |window: Vec<Columns>| window.iter().map(Columns::names).collect::<Vec<_>>();
+        self.aggregate.columns().into_iter().flat_map(streams).collect::<Vec<_>>().join(";")
+    }
+
     /// # Errors
     /// If a part of it cannot be written down.
     pub fn state(&self) -> Result<EngineState, rmp_serde::encode::Error> {

@@ -76,7 +76,7 @@ impl Aggregate {
             }
             let query = query::check(&window.sql, &tables)
                 .map_err(|findings| error(in_one_line(&findings)))?;
-            let columns = read_of(&tables, &query);
+            let columns = query.columns();
             Ok(Planned { query, columns })
         });
         Ok(Self { queries: planned.collect::<Result<_, _>>()?, panes: BTreeMap::new() })
@@ -175,12 +175,6 @@ impl Planned {
         let rows: Vec<RecordBatch> = rows.collect::<Result<_, _>>()?;
         self.query.run(&rows)
     }
-}
-
-/// Of each stream the columns that a query reads.
-fn read_of(tables: &Tables, query: &Query) -> Vec<Columns> {
-    let streams = tables.streams.iter().zip(query.columns());
-    streams.filter_map(|((_, schema), at)| Columns::of(schema, at.clone())).collect()
 }
 
 fn unplanned(window: usize) -> QueryError {

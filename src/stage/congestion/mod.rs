@@ -9,6 +9,7 @@ mod columns;
 mod hysteresis;
 mod incident;
 mod screen;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use screen::Screen;
 
 pub use closures::Taken;
 pub use screen::Fault;
+pub use state::CongestionState;
 
 /// A segment is unknown when this many windows in a row said nothing of it.
 const SILENT_AFTER: u32 = 3;
@@ -114,19 +116,6 @@ struct Memory {
     fault: Option<Fault>,
     /// Start and end of the last window that told something.
     heard: Option<(Timestamp, Timestamp)>,
-}
-
-/// All that the stage knows and its plan does not.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CongestionState {
-    tracks: Vec<Vec<Track>>,
-    closures: Closures,
-    detected: Option<Detected>,
-    states: Vec<SegmentState>,
-    speakers: Vec<Option<usize>>,
-    unused: UnusedRows,
-    now: Option<Timestamp>,
-    change: u64,
 }
 
 impl Congestion {
@@ -285,44 +274,6 @@ impl Congestion {
     /// The clock has been set: it goes on from a moment `by` ms later.
     pub fn step(&mut self, by: i64) {
         self.now = self.now.map(|now| now.moved(by));
-    }
-
-    pub fn state(&self) -> CongestionState {
-        CongestionState {
-            tracks: self.feeds.iter().map(|feed| feed.tracks.clone()).collect(),
-            closures: self.closures.clone(),
-            detected: self.detected.clone(),
-            states: self.states.clone(),
-            speakers: self.speakers.clone(),
-            unused: self.unused,
-            now: self.now,
-            change: self.change,
-        }
-    }
-
-    /// Takes up a state. False if it is another plan's or another network's.
-    #[must_use]
-    pub fn restore(&mut self, state: CongestionState) -> bool {
-        let segments = self.states.len();
-        let fits = state.tracks.len() == self.feeds.len()
-            && state.tracks.iter().all(|tracks| tracks.len() == segments)
-            && (state.states.len(), state.speakers.len()) == (segments, segments)
-            && state.detected.is_some() == self.detected.is_some();
-        if fits {
-            for (feed, tracks) in self.feeds.iter_mut().zip(state.tracks) {
-                feed.tracks = tracks;
-                feed.heard_since = None;
-            }
-            self.closures = state.closures;
-            self.detected = state.detected;
-            self.show_detected();
-            self.states = state.states;
-            self.speakers = state.speakers;
-            self.unused = state.unused;
-            self.now = state.now;
-            self.change = state.change;
-        }
-        fits
     }
 
     /// Event time never goes back here: a late message does not undo what has begun.

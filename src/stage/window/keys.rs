@@ -60,6 +60,16 @@ impl Span {
         Some((rest.get(..length)?, i64::from_le_bytes(*time), start + HEAD + length))
     }
 
+    /// All keys in the order in which they came, with the times of their rows.
+    fn walk(bytes: &[u8]) -> impl Iterator<Item = (&[u8], i64)> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let (key, time, next) = Self::at(bytes, at)?;
+            at = next;
+            Some((key, time))
+        })
+    }
+
     fn key(bytes: &[u8], start: u32) -> &[u8] {
         Self::at(bytes, start as usize).map_or(&[], |(key, ..)| key)
     }
@@ -80,14 +90,19 @@ impl Span {
     }
 
     fn add(&mut self, hash: u64, key: &[u8], time: i64, hasher: &RandomState) {
-        // `has_room` has said that both fit.
-        let (start, length) = (self.bytes.len() as u32, key.len() as u32);
-        self.bytes.extend(length.to_le_bytes());
-        self.bytes.extend(time.to_le_bytes());
-        self.bytes.extend_from_slice(key);
+        // `has_room` has said that it fits.
+        let start = self.bytes.len() as u32;
+        Self::write(&mut self.bytes, key, time);
         let bytes = &self.bytes;
         self.known.insert_unique(hash, start, |start| hasher.hash_one(Self::key(bytes, *start)));
         self.newest = self.newest.max(time);
+    }
+
+    /// What `at` reads.
+    fn write(bytes: &mut Vec<u8>, key: &[u8], time: i64) {
+        bytes.extend((key.len() as u32).to_le_bytes());
+        bytes.extend(time.to_le_bytes());
+        bytes.extend_from_slice(key);
     }
 
     fn has_room(&self, key: &[u8]) -> bool {
@@ -140,12 +155,8 @@ impl Keys {
     pub(super) fn state(&self) -> State {
         let kept = |span: &Span| {
             let mut kept = Vec::with_capacity(span.bytes.len());
-            let mut at = 0;
-            while let Some((_, time, next)) = Span::at(&span.bytes, at) {
-                if time >= self.floor {
-                    kept.extend_from_slice(&span.bytes[at..next]);
-                }
-                at = next;
+            for (key, time) in Span::walk(&span.bytes).filter(|(_, time)| *time >= self.floor) {
+                Span::write(&mut kept, key, time);
             }
             ByteBuf::from(kept)
         };
@@ -155,12 +166,8 @@ impl Keys {
     pub(super) fn restore(&mut self, state: &State) {
         self.spans.clear();
         self.floor = state.floor;
-        for bytes in &state.spans {
-            let mut at = 0;
-            while let Some((key, time, next)) = Span::at(bytes, at) {
-                self.insert(key, time);
-                at = next;
-            }
+        for (key, time) in state.spans.iter().flat_map(|bytes| Span::walk(bytes)) {
+            self.insert(key, time);
         }
     }
 

@@ -412,8 +412,7 @@ impl Opening {
                 let (size, every) = (millis_of(*size).max(1), millis_of(*every).max(1));
                 let grid = Grid::new(every, *zone);
                 let accept_for = millis_of(window.accept_for);
-                let streams = window.sources.len();
-                let slices = Slices::new(index, grid, size / every, accept_for, streams);
+                let slices = Slices::new(index, grid, size / every, accept_for);
                 Kind::Slices(Box::new(slices))
             }
             Shape::Session { gap, longest, .. } => {

@@ -27,7 +27,6 @@ pub(super) struct Slices {
     slots: i64,
     /// How long after its end a window may be revised, ms.
     accept_for: i64,
-    streams: usize,
     /// The slot that was asked for last, since the next row is mostly of the same.
     slot: (i64, i64),
     runs: Runs,
@@ -60,13 +59,7 @@ struct Closed {
 }
 
 impl Slices {
-    pub(super) fn new(
-        index: usize,
-        grid: Grid,
-        slots: i64,
-        accept_for: i64,
-        streams: usize,
-    ) -> Self {
+    pub(super) fn new(index: usize, grid: Grid, slots: i64, accept_for: i64) -> Self {
         let state = State {
             next_start: i64::MIN,
             empty_run: MAX_EMPTY_RUN,
@@ -76,7 +69,7 @@ impl Slices {
         };
         let (slots, slot) = (slots.max(1), (0, 0));
         let (runs, due_at) = (Runs::default(), i64::MIN);
-        Self { index, grid, slots, accept_for, streams, slot, runs, due_at, state }
+        Self { index, grid, slots, accept_for, slot, runs, due_at, state }
     }
 
     pub(super) fn state(&self) -> &State {
@@ -124,9 +117,10 @@ impl Slices {
         streams: &[Stream],
         steps: &mut Vec<Step>,
     ) {
-        let (window, count, panes) = (self.index, self.streams, &mut self.state.panes);
+        let (window, panes) = (self.index, &mut self.state.panes);
         self.runs.drain(sheets, streams, |pane, stream, rows| {
-            let pending = panes.entry(pane).or_insert_with(|| vec![Pending::default(); count]);
+            let none = || vec![Pending::default(); streams.len()];
+            let pending = panes.entry(pane).or_insert_with(none);
             pending[stream]
                 .push(rows, |rows| steps.push(Step::Fold { window, pane, stream, rows }));
         });
