@@ -146,11 +146,39 @@ impl fmt::Display for Slot {
 /// The room that a text has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Space {
-    /// A sign: one page of `rows` by `cols` characters, upper case; a row is never broken inside a
-    /// clause's row pattern.
-    Sign { rows: u8, cols: u8 },
+    /// A sign: `pages` (one or two) of `rows` by `cols` characters, upper case; a row is never
+    /// broken inside a clause's row pattern. The second page begins with the advice, and is there
+    /// only where one page has too few rows: each page can be understood alone.
+    Sign {
+        rows: u8,
+        cols: u8,
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        pages: u8,
+    },
     /// In-vehicle text: one line of at most this many characters.
     Vehicle { max_chars: u16 },
+}
+
+fn one() -> u8 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_one(pages: &u8) -> bool {
+    *pages == 1
+}
+
+impl Space {
+    /// The row that a sign's second page begins with: that of the advice, where all rows are more
+    /// than one page has.
+    pub fn second_page(self, before_advice: usize, in_all: usize) -> Option<u8> {
+        match self {
+            Self::Sign { rows, pages: 2.., .. } if in_all > usize::from(rows) => {
+                u8::try_from(before_advice).ok()
+            }
+            _ => None,
+        }
+    }
 }
 
 /// One fact that may be, or must be, said.
@@ -190,6 +218,16 @@ impl WordingRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     pub rows: Vec<String>,
+    /// The row that the second page of a sign begins with, counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_page: Option<u8>,
+}
+
+impl Draft {
+    /// Rows of one page.
+    pub fn of_rows(rows: Vec<String>) -> Self {
+        Self { rows, second_page: None }
+    }
 }
 
 /// What a direction said until its facts changed, and what had been asked for then.
@@ -214,6 +252,18 @@ pub struct Wording {
     pub language: Language,
     /// One string a sign row; one string for a vehicle.
     pub text: Vec<String>,
+    /// The row that the second page of a sign begins with, counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_page: Option<u8>,
     /// Who wrote it: `template` or the model's name and hash. Goes out in `why`.
     pub writer: String,
+}
+
+impl Wording {
+    /// The rows of each page.
+    pub fn pages(&self) -> Vec<&[String]> {
+        let second =
+            self.second_page.map(usize::from).and_then(|at| self.text.split_at_checked(at));
+        second.map_or_else(|| vec![self.text.as_slice()], |(first, second)| vec![first, second])
+    }
 }

@@ -5,12 +5,12 @@
 //! follow, so it never ends in a corner. Whatever chooses among the allowed tokens (a model, chance)
 //! cannot write an invalid text. Knows nothing of probabilities.
 
-use crate::domain::wording::{Problem, Slot, Space, WordingRequest};
+use crate::domain::wording::{Draft, Problem, Slot, Space, WordingRequest};
 use crate::ports::WriterError;
 
 use super::grammar::{Clause, Grammar, Phrasebook, SlotSet};
 use super::sampler::Place;
-use super::vocabulary::{END, NEXT, Token};
+use super::vocabulary::{END, NEXT, Token, Vocabulary};
 
 /// Clauses come in this order; all but the problem and the advice may be left out.
 pub const KINDS: usize = 6;
@@ -40,16 +40,34 @@ pub struct Constraint<'g> {
     must: [bool; KINDS],
     required: SlotSet,
     limit: u16,
-    /// The least that completes a text in which the clauses of kinds before `k` are decided and
-    /// said these facts: `need[k][said]`.
+    pages: Pages,
+    /// The least that completes a page, in which the clauses of kinds before `k` are decided and
+    /// said these facts: `need[k][said]`. `NEVER` too where the next page cannot be completed.
     need: Box<[[u16; SlotSet::COUNT]; KINDS + 1]>,
-    /// What the finished clauses said and took.
     said: SlotSet,
+    /// What the finished clauses took of the page that the newest of them is on, and its kind.
     spent: u16,
+    last: usize,
     /// The clauses that the tokens since then can still become, and the number of those tokens.
     open: Vec<Fitting<'g>>,
     depth: usize,
     finished: bool,
+}
+
+/// How the kinds of clauses lie on pages: each page has the whole room of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pages {
+    two: bool,
+}
+
+impl Pages {
+    fn of(space: Space) -> Self {
+        Self { two: matches!(space, Space::Sign { pages: 2.., .. }) }
+    }
+
+    pub(super) fn is_one_page(self, kind: usize, other: usize) -> bool {
+        !self.two || (kind < ADVICE) == (other < ADVICE)
+    }
 }
 
 /// Takes away what may not be said of the clauses of a kind; whether one that is left must be said.
@@ -95,14 +113,14 @@ impl<'g> Constraint<'g> {
                 fit(&[book.saving()], SAVING, request.space, &facts),
             ];
             let mut must = std::array::from_fn(|kind| !is_optional(kind));
-            let mut need = need_of(&fitting, must, facts.required);
+            let mut need = need_of(&fitting, must, &facts);
             let mut least = need[PROBLEM][SlotSet::default().index()];
             if least <= facts.limit {
                 if let Some(keep) = keep {
                     for (kind, fitting) in fitting.iter_mut().enumerate() {
                         must[kind] |= keep(kind, fitting);
                     }
-                    need = need_of(&fitting, must, facts.required);
+                    need = need_of(&fitting, must, &facts);
                     least = need[PROBLEM][SlotSet::default().index()];
                     if least > facts.limit {
                         why = format!(
@@ -117,9 +135,11 @@ impl<'g> Constraint<'g> {
                     must,
                     required: facts.required,
                     limit: facts.limit,
+                    pages: facts.pages,
                     need,
                     said: SlotSet::default(),
                     spent: 0,
+                    last: PROBLEM,
                     open: Vec::new(),
                     depth: 0,
                     finished: false,
@@ -177,7 +197,8 @@ impl<'g> Constraint<'g> {
                 return false;
             }
             self.said = self.said.union(complete.clause.slots());
-            self.spent += complete.cost;
+            self.spent = self.spent(complete.kind) + complete.cost;
+            self.last = complete.kind;
             let (from, to) = following(complete.kind);
             let to = (from..=to).find(|kind| self.must[*kind]).unwrap_or(to);
             self.open_clauses(from, to);
@@ -236,14 +257,18 @@ impl<'g> Constraint<'g> {
         self.required
     }
 
-    /// Rows of a sign, characters of a vehicle text.
+    /// Rows of a sign's page, characters of a vehicle text.
     pub fn limit(&self) -> u16 {
         self.limit
     }
 
-    /// What the finished clauses took of it.
-    pub fn spent(&self) -> u16 {
-        self.spent
+    pub(super) fn pages(&self) -> Pages {
+        self.pages
+    }
+
+    /// What the finished clauses took of the page that a clause of this kind would stand on.
+    pub fn spent(&self, kind: usize) -> u16 {
+        if self.pages.is_one_page(self.last, kind) { self.spent } else { 0 }
     }
 
     fn open_clauses(&mut self, from: usize, to: usize) {
@@ -253,7 +278,7 @@ impl<'g> Constraint<'g> {
             open.extend(
                 self.fitting[kind]
                     .iter()
-                    .filter(|fitting| self.leads_to_an_end(fitting, self.said, self.spent)),
+                    .filter(|fitting| self.leads_to_an_end(fitting, self.said, self.spent(kind))),
             );
         }
         self.open = open;
@@ -282,12 +307,32 @@ impl<'g> Constraint<'g> {
             PROBLEM | REASON | UNTIL | DELAY => true,
             ADVICE => {
                 let said = self.said.union(complete.clause.slots());
-                let spent = self.spent.saturating_add(complete.cost);
+                // The saving stands on the advice's page.
+                let spent = self.spent(ADVICE).saturating_add(complete.cost);
                 self.fitting[SAVING].iter().any(|next| self.leads_to_an_end(next, said, spent))
             }
             _ => false,
         }
     }
+}
+
+/// A text that a constraint on this request let through, in rows and pages.
+pub fn draft(
+    grammar: &Grammar,
+    vocabulary: &Vocabulary,
+    request: &WordingRequest,
+    text: &[Token],
+) -> Result<Draft, WriterError> {
+    let mut draft = vocabulary.draft(text, request.space);
+    if Pages::of(request.space).two {
+        let clauses = Constraint::new(grammar, request)?.clauses(text);
+        let breaks = |clause: &Vec<Token>| {
+            clause.iter().filter(|token| **token == Vocabulary::row_break()).count()
+        };
+        let before_advice = clauses[..ADVICE].iter().flatten().map(|clause| 1 + breaks(clause));
+        draft.second_page = request.space.second_page(before_advice.sum(), draft.rows.len());
+    }
+    Ok(draft)
 }
 
 /// Whether a text may do without a clause of this kind.
@@ -311,6 +356,7 @@ struct Facts {
     required: SlotSet,
     lengths: [u16; Slot::ALL.len()],
     limit: u16,
+    pages: Pages,
 }
 
 impl Facts {
@@ -324,6 +370,7 @@ impl Facts {
                 // One less than what stands for "never"; no vehicle text is as long.
                 Space::Vehicle { max_chars } => max_chars.min(NEVER - 1),
             },
+            pages: Pages::of(request.space),
         };
         for slot in Slot::ALL {
             if let Some(fact) = request.slot(slot) {
@@ -364,11 +411,11 @@ fn fit<'g>(lists: &[&'g [Clause]], kind: usize, space: Space, facts: &Facts) -> 
 fn need_of(
     fitting: &[Vec<Fitting<'_>>; KINDS],
     must: [bool; KINDS],
-    required: SlotSet,
+    facts: &Facts,
 ) -> Box<[[u16; SlotSet::COUNT]; KINDS + 1]> {
     let mut need = Box::new([[NEVER; SlotSet::COUNT]; KINDS + 1]);
     for said in SlotSet::every() {
-        if required.is_within(said) {
+        if facts.required.is_within(said) {
             need[KINDS][said.index()] = 0;
         }
     }
@@ -381,6 +428,10 @@ fn need_of(
                     let after = need[kind + 1][said.union(*slots).index()];
                     least = least.min(cost.saturating_add(after));
                 }
+            }
+            // A page that ends here asks nothing of the one before it but that it can be filled.
+            if kind > 0 && !facts.pages.is_one_page(kind - 1, kind) {
+                least = if least <= facts.limit { 0 } else { NEVER };
             }
             need[kind][said.index()] = least;
         }

@@ -154,7 +154,7 @@ fn space(rng: &mut ChaCha8Rng) -> Space {
         } else {
             rng.random_range(10..=28)
         };
-        Space::Sign { rows, cols }
+        Space::Sign { rows, cols, pages: 1 }
     } else if rng.random_bool(0.85) {
         Space::Vehicle { max_chars: rng.random_range(60..=160) }
     } else {
@@ -248,7 +248,7 @@ mod tests {
         for _ in 0..200 {
             let request = contexts.draw();
             for language in Language::ALL {
-                let space = Space::Sign { rows: 3, cols: 18 };
+                let space = Space::Sign { rows: 3, cols: 18, pages: 1 };
                 let restated = restated(&request, language, space);
                 let turn = |request: &WordingRequest| {
                     turn_at(request.language, &request.slot(Slot::Turn)?.text)

@@ -448,7 +448,7 @@ mod tests {
         };
         let mut lengths = [0; Slot::ALL.len()];
         lengths[Slot::Via0 as usize] = 10;
-        let sign = |cols| Space::Sign { rows: 3, cols };
+        let sign = |cols| Space::Sign { rows: 3, cols, pages: 1 };
         assert_eq!(clause("use <VIA_0>").cost(sign(14), &lengths), Some(1));
         assert_eq!(clause("use <VIA_0>").cost(sign(13), &lengths), None);
         assert_eq!(clause("use / <VIA_0>").cost(sign(10), &lengths), Some(2));
@@ -476,7 +476,7 @@ mod tests {
         let mut corpus = fixture::corpora().remove(0);
         corpus.sign.saving = vec!["saves <SAVING>".to_owned(), "saves [about] <SAVING>".to_owned()];
         let (_, grammar) = Grammar::learn(&[corpus.clone()]).unwrap();
-        let space = Space::Sign { rows: 3, cols: 18 };
+        let space = Space::Sign { rows: 3, cols: 18, pages: 1 };
         let shares: Vec<f32> = grammar
             .book(corpus.language, space)
             .unwrap()

@@ -12,7 +12,7 @@ use crate::domain::wording::{Draft, WordingRequest};
 use crate::ports::{Writer, WriterError};
 
 use super::compose::{Ask, compose};
-use super::constraint::Constraint;
+use super::constraint::{self, Constraint};
 use super::corpus::Corpus;
 use super::grammar::{Grammar, GrammarError};
 use super::sampler::Sampler;
@@ -106,7 +106,7 @@ impl Writer for RandomWriter {
         };
         let constraint = Constraint::new(&self.grammar, request);
         let text = compose(vec![constraint], expired, &mut choose).swap_remove(0)?;
-        Ok(self.vocabulary.draft(&text, request.space))
+        constraint::draft(&self.grammar, &self.vocabulary, request, &text)
     }
 
     fn name(&self) -> &'static str {
@@ -139,7 +139,7 @@ mod tests {
     fn chance_reaches_all_advice_there_is() {
         let (vocabulary, grammar) = fixture::corpus();
         let mut writer = RandomWriter::new(vocabulary, grammar, 3);
-        let mut request = fixture::request(Space::Sign { rows: 4, cols: 18 });
+        let mut request = fixture::request(Space::Sign { rows: 4, cols: 18, pages: 1 });
         request.problem = Problem::RoadClosed;
         let mut seen = [0; Slot::ALL.len()];
         for seed in 0..400 {

@@ -10,7 +10,9 @@ use rand_chacha::ChaCha8Rng;
 use crate::domain::wording::{Problem, Slot, Space, WordingRequest};
 use crate::ports::WriterError;
 
-use super::constraint::{Constraint, Fitting, KINDS, PROBLEM, REASON, cheapest, is_optional};
+use super::constraint::{
+    ADVICE, Constraint, Fitting, KINDS, PROBLEM, REASON, cheapest, is_optional,
+};
 use super::grammar::{Grammar, SlotSet};
 use super::vocabulary::{NEXT, Token};
 
@@ -40,8 +42,10 @@ pub fn compose(
         else {
             return Ok(text);
         };
-        let later: u16 = plan[kind + 1..].iter().flatten().map(|part| part.1).sum();
-        let room = constraint.limit().saturating_sub(constraint.spent()).saturating_sub(later);
+        let on_the_page = |later: &usize| constraint.pages().is_one_page(kind, *later);
+        let later: u16 =
+            (kind + 1..KINDS).filter(on_the_page).filter_map(|k| plan[k]).map(|part| part.1).sum();
+        let room = constraint.limit().saturating_sub(constraint.spent(kind)).saturating_sub(later);
         let choices: Vec<Fitting<'_>> = constraint
             .open()
             .iter()
@@ -90,7 +94,12 @@ fn plan(constraint: &Constraint<'_>, request: &WordingRequest, rng: &mut ChaCha8
             rest /= of_kind.len();
             of_kind[at]
         });
-        let cost: u32 = plan.iter().flatten().map(|part| u32::from(part.1)).sum();
+        // Of the page of the first clause, and of the last one's.
+        let page = |of: usize| -> u32 {
+            let on_it = (0..KINDS).filter(|kind| constraint.pages().is_one_page(of, *kind));
+            on_it.filter_map(|kind| plan[kind]).map(|part| u32::from(part.1)).sum()
+        };
+        let cost = page(PROBLEM).max(page(ADVICE));
         let said = plan.iter().flatten().fold(SlotSet::default(), |s, p| s.union(p.0));
         if cost > u32::from(constraint.limit()) || !constraint.required().is_within(said) {
             continue;
@@ -184,7 +193,7 @@ mod tests {
     fn the_way_is_said_before_the_rest() {
         let (vocabulary, grammar) = fixture::corpus();
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let request = fixture::request(Space::Sign { rows: 3, cols: 18 });
+        let request = fixture::request(Space::Sign { rows: 3, cols: 18, pages: 1 });
         for _ in 0..50 {
             let text = compose(&grammar, &request, &mut rng).unwrap();
             let text = vocabulary.draft(&text, request.space).rows.join(" / ");

@@ -176,8 +176,9 @@ impl Vocabulary {
         ];
         tokens.extend(request.reason.map(|r| self.named(&format!("reason={}", r.word()))));
         match request.space {
-            Space::Sign { rows, cols } => {
-                let rows = usize::from(rows).clamp(1, MAX_ROWS);
+            // Two pages are room for more; how it is divided is not the model's affair.
+            Space::Sign { rows, cols, pages } => {
+                let rows = (usize::from(rows) * usize::from(pages)).clamp(1, MAX_ROWS);
                 let class = (usize::from(cols.max(8)) - 8) / 2;
                 tokens.push(self.named(&format!("rows={rows}")));
                 tokens.push(self.named(&format!("cols={}", 8 + 2 * class.min(COL_CLASSES - 1))));
@@ -199,7 +200,7 @@ impl Vocabulary {
         tokens
     }
 
-    /// The rows of a text; a clause starts a new row on a sign, and goes on in the same row for a
+    /// The rows of a text, on one page; a clause starts a new row on a sign, and goes on in the same row for a
     /// vehicle.
     pub fn draft(&self, text: &[Token], space: Space) -> Draft {
         let mut rows = vec![String::new()];
@@ -221,7 +222,7 @@ impl Vocabulary {
                 row.push_str(piece);
             }
         }
-        Draft { rows }
+        Draft::of_rows(rows)
     }
 }
 
@@ -236,7 +237,8 @@ mod tests {
         let mut clauses = 0;
         for (_, book) in grammar.books() {
             for clause in book.all() {
-                let draft = vocabulary.draft(clause.tokens(), Space::Sign { rows: 9, cols: 255 });
+                let draft =
+                    vocabulary.draft(clause.tokens(), Space::Sign { rows: 9, cols: 255, pages: 1 });
                 let text = draft.rows.join(" / ");
                 let again: Vec<Token> = super::super::corpus::pieces(&text)
                     .unwrap()

@@ -10,7 +10,7 @@ use crate::ports::{Asked, Writer, WriterError};
 
 use super::backend::Engine;
 use super::compose::compose;
-use super::constraint::{Clauses, Constraint};
+use super::constraint::{self, Clauses, Constraint};
 use super::earlier::Earlier;
 use super::grammar::Grammar;
 use super::sampler::Sampler;
@@ -57,7 +57,7 @@ impl SlmWriter {
 
     /// A clause in words, its rows on one line.
     pub(super) fn words(&self, clause: &[Token]) -> String {
-        self.vocabulary.draft(clause, Space::Sign { rows: 1, cols: 1 }).rows.join(" / ")
+        self.vocabulary.draft(clause, Space::Sign { rows: 1, cols: 1, pages: 1 }).rows.join(" / ")
     }
 
     fn compose(
@@ -112,14 +112,14 @@ impl SlmWriter {
                 let broken = || Err(WriterError::Failed("the backend broke off".to_owned()));
                 tasks.iter().map(|_| broken()).collect()
             });
-        let (vocabulary, written) = (&self.vocabulary, &mut self.written);
+        let (vocabulary, grammar, written) = (&self.vocabulary, &self.grammar, &mut self.written);
         texts
             .into_iter()
             .zip(tasks)
             .map(|(text, (request, _))| {
                 let text = text?;
                 *written += text.len() as u64;
-                Ok(vocabulary.draft(&text, request.space))
+                constraint::draft(grammar, vocabulary, request, &text)
             })
             .collect()
     }
@@ -187,7 +187,7 @@ mod tests {
         let requests: Vec<WordingRequest> = (0..9)
             .map(|seed| {
                 let space = if seed % 2 == 0 {
-                    Space::Sign { rows: 3, cols: 18 }
+                    Space::Sign { rows: 3, cols: 18, pages: 1 }
                 } else {
                     Space::Vehicle { max_chars: 100 + 10 * seed }
                 };
@@ -209,7 +209,9 @@ mod tests {
         let never = || false;
         let mut said = 0;
         for seed in 0..40 {
-            for space in [Space::Sign { rows: 4, cols: 20 }, Space::Vehicle { max_chars: 150 }] {
+            for space in
+                [Space::Sign { rows: 4, cols: 20, pages: 1 }, Space::Vehicle { max_chars: 150 }]
+            {
                 let mut request = WordingRequest { seed, ..fixture::request(space) };
                 let draft = writer.write(&request, 0, &never).unwrap();
                 let words = draft.rows.join(" ");
@@ -257,8 +259,8 @@ mod tests {
     #[test]
     fn one_request_without_a_text_does_not_hurt_the_others() {
         let mut writer = slm();
-        let good = fixture::request(Space::Sign { rows: 3, cols: 18 });
-        let bad = fixture::request(Space::Sign { rows: 1, cols: 3 });
+        let good = fixture::request(Space::Sign { rows: 3, cols: 18, pages: 1 });
+        let bad = fixture::request(Space::Sign { rows: 1, cols: 3, pages: 1 });
         let written = writer.write_all(&[Asked::from(&bad), Asked::from(&good)], &|| false);
         assert!(matches!(written[0], Err(WriterError::Unsatisfiable(_))));
         assert_eq!(written[1], writer.write(&good, 0, &|| false));
@@ -267,7 +269,7 @@ mod tests {
     #[test]
     fn stops_when_the_time_is_over() {
         let mut writer = slm();
-        let request = fixture::request(Space::Sign { rows: 3, cols: 18 });
+        let request = fixture::request(Space::Sign { rows: 3, cols: 18, pages: 1 });
         assert_eq!(writer.write(&request, 0, &|| true), Err(WriterError::Late));
         let asked = Cell::new(0);
         let soon = || {
@@ -285,7 +287,7 @@ mod tests {
         weights.values.insert("norm".to_owned(), vec![f32::NAN; 32]);
         let engine = Engine::cpu(&weights).unwrap();
         let mut writer = SlmWriter::new(vocabulary, grammar, engine, "broken".to_owned());
-        let request = fixture::request(Space::Sign { rows: 3, cols: 18 });
+        let request = fixture::request(Space::Sign { rows: 3, cols: 18, pages: 1 });
         assert!(matches!(writer.write(&request, 0, &|| false), Err(WriterError::Failed(_))));
     }
 }

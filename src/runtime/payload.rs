@@ -61,6 +61,9 @@ pub(super) fn direction(
     if direction.state == DirectionState::Show {
         let first = words.said.first();
         put("text", json!(first.map_or(&[][..], |said| said.wording.text.as_slice())));
+        if let Some(second) = first.and_then(|said| said.wording.second_page) {
+            put("second_page", json!(second));
+        }
         if let Some(multi) = first.and_then(|said| said.multi.as_ref()) {
             put("multi", json!(multi));
         }
@@ -138,12 +141,15 @@ fn short_hash(hash: &str) -> &str {
 }
 
 fn words_of(wording: &Wording, voice: Option<&Voice>) -> Value {
-    match voice {
-        Some(Voice { say, ssml }) => {
-            json!({"lang": wording.language, "text": wording.text, "say": say, "ssml": ssml})
-        }
-        None => json!({"lang": wording.language, "text": wording.text}),
+    let mut words = json!({"lang": wording.language, "text": wording.text});
+    if let Some(second) = wording.second_page {
+        words["second_page"] = json!(second);
     }
+    if let Some(Voice { say, ssml }) = voice {
+        words["say"] = json!(say);
+        words["ssml"] = json!(ssml);
+    }
+    words
 }
 
 #[cfg(test)]

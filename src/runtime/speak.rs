@@ -170,7 +170,7 @@ impl Speaker {
         let (space, sign) = match &direction.audience {
             Audience::Sign(id) => {
                 let sign = self.network.sign(*id);
-                (Space::Sign { rows: sign.rows, cols: sign.cols }, Some(*id))
+                (Space::Sign { rows: sign.rows, cols: sign.cols, pages: sign.pages }, Some(*id))
             }
             Audience::Area { .. } => (Space::Vehicle { max_chars }, None),
         };

@@ -102,9 +102,11 @@ fn draw(network: &Network, rng: &mut ChaCha8Rng) -> (Direction, ClosedSegments) 
 
 fn space(direction: &Direction, rng: &mut ChaCha8Rng) -> Space {
     match direction.audience {
-        Audience::Sign(_) => {
-            Space::Sign { rows: rng.random_range(2..=3), cols: *[12, 16, 18].choose(rng).unwrap() }
-        }
+        Audience::Sign(_) => Space::Sign {
+            rows: rng.random_range(2..=3),
+            cols: *[12, 16, 18].choose(rng).unwrap(),
+            pages: rng.random_range(1..=2),
+        },
         Audience::Area { .. } => Space::Vehicle { max_chars: rng.random_range(80..300) },
     }
 }

@@ -248,7 +248,7 @@ mod tests {
                 ]
                 .map(fact)
                 .into(),
-                space: Space::Sign { rows: 3, cols: 18 },
+                space: Space::Sign { rows: 3, cols: 18, pages: 1 },
                 seed,
             };
             names.dress(&mut request);

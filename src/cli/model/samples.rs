@@ -141,7 +141,8 @@ fn facts(sign: &WordingRequest, vehicle: &WordingRequest) -> String {
 
 fn space(space: Space) -> String {
     match space {
-        Space::Sign { rows, cols } => format!("sign {rows} × {cols}"),
+        Space::Sign { rows, cols, pages: 1 } => format!("sign {rows} × {cols}"),
+        Space::Sign { rows, cols, pages } => format!("sign {rows} × {cols}, {pages} pages"),
         Space::Vehicle { max_chars } => format!("vehicle {max_chars}"),
     }
 }

@@ -125,6 +125,8 @@ pub struct Sign {
     pub pos_m: f64,
     pub rows: u8,
     pub cols: u8,
+    /// One, or two that it shows in turns.
+    pub pages: u8,
     /// Its pixels, where they are known: then a text must fit them as well.
     pub face: Option<SignFace>,
 }

@@ -67,7 +67,15 @@ impl Draft {
     pub(crate) fn sign(&mut self, segment: SegmentId) -> SignId {
         let id = SignId(self.network.signs.len() as u32);
         let name = format!("vms_{:02}", id.0 + 1);
-        self.network.signs.push(Sign { name, segment, pos_m: 10.0, rows: 3, cols: 18, face: None });
+        self.network.signs.push(Sign {
+            name,
+            segment,
+            pos_m: 10.0,
+            rows: 3,
+            cols: 18,
+            pages: 1,
+            face: None,
+        });
         id
     }
 

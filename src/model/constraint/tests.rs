@@ -19,7 +19,11 @@ fn shared() -> &'static (Vocabulary, Grammar) {
 
 fn spaces() -> impl Strategy<Value = Space> {
     prop_oneof![
-        (1..=5_u8, 6..=30_u8).prop_map(|(rows, cols)| Space::Sign { rows, cols }),
+        (1..=5_u8, 6..=30_u8, 1..=2_u8).prop_map(|(rows, cols, pages)| Space::Sign {
+            rows,
+            cols,
+            pages
+        }),
         (20..=240_u16).prop_map(|max_chars| Space::Vehicle { max_chars }),
     ]
 }
@@ -67,8 +71,9 @@ fn random_text(constraint: &mut Constraint<'_>, seed: u64, longest: usize) -> Ve
 }
 
 /// The rule of the space, counted from the words themselves.
-fn fits(rows: &[String], request: &WordingRequest) -> bool {
-    let filled: Vec<usize> = rows
+fn fits(draft: &Draft, request: &WordingRequest) -> bool {
+    let filled: Vec<usize> = draft
+        .rows
         .iter()
         .map(|row| {
             let mut row = row.clone();
@@ -79,8 +84,11 @@ fn fits(rows: &[String], request: &WordingRequest) -> bool {
         })
         .collect();
     match request.space {
-        Space::Sign { rows, cols } => {
-            filled.len() <= usize::from(rows) && filled.iter().all(|w| *w <= usize::from(cols))
+        Space::Sign { rows, cols, .. } => {
+            let first = draft.second_page.map_or(filled.len(), usize::from);
+            first.max(filled.len() - first) <= usize::from(rows)
+                && (draft.second_page.is_none() || (first > 0 && filled.len() > usize::from(rows)))
+                && filled.iter().all(|w| *w <= usize::from(cols))
         }
         Space::Vehicle { max_chars } => {
             filled.len() == 1 && filled.iter().all(|w| *w <= usize::from(max_chars))
@@ -104,18 +112,24 @@ fn any_text_fits(grammar: &Grammar, request: &WordingRequest) -> bool {
         untils.clear();
     }
     untils.push((SlotSet::default(), 0));
-    let lists = [problems, untils, delays, advice, savings];
-    let mut texts = vec![(SlotSet::default(), 0_u32)];
-    for list in &lists {
-        let with = |(said, cost): &(SlotSet, u32)| {
+    // With the room that each takes of the first page and of the second.
+    let second = usize::from(matches!(request.space, Space::Sign { pages: 2, .. }));
+    let lists = [(problems, 0), (untils, 0), (delays, 0), (advice, second), (savings, second)];
+    let mut texts = vec![(SlotSet::default(), [0_u32; 2])];
+    for (list, page) in &lists {
+        let with = |(said, cost): &(SlotSet, [u32; 2])| {
             let (said, cost) = (*said, *cost);
-            list.iter().map(move |part| (said.union(part.0), cost + u32::from(part.1)))
+            list.iter().map(move |part| {
+                let mut cost = cost;
+                cost[*page] += u32::from(part.1);
+                (said.union(part.0), cost)
+            })
         };
         texts = texts.iter().flat_map(with).collect();
     }
-    texts
-        .iter()
-        .any(|(said, cost)| facts.required.is_within(*said) && *cost <= u32::from(facts.limit))
+    texts.iter().any(|(said, cost)| {
+        facts.required.is_within(*said) && cost.iter().all(|cost| *cost <= u32::from(facts.limit))
+    })
 }
 
 proptest! {
@@ -127,8 +141,8 @@ proptest! {
         match Constraint::new(grammar, &request) {
             Ok(mut constraint) => {
                 let text = random_text(&mut constraint, request.seed, grammar.longest());
-                let draft = vocabulary.draft(&text, request.space);
-                prop_assert!(fits(&draft.rows, &request), "{draft:?} in {:?}", request.space);
+                let draft = draft(grammar, vocabulary, &request, &text).unwrap();
+                prop_assert!(fits(&draft, &request), "{draft:?} in {:?}", request.space);
                 let whole = draft.rows.join(" ");
                 for slot in Slot::ALL {
                     let times = whole.matches(slot.tag()).count();
@@ -181,7 +195,7 @@ fn advice_of(space: Space, slots: &[(Slot, usize, bool)]) -> Result<Vec<String>,
         .collect())
 }
 
-const SIGN: Space = Space::Sign { rows: 3, cols: 18 };
+const SIGN: Space = Space::Sign { rows: 3, cols: 18, pages: 1 };
 
 #[test]
 fn another_way_is_advised_only_where_no_way_is_named() {
@@ -205,8 +219,9 @@ fn the_second_road_never_stands_without_the_first() {
 fn a_required_fact_that_cannot_be_said_is_an_error() {
     let error = advice_of(SIGN, &[(Slot::Via0, 19, true)]).unwrap_err();
     assert!(matches!(error, WriterError::Unsatisfiable(_)));
-    let error = advice_of(Space::Sign { rows: 1, cols: 40 }, &[]).unwrap_err();
+    let error = advice_of(Space::Sign { rows: 1, cols: 40, pages: 1 }, &[]).unwrap_err();
     assert!(error.to_string().contains("takes 2 of 1"), "{error}");
+    assert!(advice_of(Space::Sign { rows: 1, cols: 40, pages: 2 }, &[]).is_ok());
 }
 
 #[test]

@@ -447,7 +447,7 @@ mod tests {
                 asked.set(asked.get() + 1);
                 asked.get() % 4 != 0
             },
-            template: &|_| Some(Draft { rows: vec!["use <VIA_0>".to_owned()] }),
+            template: &|_| Some(Draft::of_rows(vec!["use <VIA_0>".to_owned()])),
             clock: &Ticking(std::sync::atomic::AtomicU64::new(0)),
         };
         let options = Options {

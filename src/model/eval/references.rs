@@ -198,14 +198,14 @@ mod tests {
 
     fn reference(texts: &[&str]) -> Reference {
         Reference {
-            request: crate::model::fixture::request(Space::Sign { rows: 3, cols: 18 }),
+            request: crate::model::fixture::request(Space::Sign { rows: 3, cols: 18, pages: 1 }),
             texts: texts.iter().map(|text| folded(text)).collect(),
         }
     }
 
     fn score(text: &str, references: &[&str]) -> (f64, f64) {
         let mut nearness = Nearness::default();
-        nearness.add(&Draft { rows: vec![text.to_owned()] }, &reference(references));
+        nearness.add(&Draft::of_rows(vec![text.to_owned()]), &reference(references));
         (nearness.chrf(), nearness.bleu())
     }
 

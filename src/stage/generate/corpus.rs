@@ -39,7 +39,7 @@ struct Advice {
     via: Vec<String>,
 }
 
-const SIGN: Space = Space::Sign { rows: 6, cols: 40 };
+const SIGN: Space = Space::Sign { rows: 6, cols: 40, pages: 1 };
 const VEHICLE: Space = Space::Vehicle { max_chars: 400 };
 
 fn text_of(language: Language) -> &'static str {

@@ -22,7 +22,7 @@ pub enum FillError {
     Character { row: usize, c: char },
     #[error("row {row} is empty or has stray spaces")]
     Spaces { row: usize },
-    #[error("{rows} rows do not fit into {max}")]
+    #[error("{rows} rows do not fit into {max} a page")]
     Rows { rows: usize, max: usize },
     #[error("row {row} has {chars} characters and {max} fit")]
     Width { row: usize, chars: usize, max: usize },
@@ -31,12 +31,17 @@ pub enum FillError {
 /// The words of a draft: slots replaced by their facts, capitals on signs, sentences of a vehicle
 /// text begun with a capital, as German nouns are. `writer` is kept as the author.
 pub fn fill(request: &WordingRequest, draft: &Draft, writer: &str) -> Result<Wording, FillError> {
-    let (max_rows, max_chars) = match request.space {
-        Space::Sign { rows, cols } => (usize::from(rows), usize::from(cols)),
-        Space::Vehicle { max_chars } => (1, usize::from(max_chars)),
+    let (max_rows, max_chars, pages) = match request.space {
+        Space::Sign { rows, cols, pages } => (usize::from(rows), usize::from(cols), pages),
+        Space::Vehicle { max_chars } => (1, usize::from(max_chars), 1),
     };
-    if draft.rows.is_empty() || draft.rows.len() > max_rows {
-        return Err(FillError::Rows { rows: draft.rows.len(), max: max_rows });
+    // Two pages where the sign has them, none of them empty.
+    let first = draft.second_page.filter(|_| pages > 1).map_or(draft.rows.len(), usize::from);
+    for rows in [first, draft.rows.len().saturating_sub(first)] {
+        let may_be_none = draft.second_page.is_none() && first > 0;
+        if rows > max_rows || (rows == 0 && !may_be_none) {
+            return Err(FillError::Rows { rows, max: max_rows });
+        }
     }
     let mut used = Vec::new();
     let mut text = Vec::with_capacity(draft.rows.len());
@@ -55,7 +60,8 @@ pub fn fill(request: &WordingRequest, draft: &Draft, writer: &str) -> Result<Wor
     if let Some(fact) = request.slots.iter().find(|f| f.required && !used.contains(&f.slot)) {
         return Err(FillError::Missing { slot: fact.slot });
     }
-    Ok(Wording { language: request.language, text, writer: writer.to_owned() })
+    let (language, second_page) = (request.language, draft.second_page);
+    Ok(Wording { language, text, second_page, writer: writer.to_owned() })
 }
 
 /// A stretch of a filled row.
@@ -176,10 +182,10 @@ mod tests {
     }
 
     fn draft(rows: &[&str]) -> Draft {
-        Draft { rows: rows.iter().map(|row| (*row).to_owned()).collect() }
+        Draft::of_rows(rows.iter().map(|row| (*row).to_owned()).collect())
     }
 
-    const SIGN: Space = Space::Sign { rows: 3, cols: 18 };
+    const SIGN: Space = Space::Sign { rows: 3, cols: 18, pages: 1 };
     const VEHICLE: Space = Space::Vehicle { max_chars: 120 };
 
     fn on_sign(rows: &[&str]) -> Result<Vec<String>, FillError> {

@@ -1,6 +1,6 @@
 //! A sign's words as NTCIP 1203 MULTI, the markup that sign controllers take.
 //!
-//! Rows are joined by `[nl]`; what is written is read back and compared before it leaves. Knows
+//! Rows are joined by `[nl]`, pages by `[np]`; how long a page stays is the controller's own setting. What is written is read back and compared before it leaves. Knows
 //! the sign's size and, where there is one, its font; judges no words.
 
 use ntcip::dms::multi::split;
@@ -13,8 +13,10 @@ use crate::domain::wording::Wording;
 /// Why words cannot go to a sign.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MultiError {
-    #[error("sign {sign} has {max} rows and the text has {rows}")]
+    #[error("sign {sign} has {max} rows a page and the text has {rows}")]
     Rows { sign: String, rows: usize, max: u8 },
+    #[error("sign {sign} shows one page and the text has two")]
+    Pages { sign: String },
     #[error("row {row} has {chars} characters and sign {sign} shows {max}")]
     Width { sign: String, row: usize, chars: usize, max: u8 },
     /// Outside printable ASCII: no sign's character set is sure to have it.
@@ -36,9 +38,13 @@ pub fn multi(
     font: Option<&SignFont>,
 ) -> Result<String, MultiError> {
     let rows = &wording.text;
-    if rows.is_empty() || rows.len() > usize::from(sign.rows) {
+    let pages = wording.pages();
+    if pages.len() > usize::from(sign.pages) {
+        return Err(MultiError::Pages { sign: sign.name.clone() });
+    }
+    if let Some(page) = pages.iter().find(|p| p.is_empty() || p.len() > usize::from(sign.rows)) {
         let sign_name = sign.name.clone();
-        return Err(MultiError::Rows { sign: sign_name, rows: rows.len(), max: sign.rows });
+        return Err(MultiError::Rows { sign: sign_name, rows: page.len(), max: sign.rows });
     }
     let mut markup = String::new();
     for (index, row) in rows.iter().enumerate() {
@@ -56,11 +62,12 @@ pub fn multi(
             return Err(MultiError::Character { row: index + 1, c });
         }
         if index > 0 {
-            markup.push_str("[nl]");
+            let turns = wording.second_page.is_some_and(|second| usize::from(second) == index);
+            markup.push_str(if turns { "[np]" } else { "[nl]" });
         }
         markup.push_str(&row.replace('[', "[[").replace(']', "]]"));
     }
-    if rows_of(&markup)? != [rows.clone()] {
+    if rows_of(&markup)? != pages {
         return Err(MultiError::ReadBack);
     }
     if let Some(font) = font {
@@ -128,13 +135,14 @@ mod tests {
             pos_m: 10.0,
             rows,
             cols,
+            pages: 1,
             face: None,
         }
     }
 
     fn wording(rows: &[&str]) -> Wording {
         let text = rows.iter().map(|row| (*row).to_owned()).collect();
-        Wording { language: Language::En, text, writer: "test".to_owned() }
+        Wording { language: Language::En, text, second_page: None, writer: "test".to_owned() }
     }
 
     #[test]
@@ -142,6 +150,20 @@ mod tests {
         let words = wording(&["ROAD CLOSED", "AHEAD", "USE OTHER ROUTE"]);
         let markup = multi(&words, &sign(3, 18), None).unwrap();
         assert_eq!(markup, "ROAD CLOSED[nl]AHEAD[nl]USE OTHER ROUTE");
+    }
+
+    #[test]
+    fn a_second_page_is_a_new_page() {
+        let words = Wording { second_page: Some(2), ..wording(&["ROAD", "CLOSED", "USE RING"]) };
+        let two = Sign { pages: 2, ..sign(2, 18) };
+        assert_eq!(multi(&words, &two, None).unwrap(), "ROAD[nl]CLOSED[np]USE RING");
+        let one = MultiError::Pages { sign: "vms_01".to_owned() };
+        assert_eq!(multi(&words, &sign(3, 18), None), Err(one));
+        let long = MultiError::Rows { sign: "vms_01".to_owned(), rows: 2, max: 1 };
+        assert_eq!(multi(&words, &Sign { rows: 1, ..two.clone() }, None), Err(long));
+        let nothing = Wording { second_page: Some(3), ..words };
+        let empty = MultiError::Rows { sign: "vms_01".to_owned(), rows: 3, max: 2 };
+        assert_eq!(multi(&nothing, &two, None), Err(empty));
     }
 
     #[test]
@@ -176,7 +198,7 @@ mod tests {
     proptest! {
         #[test]
         fn markup_reads_back(rows in prop::collection::vec("[ -~]{1,18}", 1..4)) {
-            let words = Wording { language: Language::It, text: rows.clone(), writer: String::new() };
+            let words = Wording { text: rows.clone(), ..wording(&[]) };
             let markup = multi(&words, &sign(3, 18), None).unwrap();
             prop_assert_eq!(rows_of(&markup).unwrap(), vec![rows]);
         }

@@ -35,8 +35,8 @@ impl Writer for TemplateWriter {
             return Ok(texts.swap_remove(index).draft);
         }
         Err(WriterError::Unsatisfiable(match (texts.len(), request.space) {
-            (0, Space::Sign { rows, cols }) => {
-                format!("no template fits {rows} rows of {cols} columns")
+            (0, Space::Sign { rows, cols, .. }) => {
+                format!("no template fits {rows} rows of {cols} columns a page")
             }
             (0, Space::Vehicle { max_chars }) => {
                 format!("no template fits {max_chars} characters")
@@ -76,6 +76,9 @@ fn worth(slot: Slot) -> u32 {
         Slot::Via1 => 1,
     }
 }
+
+/// Where the advice stands among the clauses of a combination.
+const ADVICE: usize = 4;
 
 /// Why a road is closed changes nobody's way, but helps to believe the sign.
 const WORTH_OF_REASON: u32 = 8;
@@ -118,7 +121,7 @@ fn combined(
     plan: [Option<&'static str>; 6],
     units: usize,
 ) -> Option<(Draft, u32)> {
-    let [_, reason, _, _, advice, _] = plan;
+    let (reason, advice) = (plan[1], plan[ADVICE]);
     let clauses: Vec<&str> = plan.into_iter().flatten().collect();
     let slots = slots_of(&clauses);
     // Advice without a name is a unit of its own; a problem and a reason always are.
@@ -132,23 +135,35 @@ fn combined(
     }
     let worth = slots.into_iter().map(worth).sum::<u32>()
         + if reason.is_some() { WORTH_OF_REASON } else { 0 };
-    Some((fitting(request, &clauses)?, worth))
+    let (before, after) = plan.split_at(ADVICE);
+    Some((fitting(request, [before, after].map(|part| part.iter().flatten().copied()))?, worth))
 }
 
-/// The clauses as a draft, if the filled text fits the space.
-fn fitting(request: &WordingRequest, clauses: &[&str]) -> Option<Draft> {
-    let (rows, max) = match request.space {
-        Space::Sign { rows, cols } => {
-            let lines: Vec<String> =
-                clauses.iter().flat_map(|clause| clause.split(" / ")).map(str::to_owned).collect();
-            if lines.len() > usize::from(rows) {
+/// The clauses, those from the advice on apart, as a draft, if the filled text fits the space.
+fn fitting<'p>(
+    request: &WordingRequest,
+    [before, after]: [impl Iterator<Item = &'p str>; 2],
+) -> Option<Draft> {
+    let (draft, max) = match request.space {
+        Space::Sign { rows, cols, .. } => {
+            let lines = |clause: &'p str| clause.split(" / ").map(str::to_owned);
+            let mut lines_of_all: Vec<String> = before.flat_map(lines).collect();
+            let before_advice = lines_of_all.len();
+            lines_of_all.extend(after.flat_map(lines));
+            let in_all = lines_of_all.len();
+            let second_page = request.space.second_page(before_advice, in_all);
+            let first = second_page.map_or(in_all, usize::from);
+            if first.max(in_all - first) > usize::from(rows) {
                 return None;
             }
-            (lines, usize::from(cols))
+            (Draft { rows: lines_of_all, second_page }, usize::from(cols))
         }
-        Space::Vehicle { max_chars } => (vec![clauses.join(" ")], usize::from(max_chars)),
+        Space::Vehicle { max_chars } => {
+            let clauses: Vec<&str> = before.chain(after).collect();
+            (Draft::of_rows(vec![clauses.join(" ")]), usize::from(max_chars))
+        }
     };
-    rows.iter().all(|row| filled_width(request, row) <= max).then_some(Draft { rows })
+    draft.rows.iter().all(|row| filled_width(request, row) <= max).then_some(draft)
 }
 
 /// Characters of a row once its slots are filled.

@@ -149,7 +149,7 @@ mod tests {
             space: Space::Vehicle { max_chars: 200 },
             seed: 1,
         };
-        voice(&request, &Draft { rows: vec![row.to_owned()] }, home).unwrap()
+        voice(&request, &Draft::of_rows(vec![row.to_owned()]), home).unwrap()
     }
 
     #[test]

@@ -20,12 +20,24 @@ pub(super) fn check(
         let (asked, found) = (request.language, wording.language);
         rules.object(Objection::Language { asked, found })?;
     }
-    let (rows, width) = match request.space {
-        Space::Sign { rows, cols } => (usize::from(rows), usize::from(cols)),
-        Space::Vehicle { max_chars } => (1, usize::from(max_chars)),
+    let (rows, width, pages) = match request.space {
+        Space::Sign { rows, cols, pages } => (usize::from(rows), usize::from(cols), pages),
+        Space::Vehicle { max_chars } => (1, usize::from(max_chars), 1),
     };
-    if wording.text.is_empty() || wording.text.len() > rows {
-        rules.object(Objection::Rows { room: rows, found: wording.text.len() })?;
+    let in_all = wording.text.len();
+    match wording.second_page.map(usize::from) {
+        None if in_all == 0 || in_all > rows => {
+            rules.object(Objection::Rows { room: rows, found: in_all })?;
+        }
+        None => {}
+        // A page too many makes drivers wait for nothing.
+        Some(_) if pages < 2 || in_all <= rows => rules.object(Objection::Pages { room: pages })?,
+        Some(first) => {
+            let fullest = first.max(in_all.saturating_sub(first));
+            if fullest > rows || first == 0 || first >= in_all {
+                rules.object(Objection::Rows { room: rows, found: fullest })?;
+            }
+        }
     }
     for (row, text) in (1..).zip(&wording.text) {
         let found = text.chars().count();

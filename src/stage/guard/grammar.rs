@@ -32,6 +32,8 @@ pub(super) struct Reading {
     pub mentions: Vec<Mention>,
     /// The tokens that begin a clause.
     pub starts: Vec<usize>,
+    /// The one that begins the advice.
+    pub advice: usize,
 }
 
 /// The readings of a text, and how far the longest attempt came. `MOST` of them may not be all.
@@ -219,6 +221,7 @@ impl Grammar {
             reason: None,
             mentions: Vec::new(),
             starts: Vec::new(),
+            advice: 0,
             found: Readings::default(),
         };
         reader.clause(Clause::Problem, 0);
@@ -236,12 +239,16 @@ struct Reader<'a, 't> {
     reason: Option<Reason>,
     mentions: Vec<Mention>,
     starts: Vec<usize>,
+    advice: usize,
     found: Readings,
 }
 
 impl Reader<'_, '_> {
     fn clause(&mut self, clause: Clause, at: usize) {
         self.starts.push(at);
+        if clause == Clause::Advice {
+            self.advice = at;
+        }
         self.walk(clause, clause as usize, at);
         self.starts.pop();
     }
@@ -334,6 +341,7 @@ impl Reader<'_, '_> {
             reason: self.reason,
             mentions: self.mentions.clone(),
             starts: self.starts.clone(),
+            advice: self.advice,
         };
         if self.found.all.len() < MOST && !self.found.all.contains(&reading) {
             self.found.all.push(reading);

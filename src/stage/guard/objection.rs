@@ -30,6 +30,7 @@ pub enum Rule {
     // The text's form.
     Language,
     Rows,
+    Pages,
     Width,
     Characters,
     Spacing,
@@ -41,6 +42,7 @@ pub enum Rule {
     // What the text says.
     Grammar,
     OneReading,
+    PageBreak,
     Problem,
     Reason,
     Road,
@@ -76,9 +78,10 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::Language,
         Self::Rows,
+        Self::Pages,
         Self::Width,
         Self::Characters,
         Self::Spacing,
@@ -88,6 +91,7 @@ impl Rule {
         Self::NamesApart,
         Self::Grammar,
         Self::OneReading,
+        Self::PageBreak,
         Self::Problem,
         Self::Reason,
         Self::Road,
@@ -124,6 +128,7 @@ impl Rule {
         match self {
             Self::Language => "language",
             Self::Rows => "rows",
+            Self::Pages => "pages",
             Self::Width => "width",
             Self::Characters => "characters",
             Self::Spacing => "spacing",
@@ -133,6 +138,7 @@ impl Rule {
             Self::NamesApart => "names_apart",
             Self::Grammar => "grammar",
             Self::OneReading => "one_reading",
+            Self::PageBreak => "page_break",
             Self::Problem => "problem",
             Self::Reason => "reason",
             Self::Road => "road",
@@ -175,6 +181,8 @@ pub enum Objection {
     Rows { room: usize, found: usize },
     #[error("row {row} `{said}` has {found} characters, there is room for {room}")]
     Width { row: usize, said: String, found: usize, room: usize },
+    #[error("the text has a second page, where {room} will do")]
+    Pages { room: u8 },
     #[error("{place}: the character {found:?} may not stand in this text")]
     Character { place: Place, found: char },
     #[error(
@@ -195,6 +203,8 @@ pub enum Objection {
     Grammar { place: Place, said: String },
     #[error("the text can be read in {readings} ways")]
     Ambiguous { readings: usize },
+    #[error("{place}: the second page begins here, and not with the advice")]
+    PageBreak { place: Place },
     #[error("the text states {}, the direction {}", .said.word(), .fact.word())]
     Problem { said: Problem, fact: Problem },
     #[error("the text gives {} as the reason, {}", .said.word(), fact_of(.fact.map(Reason::word)))]
@@ -256,6 +266,7 @@ impl Objection {
         match self {
             Self::Language { .. } => Rule::Language,
             Self::Rows { .. } => Rule::Rows,
+            Self::Pages { .. } => Rule::Pages,
             Self::Width { .. } => Rule::Width,
             Self::Character { .. } => Rule::Characters,
             Self::Spacing { .. } => Rule::Spacing,
@@ -265,6 +276,7 @@ impl Objection {
             Self::Alike { .. } => Rule::NamesApart,
             Self::Word { .. } | Self::Grammar { .. } => Rule::Grammar,
             Self::Ambiguous { .. } => Rule::OneReading,
+            Self::PageBreak { .. } => Rule::PageBreak,
             Self::Problem { .. } => Rule::Problem,
             Self::Reason { .. } => Rule::Reason,
             Self::Fact { slot, .. } => match slot {

@@ -76,6 +76,13 @@ pub(super) fn check(
         let right = |r: &&Reading| compare(&Rules::default(), request, facts, &tokens, r).is_ok();
         reading = readings.all.iter().find(right).unwrap_or(first);
     }
+    if let Some(second) = wording.second_page {
+        let begins = |token: &&Token<'_>| token.place.row > usize::from(second);
+        let place = tokens.iter().find(begins).map_or(Place { row: 1, column: 1 }, |t| t.place);
+        if tokens.get(reading.advice).is_none_or(|token| token.place != place) {
+            rules.object(Objection::PageBreak { place })?;
+        }
+    }
     compare(rules, request, facts, &tokens, reading)?;
     other_names(rules, names, &tokens, &occurrences, reading)?;
     if let Space::Vehicle { .. } = request.space {

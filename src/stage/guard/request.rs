@@ -32,9 +32,9 @@ pub(super) fn check(
         rules.object(Objection::Withdrawn)?;
     }
     let fits = match (&direction.audience, request.space) {
-        (Audience::Sign(id), Space::Sign { rows, cols }) => {
+        (Audience::Sign(id), Space::Sign { rows, cols, pages }) => {
             let sign = network.sign(*id);
-            rows <= sign.rows && cols <= sign.cols
+            rows <= sign.rows && cols <= sign.cols && pages <= sign.pages
         }
         (Audience::Area { .. }, Space::Vehicle { .. }) => true,
         _ => false,

@@ -87,14 +87,21 @@ pub(super) fn detectors(file: &Text, roads: &[Segment], found: &mut Findings<'_>
 pub(super) fn signs(file: &Text, roads: &[Segment], found: &mut Findings<'_>) -> Vec<Sign> {
     let mut signs = Vec::new();
     let mut seen = BTreeMap::new();
-    rows(file, ["sign_id", "edge_id", "pos_m", "text_rows", "text_cols"], found, |row| {
+    let columns = ["sign_id", "edge_id", "pos_m", "text_rows", "text_cols"];
+    rows_with(file, columns, &["pages"], found, |row| {
         let id = row.topic_id("sign_id", &mut seen);
         let rows = row.number("text_rows", "a whole number from 1 to 255", |n: &u8| *n > 0);
         let cols = row.number("text_cols", "a whole number from 1 to 255", |n: &u8| *n > 0);
+        let pages = match row.has("pages") {
+            true => row.number("pages", "1 or 2", |n: &u8| (1..=2).contains(n)),
+            false => Some(1),
+        };
         let Some((segment, road)) = row.edge("edge_id", roads) else { return };
         let pos_m = row.position(road);
-        if let (Some(id), Some(rows), Some(cols), Some(pos_m)) = (id, rows, cols, pos_m) {
-            signs.push(Sign { name: id, segment, pos_m, rows, cols, face: None });
+        if let (Some(name), Some(rows), Some(cols), Some(pages), Some(pos_m)) =
+            (id, rows, cols, pages, pos_m)
+        {
+            signs.push(Sign { name, segment, pos_m, rows, cols, pages, face: None });
         }
     });
     signs.sort_by(|a, b| a.name.cmp(&b.name));
@@ -195,6 +202,17 @@ fn rows<const N: usize>(
     file: &Text,
     columns: [&'static str; N],
     found: &mut Findings<'_>,
+    each: impl FnMut(&mut Row<'_, '_>),
+) {
+    rows_with(file, columns, &[], found, each);
+}
+
+/// The same of a table that may have the columns `more` as well.
+fn rows_with<const N: usize>(
+    file: &Text,
+    columns: [&'static str; N],
+    more: &[&'static str],
+    found: &mut Findings<'_>,
     mut each: impl FnMut(&mut Row<'_, '_>),
 ) {
     let mut reader =
@@ -204,10 +222,12 @@ fn rows<const N: usize>(
         Err(error) => return found.add(&file.name, Some(1), || error.to_string()),
     };
     let mut at = BTreeMap::new();
-    for column in columns {
+    let needed = columns.iter().map(|column| (*column, true));
+    for (column, is_needed) in needed.chain(more.iter().map(|column| (*column, false))) {
         let mut places = headings.iter().enumerate().filter(|(_, name)| *name == column);
         match (places.next(), places.next()) {
             (Some((index, _)), None) => drop(at.insert(column, index)),
+            (None, _) if !is_needed => {}
             (None, _) => found.add(&file.name, Some(1), || {
                 let there: Vec<String> = headings.iter().take(20).map(quoted).collect();
                 format!("lacks the column `{column}`; it has {}", there.join(", "))
@@ -217,7 +237,7 @@ fn rows<const N: usize>(
             }
         }
     }
-    if at.len() < N {
+    if columns.iter().any(|column| !at.contains_key(column)) {
         return;
     }
     for record in reader.records() {
@@ -251,6 +271,11 @@ struct Row<'r, 'd> {
 impl<'r> Row<'r, '_> {
     fn bad(&mut self, what: impl FnOnce() -> String) {
         self.found.add(self.file, Some(self.line), what);
+    }
+
+    /// Whether the table has a column that it need not have.
+    fn has(&self, column: &str) -> bool {
+        self.at.contains_key(column)
     }
 
     fn raw(&self, column: &str) -> &'r str {

@@ -111,12 +111,20 @@ fn loads_a_whole_folder() {
     let kinds: Vec<_> = network.detectors.iter().map(|d| (d.kind, d.lane)).collect();
     assert_eq!(kinds, [(DetectorKind::Camera, None), (DetectorKind::Loop, Some(1))]);
     let sign = network.sign(network.sign_by_name("vms_1").unwrap());
-    assert_eq!((sign.segment, sign.rows, sign.cols), (a, 3, 18));
+    assert_eq!((sign.segment, sign.rows, sign.cols, sign.pages), (a, 3, 18, 1));
     assert_eq!(network.places.iter().map(|p| p.weight).collect::<Vec<_>>(), [7.5, 12.0]);
     assert_eq!(
         network.spoken_names(),
         ["Centro", "Stazione", "Via d'Oro", "Viale dell’Università"]
     );
+}
+
+#[test]
+fn a_sign_may_have_two_pages() {
+    let one = "text_cols\nvms_1,a#1,10.0,0,0,3,18";
+    let dir = folder("signs.csv", one, "text_cols,pages\nvms_1,a#1,10.0,0,0,3,18,2");
+    let network = Network::load(dir.path()).unwrap();
+    assert_eq!(network.signs[0].pages, 2);
 }
 
 #[test]
@@ -217,6 +225,13 @@ fn says_what_is_wrong_with_the_tables() {
         ),
         ("sensors.csv", "cam_1", "loop_1", ":3: `sensor_id` `loop_1` stands in line 2 already"),
         ("signs.csv", "3,18", "3,", "signs.csv:2: `text_cols` is empty"),
+        (
+            "signs.csv",
+            "text_cols\nvms_1,a#1,10.0,0,0,3,18",
+            "text_cols,pages\nvms_1,a#1,10.0,0,0,3,18,3",
+            "signs.csv:2: `pages` must be 1 or 2, not `3`",
+        ),
+        ("signs.csv", "text_cols", "text_cols,pages,pages", "has the column `pages` twice"),
         ("signs.csv", "3,18", "0,18", "`text_rows` must be a whole number from 1 to 255, not `0`"),
         ("signs.csv", ",text_rows", ",rows", "signs.csv:1: lacks the column `text_rows`"),
         ("signs.csv", "10.0", "-1", "signs.csv:2: `pos_m` must be metres from the start"),

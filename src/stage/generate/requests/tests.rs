@@ -40,6 +40,7 @@ fn network(streets: &[&str], places: &[&str]) -> Network {
             pos_m: 10.0,
             rows: 3,
             cols: 18,
+            pages: 1,
             face: None,
         }],
         places: places.iter().map(place).collect(),
@@ -74,7 +75,7 @@ fn direction(avoid: &[u32], via: &[u32]) -> Direction {
     }
 }
 
-const SIGN: Space = Space::Sign { rows: 3, cols: 18 };
+const SIGN: Space = Space::Sign { rows: 3, cols: 18, pages: 1 };
 const VEHICLE: Space = Space::Vehicle { max_chars: 200 };
 
 fn offered(network: Network, direction: &Direction, space: Space) -> Vec<(Slot, String, bool)> {
@@ -189,7 +190,7 @@ fn demands_fall_until_a_template_fits() {
         let required = offers.into_iter().filter(|(.., required)| *required);
         required.map(|(slot, ..)| slot).collect::<Vec<_>>()
     };
-    let sign = |rows, cols| Space::Sign { rows, cols };
+    let sign = |rows, cols| Space::Sign { rows, cols, pages: 1 };
     assert_eq!(required(sign(3, 13), &direction), [Slot::Via0]);
     assert_eq!(required(sign(2, 13), &direction), [Slot::Turn; 0], "neither fits two rows");
     assert_eq!(required(sign(2, 17), &direction), [Slot::Turn], "ANDARE A DESTRA");
@@ -251,7 +252,7 @@ proptest! {
         direction.cause = cause;
         direction.applies_on = vec![SegmentId(0)];
         let requests = Requests::new(Arc::new(network));
-        for space in [Space::Sign { rows, cols }, Space::Vehicle { max_chars }] {
+        for space in [Space::Sign { rows, cols, pages: 1 }, Space::Vehicle { max_chars }] {
             for request in requests.of(&direction, space, &Language::ALL) {
                 let draft = TemplateWriter.write(&request, 0, &|| false).unwrap();
                 let wording = fill(&request, &draft, "template").unwrap();

@@ -27,7 +27,7 @@ fn text(request: &WordingRequest) -> Vec<String> {
     fill(request, &draft, writer.name()).unwrap().text
 }
 
-const THREE_BY_18: Space = Space::Sign { rows: 3, cols: 18 };
+const THREE_BY_18: Space = Space::Sign { rows: 3, cols: 18, pages: 1 };
 
 #[test]
 fn the_richest_that_fits_is_taken() {
@@ -72,7 +72,7 @@ fn a_reason_is_said_where_there_is_room() {
         reason: Some(Reason::Flooding),
         ..request(language, Problem::RoadClosed, space, slots)
     };
-    let roomy = Space::Sign { rows: 4, cols: 20 };
+    let roomy = Space::Sign { rows: 4, cols: 20, pages: 1 };
     assert_eq!(
         text(&why(roomy, &slots, Language::De)),
         ["VIA SAN MARCO", "GESPERRT", "UEBERFLUTUNG", "BITTE UEBER VIA ALTA"]
@@ -127,7 +127,7 @@ fn a_vehicle_hears_it_in_sentences() {
 
 #[test]
 fn the_smallest_spaces_have_a_text_and_smaller_ones_say_so() {
-    let sign = Space::Sign { rows: MIN_SIGN_ROWS, cols: MIN_SIGN_COLS };
+    let sign = Space::Sign { rows: MIN_SIGN_ROWS, cols: MIN_SIGN_COLS, pages: 1 };
     let vehicle = Space::Vehicle { max_chars: MIN_VEHICLE_CHARS };
     for language in Language::ALL {
         for problem in Problem::ALL {
@@ -135,12 +135,14 @@ fn the_smallest_spaces_have_a_text_and_smaller_ones_say_so() {
                 let request = request(language, problem, space, &[]);
                 assert!(!text(&request).is_empty());
             }
-            let narrow = Space::Sign { rows: 1, cols: MIN_SIGN_COLS };
+            let narrow = Space::Sign { rows: 1, cols: MIN_SIGN_COLS, pages: 1 };
             let error =
                 TemplateWriter.write(&request(language, problem, narrow, &[]), 0, &|| false);
             assert_eq!(
                 error,
-                Err(WriterError::Unsatisfiable("no template fits 1 rows of 10 columns".into()))
+                Err(WriterError::Unsatisfiable(
+                    "no template fits 1 rows of 10 columns a page".into()
+                ))
             );
         }
     }
@@ -165,6 +167,31 @@ fn attempts_give_other_texts_until_there_are_none() {
 }
 
 #[test]
+fn what_one_page_has_no_room_for_goes_on_a_second_with_the_advice() {
+    let slots = [
+        (Slot::Closed, "VIA SAN MARCO", false),
+        (Slot::Via0, "VIA ALTA", true),
+        (Slot::Delay, "6 MIN", false),
+    ];
+    let of = |rows, pages| {
+        let space = Space::Sign { rows, cols: 18, pages };
+        let request = request(Language::En, Problem::Queue, space, &slots);
+        let draft = TemplateWriter.write(&request, 0, &|| false).unwrap();
+        (fill(&request, &draft, "template").unwrap(), draft.second_page)
+    };
+    let rows = |text: &[&str]| text.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>();
+    let (wording, second) = of(3, 2);
+    assert_eq!(second, Some(3));
+    assert_eq!(
+        wording.pages(),
+        [rows(&["VIA SAN MARCO", "QUEUES", "DELAY 6 MIN"]), rows(&["USE VIA ALTA"])]
+    );
+    let (wording, second) = of(4, 2);
+    assert_eq!(second, None, "all is on one page: {wording:?}");
+    assert_eq!(of(3, 1).0.text.len(), 3);
+}
+
+#[test]
 fn a_sign_says_four_things_at_most() {
     let slots = [
         (Slot::Closed, "VIA A", false),
@@ -175,7 +202,7 @@ fn a_sign_says_four_things_at_most() {
         (Slot::Saving, "4 MIN", false),
         (Slot::Turn, "LEFT", false),
     ];
-    let space = Space::Sign { rows: 9, cols: 30 };
+    let space = Space::Sign { rows: 9, cols: 30, pages: 1 };
     let request = request(Language::En, Problem::Queue, space, &slots);
     let draft = TemplateWriter.write(&request, 0, &|| false).unwrap();
     let rows: Vec<&str> = draft.rows.iter().map(String::as_str).collect();
@@ -201,14 +228,16 @@ proptest! {
         reason in prop::option::of(prop::sample::select(&Reason::ALL[..])),
         rows in MIN_SIGN_ROWS..6,
         cols in MIN_SIGN_COLS..30,
+        pages in 1_u8..=2,
     ) {
         // The advice follows the offer: a road or turn on offer is one that fits.
         slots.retain(|fact| !matches!(fact.slot, Slot::Via0 | Slot::Via1 | Slot::Turn));
-        let space = Space::Sign { rows, cols };
+        let space = Space::Sign { rows, cols, pages };
         let request = WordingRequest { language, problem, reason, slots, space, seed: 0 };
         let draft = TemplateWriter.write(&request, 0, &|| false).unwrap();
         let wording = fill(&request, &draft, "template").unwrap();
-        prop_assert!(wording.text.len() <= usize::from(rows));
+        prop_assert!(wording.pages().len() <= usize::from(pages));
+        prop_assert!(wording.pages().iter().all(|page| (1..=usize::from(rows)).contains(&page.len())));
         prop_assert!(wording.text.iter().all(|row| width(row) <= usize::from(cols)));
     }
 }

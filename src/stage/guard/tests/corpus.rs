@@ -91,7 +91,7 @@ fn ask(
     let rows = clauses.iter().flat_map(|clause| finish(clause, language, on_sign));
     let rows: Vec<_> = rows.collect();
     let text = if on_sign { rows } else { vec![rows.join(" ")] };
-    let wording = Wording { language, text, writer: "test".to_owned() };
+    let wording = Wording { language, text, second_page: None, writer: "test".to_owned() };
     guard.check(&request, &wording).map_err(|objection| format!("{:?}: {objection}", wording.text))
 }
 

@@ -89,6 +89,7 @@ fn network(streets: &[&str], places: &[&str]) -> Network {
         pos_m: 0.0,
         rows: 14,
         cols: 120,
+        pages: 1,
         face: None,
     };
     let place = |(index, name): (usize, &&str)| Place {
@@ -124,7 +125,7 @@ fn nasty() -> Guard {
     guard_of(&STREETS, &PLACES)
 }
 
-const SIGN: Space = Space::Sign { rows: 14, cols: 120 };
+const SIGN: Space = Space::Sign { rows: 14, cols: 120, pages: 1 };
 const VEHICLE: Space = Space::Vehicle { max_chars: 400 };
 
 /// A request whose facts are given in the network's spelling; those after `!` are required.
@@ -160,5 +161,5 @@ fn sentence_case(language: Language, words: &[String]) -> String {
 /// A text as finished, its rows apart by ` / `.
 fn wording(language: Language, text: &str) -> Wording {
     let text = text.split(" / ").map(str::to_owned).collect();
-    Wording { language, text, writer: "test".to_owned() }
+    Wording { language, text, second_page: None, writer: "test".to_owned() }
 }

@@ -94,7 +94,7 @@ impl Sample {
         });
         let clauses: Vec<_> = filled.collect();
         let text = if on_sign { clauses } else { vec![clauses.join(" ")] };
-        Wording { language: self.language, text, writer: "test".to_owned() }
+        Wording { language: self.language, text, second_page: None, writer: "test".to_owned() }
     }
 }
 

@@ -95,17 +95,43 @@ fn turning(turn: Turn) -> Direction {
     Direction { turn: Some(turn), ..direction() }
 }
 
+/// The second page begins with row `second`.
+fn on_two_pages(text: &str, second: u8) -> Wording {
+    Wording { second_page: Some(second), ..wording(En, text) }
+}
+
+#[test]
+fn two_pages_of_which_each_says_its_part_may_go_out() {
+    let two = |rows| request(En, Space::Sign { rows, cols: 18, pages: 2 }, RoadClosed, &[]);
+    let check = |rows, second, text| nasty().check(&two(rows), &on_two_pages(text, second));
+    assert_eq!(check(2, 2, "ROAD / CLOSED / USE OTHER ROUTE"), Ok(()));
+    let of = |rows, second, text| check(rows, second, text).unwrap_err().rule();
+    assert_eq!(of(1, 2, "ROAD / CLOSED / USE OTHER ROUTE"), Rule::Rows);
+    assert_eq!(of(2, 0, "ROAD / CLOSED / USE OTHER ROUTE"), Rule::Rows);
+    assert_eq!(of(2, 3, "ROAD / CLOSED / USE OTHER ROUTE"), Rule::Rows);
+    assert_eq!(of(2, 1, "ROAD / CLOSED / USE OTHER / ROUTE"), Rule::Rows);
+    assert_eq!(of(3, 2, "ROAD / CLOSED / USE OTHER ROUTE"), Rule::Pages, "one page will do");
+}
+
 /// A case that breaks this rule alone.
 fn breaking(rule: Rule) -> Case {
     let asked = |facts: &[(Slot, &str)]| request(En, SIGN, RoadClosed, facts);
     match rule {
         Rule::Language => Case::Text(asked(&[]), wording(It, "ROAD CLOSED / USE OTHER ROUTE")),
         Rule::Rows => Case::Text(
-            request(En, Space::Sign { rows: 2, cols: 18 }, RoadClosed, &[]),
+            request(En, Space::Sign { rows: 2, cols: 18, pages: 1 }, RoadClosed, &[]),
             wording(En, "ROAD CLOSED / USE OTHER / ROUTE"),
         ),
+        Rule::Pages => Case::Text(
+            request(En, Space::Sign { rows: 1, cols: 18, pages: 1 }, RoadClosed, &[]),
+            on_two_pages("ROAD CLOSED / USE OTHER ROUTE", 1),
+        ),
+        Rule::PageBreak => Case::Text(
+            request(En, Space::Sign { rows: 2, cols: 18, pages: 2 }, RoadClosed, &[]),
+            on_two_pages("ROAD / CLOSED / USE OTHER ROUTE", 1),
+        ),
         Rule::Width => Case::Text(
-            request(En, Space::Sign { rows: 3, cols: 14 }, RoadClosed, &[]),
+            request(En, Space::Sign { rows: 3, cols: 14, pages: 1 }, RoadClosed, &[]),
             wording(En, "ROAD CLOSED / USE OTHER ROUTE"),
         ),
         Rule::Characters => text(&[], "ROAD CLOSED / Use OTHER ROUTE"),
