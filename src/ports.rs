@@ -106,8 +106,13 @@ pub struct Publication {
 #[async_trait]
 pub trait Sink: Send {
     async fn send(&mut self, publication: &Publication) -> Result<(), PortError>;
-    /// Everything sent so far has left the house.
+
+    /// Everything sent so far has left the house. Cancel-safe.
     async fn flush(&mut self) -> Result<(), PortError>;
+
+    /// How many publications, counted from the first that was sent, are done with: taken by who they
+    /// were for, or given up and counted. After a crash those behind them may have to go out again.
+    fn done(&self) -> u64;
 }
 
 /// Why a writer gave no draft. The request then goes to the template.

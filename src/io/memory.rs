@@ -63,6 +63,10 @@ impl Sink for MemorySink {
     async fn flush(&mut self) -> Result<(), PortError> {
         Ok(())
     }
+
+    fn done(&self) -> u64 {
+        self.publications.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::ports::{Message, Publication};
 use crate::query::QueryError;
 use crate::stage::aggregate::Aggregate;
 use crate::stage::congestion::{Congestion, Taken};
-use crate::stage::decode::{DecodedBatch, Decoder, Fate, TopicFilter};
+use crate::stage::decode::{DecodedBatch, Decoder, Fate, MAX_MESSAGES, TopicFilter};
 use crate::stage::route::{GuidanceReport, Route};
 use crate::stage::window::{Admission, Arrival, Windower};
 
@@ -140,31 +140,35 @@ impl Engine {
     /// Takes messages to their fates, in order. All of them were received after the last tick and
     /// before the next one.
     pub fn messages(&mut self, messages: &[Message]) -> Result<Vec<Event>, RunError> {
-        self.counts.all.received += messages.len() as u64;
-        let mut decoded = std::mem::take(&mut self.decoded);
-        self.decoder.decode_batch(messages, &mut decoded);
-        let events = self.fates(messages, &decoded);
-        self.decoded = decoded;
-        events
+        let mut events = Vec::new();
+        // After a crash all messages of a second come at once.
+        for messages in messages.chunks(MAX_MESSAGES) {
+            self.counts.all.received += messages.len() as u64;
+            let mut decoded = std::mem::take(&mut self.decoded);
+            self.decoder.decode_batch(messages, &mut decoded);
+            let done = self.fates(messages, &decoded, &mut events);
+            self.decoded = decoded;
+            done?;
+        }
+        Ok(events)
     }
 
     fn fates(
         &mut self,
         messages: &[Message],
         decoded: &DecodedBatch,
-    ) -> Result<Vec<Event>, RunError> {
-        let mut events = Vec::new();
+        events: &mut Vec<Event>,
+    ) -> Result<(), RunError> {
         let mut from = 0;
         for (at, fate) in decoded.fates.iter().enumerate() {
             if let Fate::Closure { source, closure } = fate {
                 // What it finds depends on the windows that earlier messages have closed.
-                self.readings(messages, decoded, from..at, &mut events)?;
+                self.readings(messages, decoded, from..at, events)?;
                 from = at + 1;
-                self.closure(&messages[at], *source, closure, &mut events);
+                self.closure(&messages[at], *source, closure, events);
             }
         }
-        self.readings(messages, decoded, from..messages.len(), &mut events)?;
-        Ok(events)
+        self.readings(messages, decoded, from..messages.len(), events)
     }
 
     /// Readings and dead letters, in order.

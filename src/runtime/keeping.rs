@@ -43,6 +43,14 @@ const ENTRIES_A_SNAPSHOT: u64 = 200_000;
 /// How long a snapshot that is wanted may be on its way before another is taken.
 const SNAPSHOT_AGAIN: Duration = Duration::from_secs(2);
 
+/// Publications, and bytes of their payloads, that are kept until the broker has them; beyond it a
+/// crash costs the oldest. As many as may wait for a broker that is away.
+const MOST_SENT: usize = 10_000;
+const MOST_SENT_BYTES: usize = 64 << 20;
+
+/// Which one a publication is that has not gone out since the start.
+const NOT_OUT: u64 = u64::MAX;
+
 /// Bytes that may wait for the disk; then nothing more is taken from the broker.
 const MOST_BACKLOG: usize = 32 << 20;
 
@@ -71,7 +79,11 @@ struct Kept {
     waiting: Vec<Message>,
     beaten: Option<Timestamp>,
     archive: Option<ArchiveMark>,
+    /// The newest retained publication of every topic.
     outbox: BTreeMap<String, Publication>,
+    /// The others that the broker may not have, in order.
+    #[serde(default)]
+    unsent: Vec<Publication>,
 }
 
 /// What was found at the start.
@@ -92,8 +104,14 @@ pub(super) struct Keeping {
     /// Waits for the disk: receipts to acknowledge, publications to send.
     acknowledgements: VecDeque<(Position, u64)>,
     publications: VecDeque<(Position, Publication)>,
-    /// The newest publication of every topic that has not run out: what should be seen now.
+    /// The newest retained publication of every topic that has not run out: what should be seen now.
     outbox: BTreeMap<String, Publication>,
+    /// Publications that nobody keeps for those who come later, until the broker has them, with
+    /// which one each is of all that went out.
+    sent: VecDeque<(u64, Publication)>,
+    sent_bytes: usize,
+    /// Those that a crash would have lost: more waited than may.
+    forgotten: u64,
     last_snapshot: (Position, Duration),
     suspended: bool,
     pub resumed: Resumed,
@@ -129,6 +147,9 @@ impl Keeping {
             acknowledgements: VecDeque::new(),
             publications: VecDeque::new(),
             outbox: BTreeMap::new(),
+            sent: VecDeque::new(),
+            sent_bytes: 0,
+            forgotten: 0,
             suspended: false,
             resumed: Resumed { cut: recovered.cut.len(), ..Resumed::default() },
         };
@@ -139,7 +160,9 @@ impl Keeping {
             }
             unit.waiting = kept.waiting;
             unit.beaten = kept.beaten;
-            keeping.outbox = kept.outbox;
+            for publication in kept.outbox.into_values().chain(kept.unsent) {
+                keeping.note(publication);
+            }
             if let (Some(archive), Some(mark)) = (&mut *archive, &kept.archive) {
                 archive.take_back(mark)?;
             }
@@ -241,15 +264,51 @@ impl Keeping {
         Ok(())
     }
 
-    /// Keeps in mind what should be seen now.
+    /// Keeps in mind what should be seen now, and what has yet to go out.
     fn note(&mut self, publication: Publication) {
-        self.outbox.insert(publication.topic.clone(), publication);
+        if publication.retain {
+            self.outbox.insert(publication.topic.clone(), publication);
+        } else {
+            self.sent(NOT_OUT, publication);
+        }
     }
 
-    /// What every audience should see at `now`, with what is left of its time; the rest has run out.
+    /// A publication is on its way, as the `nth` that went out.
+    pub fn sent(&mut self, nth: u64, publication: Publication) {
+        if publication.retain {
+            return;
+        }
+        self.sent_bytes += publication.payload.as_str().len();
+        self.sent.push_back((nth, publication));
+        while self.sent.len() > MOST_SENT || self.sent_bytes > MOST_SENT_BYTES {
+            self.forget_oldest();
+            self.forgotten += 1;
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, publication)) = self.sent.pop_front() {
+            self.sent_bytes -= publication.payload.as_str().len();
+        }
+    }
+
+    /// The first `done` that went out need not go out again.
+    pub fn done(&mut self, done: u64) {
+        while self.sent.front().is_some_and(|(nth, _)| *nth <= done) {
+            self.forget_oldest();
+        }
+    }
+
+    /// What the broker may not have, in order, and what every audience should see at `now`, with what
+    /// is left of its time; the rest has run out.
     pub fn unsent(&mut self, now: Option<Timestamp>) -> Vec<Publication> {
         self.prune(now);
-        let mut unsent: Vec<Publication> = self.outbox.values().cloned().collect();
+        let mut unsent: Vec<Publication> = std::mem::take(&mut self.sent)
+            .into_iter()
+            .map(|(_, publication)| publication)
+            .collect();
+        self.sent_bytes = 0;
+        unsent.extend(self.outbox.values().cloned());
         unsent.sort_by_key(|publication| publication.ts);
         for publication in &mut unsent {
             if let (Some(now), Some(expiry)) = (now, &mut publication.expiry) {
@@ -261,9 +320,12 @@ impl Keeping {
 
     fn prune(&mut self, now: Option<Timestamp>) {
         let Some(now) = now else { return };
-        let before = self.outbox.len();
-        self.outbox.retain(|_, p| p.expiry.is_none_or(|expiry| p.ts + expiry > now));
-        self.resumed.expired += (before - self.outbox.len()) as u64;
+        let lasts = |p: &Publication| p.expiry.is_none_or(|expiry| p.ts + expiry > now);
+        let before = self.outbox.len() + self.sent.len();
+        self.outbox.retain(|_, publication| lasts(publication));
+        self.sent.retain(|(_, publication)| lasts(publication));
+        self.sent_bytes = self.sent.iter().map(|(_, p)| p.payload.as_str().len()).sum();
+        self.resumed.expired += (before - self.outbox.len() - self.sent.len()) as u64;
     }
 
     /// Journals messages before they are taken: the disk works while the engine does.
@@ -299,8 +361,10 @@ impl Keeping {
         }
         for publication in outgoing::publications(plan, events) {
             let publication = publication?.into_owned();
-            self.publications.push_back((self.journal.last(), publication.clone()));
-            self.note(publication);
+            if publication.retain {
+                self.note(publication.clone());
+            }
+            self.publications.push_back((self.journal.last(), publication));
         }
         Ok(())
     }
@@ -382,6 +446,8 @@ impl Keeping {
     ) -> Result<(), RunError> {
         self.prune(unit.now());
         let unwritten = |error: rmp_serde::encode::Error| RunError::Keep(error.to_string());
+        let held = self.publications.iter().map(|(_, publication)| publication);
+        let unsent = self.sent.iter().map(|(_, publication)| publication).chain(held);
         let kept = Kept {
             form: FORM,
             engine: unit.engine.state().map_err(unwritten)?,
@@ -389,6 +455,7 @@ impl Keeping {
             beaten: unit.beaten,
             archive: archive.map(GrowingArchive::mark),
             outbox: self.outbox.clone(),
+            unsent: unsent.filter(|publication| !publication.retain).cloned().collect(),
         };
         // Large enough at once for all but the outbox.
         let mut bytes = Vec::with_capacity(kept.engine.size_bytes() + ROOM_BYTES);
@@ -403,6 +470,7 @@ impl Keeping {
     pub fn stats(&self) -> serde_json::Value {
         let mut stats = serde_json::json!(self.journal.stats());
         stats["resumed"] = serde_json::json!(self.resumed);
+        stats["unsent"] = serde_json::json!({"now": self.sent.len(), "forgotten": self.forgotten});
         stats
     }
 

@@ -6,6 +6,7 @@
 //! With a journal nothing is acknowledged and nothing goes out before the disk has it; without one
 //! a message is acknowledged when it has been taken.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use super::unit::{Did, Pace, Unit};
 use crate::domain::time::Timestamp;
 use crate::io::archive::GrowingArchive;
 use crate::io::journal::Progress;
-use crate::ports::{Message, SharedClock, Sink, Source};
+use crate::ports::{Message, Publication, SharedClock, Sink, Source};
 
 /// How often the clock is looked at. Well under the second that the engine counts in, and under a
 /// second of event time still when a demo runs the clock ten times as fast.
@@ -92,15 +93,18 @@ pub async fn run(
         observe,
         status: Status::default(),
         set_by: None,
+        set_back: false,
+        sent: 0,
+        owed: VecDeque::new(),
     };
-    live.begin().await?;
-    live.say("online").await?;
-    live.send_again().await?;
-    live.until(stop).await?;
-    live.settle().await?;
-    live.say("stopped").await?;
-    live.sink.flush().await?;
-    live.end()
+    let ran = live.run(stop).await;
+    let told = match ran {
+        Ok(()) => live.farewell().await,
+        Err(_) => Ok(()),
+    };
+    // A broker that is away at the end costs nothing that was to be kept.
+    let ended = live.end(ran.is_ok());
+    ran.and(told).and(ended)
 }
 
 struct Live<'e, 'o> {
@@ -117,6 +121,13 @@ struct Live<'e, 'o> {
     status: Status,
     /// How far the clock had been set when it was last asked.
     set_by: Option<i64>,
+    /// It was set back, and messages may wait that were stamped before.
+    set_back: bool,
+    /// Publications given to the sink.
+    sent: u64,
+    /// Answers to beats that go out once everything before them is out; with the last one the run is
+    /// over.
+    owed: VecDeque<(Publication, Beats)>,
 }
 
 #[derive(Default)]
@@ -125,13 +136,28 @@ struct Status {
     last: Option<Timestamp>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+/// Whether more beats come after one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Beats {
     More,
     Over,
 }
 
 impl Live<'_, '_> {
+    /// From the first word to the end of messages.
+    async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+        self.begin().await?;
+        self.say("online").await?;
+        self.send_again().await?;
+        self.until(stop).await?;
+        self.settle().await
+    }
+
+    async fn farewell(&mut self) -> Result<(), RunError> {
+        self.say("stopped").await?;
+        Ok(self.sink.flush().await?)
+    }
+
     /// Waits for the first snapshot: entries without one before them could not be taken up again.
     async fn begin(&mut self) -> Result<(), RunError> {
         let Some(keeping) = &self.keeping else { return Ok(()) };
@@ -152,21 +178,43 @@ impl Live<'_, '_> {
                 biased;
                 () = &mut stop => return Ok(()),
                 () = changed(&mut progress) => self.release().await?,
-                messages = self.source.next_batch(BATCH), if !full => {
-                    let Some(messages) = messages else { return Ok(()) };
-                    if self.take(messages?).await? == Beats::Over {
+                // However long the broker is away: who drives the clock waits as well.
+                flushed = self.sink.flush(), if !self.owed.is_empty() => {
+                    flushed?;
+                    if self.answer().await? == Beats::Over {
                         return Ok(());
                     }
                 }
+                // Before the messages: there may be some at any time, and health is to be heard of
+                // then too.
                 _ = look.tick() => self.look().await?,
+                messages = self.source.next_batch(BATCH), if !full => {
+                    let Some(messages) = messages else { return Ok(()) };
+                    self.take(messages?).await?;
+                }
             }
         }
     }
 
+    /// Answers the beats that everything is out for.
+    async fn answer(&mut self) -> Result<Beats, RunError> {
+        while let Some((answer, beats)) = self.owed.pop_front() {
+            self.sink.send(&answer).await?;
+            self.sent += 1;
+            if beats == Beats::Over {
+                return Ok(Beats::Over);
+            }
+        }
+        Ok(Beats::More)
+    }
+
     /// Takes messages in.
-    async fn take(&mut self, messages: Vec<Message>) -> Result<Beats, RunError> {
+    async fn take(&mut self, mut messages: Vec<Message>) -> Result<(), RunError> {
         // A step comes before the messages that were stamped after it.
         self.mind_the_clock();
+        if self.set_back {
+            self.stamp_anew(&mut messages);
+        }
         let receipt = messages.last().map(|message| message.receipt);
         if let Some(keeping) = &mut self.keeping {
             keeping.received(&messages);
@@ -179,12 +227,24 @@ impl Live<'_, '_> {
         }
         let mut did = Vec::new();
         tokio::task::block_in_place(|| self.unit.messages(messages, &mut did))?;
-        let beats = self.hand_out(did).await?;
+        self.hand_out(did).await?;
         if let (false, None, Some(receipt)) = (held, &self.keeping, receipt) {
             self.source.acknowledge(receipt).await?;
         }
-        self.snapshot()?;
-        Ok(beats)
+        self.snapshot()
+    }
+
+    /// What waited while the clock was set back would carry time on to where the clock was, and there
+    /// it does not come back from.
+    fn stamp_anew(&mut self, messages: &mut [Message]) {
+        let now = self.clock.now();
+        for message in messages {
+            self.set_back = message.received_at > now + Duration::from_millis(LEAST_STEP_MS);
+            if !self.set_back {
+                return;
+            }
+            message.received_at = now;
+        }
     }
 
     /// Tells the engine if the clock has been set since it was last asked.
@@ -193,6 +253,7 @@ impl Live<'_, '_> {
         let by = set_by - *self.set_by.get_or_insert(set_by);
         if *self.unit.pace() == Pace::Clock && by.unsigned_abs() > LEAST_STEP_MS {
             self.set_by = Some(set_by);
+            self.set_back = by < 0;
             if let Some(keeping) = &mut self.keeping {
                 keeping.stepped(by);
             }
@@ -219,8 +280,7 @@ impl Live<'_, '_> {
         self.snapshot()
     }
 
-    async fn hand_out(&mut self, did: Vec<Did>) -> Result<Beats, RunError> {
-        let mut beats = Beats::More;
+    async fn hand_out(&mut self, did: Vec<Did>) -> Result<(), RunError> {
         let mut words = self.unit.engine.take_words();
         for did in did {
             match did {
@@ -237,33 +297,33 @@ impl Live<'_, '_> {
                         None => {
                             for publication in outgoing::publications(plan, &events) {
                                 self.sink.send(&*publication?).await?;
+                                self.sent += 1;
                             }
                         }
                     }
                 }
                 Did::Beat { answer, last } => {
                     self.settle().await?;
-                    self.sink.flush().await?;
-                    self.sink.send(&answer).await?;
-                    if last {
-                        beats = Beats::Over;
-                    }
+                    self.owed.push_back((answer, if last { Beats::Over } else { Beats::More }));
                 }
             }
         }
         if let Some(keeping) = &mut self.keeping {
             keeping.commit();
         }
-        Ok(beats)
+        Ok(())
     }
 
     /// Sends and acknowledges what the disk has.
     async fn release(&mut self) -> Result<(), RunError> {
         let Some(keeping) = &mut self.keeping else { return Ok(()) };
         let Released { receipt, publications } = keeping.released()?;
-        for publication in &publications {
-            self.sink.send(publication).await?;
+        for publication in publications {
+            self.sink.send(&publication).await?;
+            self.sent += 1;
+            keeping.sent(self.sent, publication);
         }
+        keeping.done(self.sink.done());
         if let Some(receipt) = receipt {
             self.source.acknowledge(receipt).await?;
         }
@@ -296,6 +356,8 @@ impl Live<'_, '_> {
         let Some(keeping) = &mut self.keeping else { return Ok(()) };
         for publication in keeping.unsent(now) {
             self.sink.send(&publication).await?;
+            self.sent += 1;
+            keeping.sent(self.sent, publication);
         }
         Ok(())
     }
@@ -303,9 +365,12 @@ impl Live<'_, '_> {
     fn snapshot(&mut self) -> Result<(), RunError> {
         let now = self.clock.elapsed();
         match &mut self.keeping {
-            Some(keeping) if keeping.is_due(now) => tokio::task::block_in_place(|| {
-                keeping.snapshot(&self.unit, self.archive.as_mut(), now)
-            }),
+            Some(keeping) if keeping.is_due(now) => {
+                keeping.done(self.sink.done());
+                tokio::task::block_in_place(|| {
+                    keeping.snapshot(&self.unit, self.archive.as_mut(), now)
+                })
+            }
             Some(_) => Ok(()),
             None => {
                 self.archive(now, ARCHIVE_EVERY);
@@ -334,18 +399,24 @@ impl Live<'_, '_> {
         });
         let publication =
             status::publication(self.unit.engine, state, self.status.seq, now, around);
-        Ok(self.sink.send(&publication).await?)
+        self.sink.send(&publication).await?;
+        self.sent += 1;
+        Ok(())
     }
 
-    /// The archive and the journal are complete.
-    fn end(mut self) -> Result<(), RunError> {
+    /// The archive and the journal are complete. After a failure the engine may have stopped in the
+    /// middle of a message: what it knows is not kept, the journal has it.
+    fn end(mut self, whole: bool) -> Result<(), RunError> {
         let now = self.clock.elapsed();
-        if let Some(mut keeping) = self.keeping.take() {
+        let Some(mut keeping) = self.keeping.take() else {
+            self.archive(now, Duration::ZERO);
+            return Ok(());
+        };
+        if whole {
+            keeping.done(self.sink.done());
             keeping.snapshot(&self.unit, self.archive.as_mut(), now)?;
-            return keeping.close();
         }
-        self.archive(now, Duration::ZERO);
-        Ok(())
+        keeping.close()
     }
 }
 

@@ -1,9 +1,10 @@
 //! kill -9 at random moments, against mosquitto: what a unit archives equals a run that never
 //! crashed, and each thing is there once.
 //!
-//! `WAYSIDE_CRASHES` sets how often (20). The same for a unit that is cut off for ten minutes.
+//! `WAYSIDE_CRASHES` sets how often (20). The same for a unit, and for a broker, that is away for ten
+//! minutes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -95,10 +96,36 @@ async fn messages() -> Vec<Message> {
     messages
 }
 
-/// Plays the recording to a unit in `folder` that is killed `crashes` times, and is not there for
-/// the beats of `away`. The summary.
-async fn play(folder: &Path, crashes: usize, away: Range<u32>) -> Value {
-    let broker = Mosquitto::start(KEEPING);
+/// Who is not there for some beats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Away {
+    Nobody,
+    Unit(Range<u32>),
+    Broker(Range<u32>),
+}
+
+impl Away {
+    fn beats(&self) -> Range<u32> {
+        match self {
+            Self::Nobody => 0..0,
+            Self::Unit(beats) | Self::Broker(beats) => beats.clone(),
+        }
+    }
+}
+
+/// Longer than a unit waits for a broker when it ends.
+const OUTAGE: Duration = Duration::from_secs(12);
+
+/// What came of it.
+struct Played {
+    summary: Value,
+    /// The last word on each topic of directions.
+    shown: BTreeMap<String, Value>,
+}
+
+/// Plays the recording to a unit in `folder` that is killed `crashes` times, with somebody away.
+async fn play(folder: &Path, crashes: usize, away: Away) -> Played {
+    let mut broker = Mosquitto::start(KEEPING);
     let pipeline = pipeline(folder);
     let summary = folder.join("summary.json");
     let port = broker.port;
@@ -136,15 +163,24 @@ async fn play(folder: &Path, crashes: usize, away: Range<u32>) -> Value {
     for message in messages {
         while message.received_at > due {
             let (asked, before) = (clock.elapsed(), done.load(Ordering::SeqCst));
-            if beats == away.start && !away.is_empty() {
-                let mut unit = running.lock().unwrap();
-                unit.0.kill().unwrap();
-                unit.0.wait().unwrap();
+            let (begins, ends) = (beats == away.beats().start, beats == away.beats().end);
+            match away {
+                Away::Unit(_) if begins => {
+                    let mut unit = running.lock().unwrap();
+                    unit.0.kill().unwrap();
+                    unit.0.wait().unwrap();
+                }
+                Away::Unit(_) if ends => *running.lock().unwrap() = start_again(),
+                // The sensors' side keeps what it measures meanwhile, and so does the unit.
+                Away::Broker(_) if begins => broker.stop(),
+                Away::Broker(_) if ends => {
+                    tokio::time::sleep(OUTAGE).await;
+                    assert!(running.lock().unwrap().0.try_wait().unwrap().is_none(), "it ended");
+                    broker.up();
+                }
+                _ => {}
             }
-            if beats == away.end && !away.is_empty() {
-                *running.lock().unwrap() = start_again();
-            }
-            if away.contains(&beats) {
+            if away.beats().contains(&beats) {
                 player.beat_unheard(due).await;
             } else {
                 player.beat(due, false).await;
@@ -169,13 +205,14 @@ async fn play(folder: &Path, crashes: usize, away: Range<u32>) -> Value {
     over.store(true, Ordering::SeqCst);
     killer.join().unwrap();
     player.beat(Timestamp::parse("2026-05-12T07:30:00Z").unwrap(), true).await;
-    assert!(running.lock().unwrap().0.wait().unwrap().success());
     player.session.stop().await;
+    assert!(running.lock().unwrap().0.wait().unwrap().success());
     eprintln!(
         "{} crashes; the slowest beat over a crash was answered after {slowest:?}",
         done.load(Ordering::SeqCst)
     );
-    serde_json::from_str(&fs::read_to_string(summary).unwrap()).unwrap()
+    let summary = serde_json::from_str(&fs::read_to_string(summary).unwrap()).unwrap();
+    Played { summary, shown: player.directions.into_iter().collect() }
 }
 
 /// Every row of the archive's windows, in order.
@@ -222,8 +259,8 @@ async fn a_unit_that_is_killed_archives_what_one_does_that_is_not() {
     }
     let crashes = std::env::var("WAYSIDE_CRASHES").map_or(20, |n| n.parse().unwrap());
     let (undisturbed, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let whole = play(undisturbed.path(), 0, 0..0).await;
-    let pieces = play(killed.path(), crashes, 0..0).await;
+    let whole = play(undisturbed.path(), 0, Away::Nobody).await;
+    let pieces = play(killed.path(), crashes, Away::Nobody).await;
     if std::env::var_os("WAYSIDE_LOGS").is_some() {
         eprint!("{}", fs::read_to_string(killed.path().join("summary.log")).unwrap());
     }
@@ -239,8 +276,22 @@ async fn a_unit_that_was_cut_off_for_ten_minutes_catches_up() {
         return;
     }
     let (undisturbed, cut_off) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let whole = play(undisturbed.path(), 0, 0..0).await;
-    let pieces = play(cut_off.path(), 0, 30..90).await;
+    let whole = play(undisturbed.path(), 0, Away::Nobody).await;
+    let pieces = play(cut_off.path(), 0, Away::Unit(30..90)).await;
+    same(undisturbed.path(), cut_off.path());
+    balances(&whole, &pieces);
+}
+
+/// The broker is away for ten minutes of event time: what was on its way at its end, either way, is
+/// neither lost nor there twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_was_away_for_ten_minutes_costs_nothing() {
+    if !have("a_broker_that_was_away_for_ten_minutes_costs_nothing", &["mosquitto"]) {
+        return;
+    }
+    let (undisturbed, cut_off) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let whole = play(undisturbed.path(), 0, Away::Nobody).await;
+    let pieces = play(cut_off.path(), 0, Away::Broker(30..90)).await;
     same(undisturbed.path(), cut_off.path());
     balances(&whole, &pieces);
 }
@@ -268,7 +319,11 @@ fn same_lines(what: &str, expected: &[String], found: &[String]) {
     assert_eq!(found.len(), expected.len(), "{what}s");
 }
 
-fn balances(whole: &Value, pieces: &Value) {
+/// The same fates, and the same words on every sign in the end.
+fn balances(whole: &Played, pieces: &Played) {
+    assert!(whole.shown.len() > 3, "{:?}", whole.shown.keys());
+    assert_eq!(pieces.shown, whole.shown);
+    let (whole, pieces) = (&whole.summary, &pieces.summary);
     assert_eq!(pieces["accepted"], whole["accepted"], "{pieces}");
     assert_eq!(pieces["dead"]["total"], whole["dead"]["total"], "{pieces}");
     let count = |key: &str| pieces[key].as_u64().unwrap();

@@ -19,6 +19,7 @@ mod mqtt;
 mod network;
 mod pipelines;
 mod player;
+mod ports;
 mod recording;
 mod route;
 mod support;

@@ -272,6 +272,10 @@ impl Sink for MqttSink {
             .await
     }
 
+    fn done(&self) -> u64 {
+        self.shared.done()
+    }
+
     /// Waits until everything has been acknowledged; an error says how much has not in time.
     async fn flush(&mut self) -> Result<(), PortError> {
         match tokio::time::timeout(self.flush_limit, self.shared.emptied()).await {

@@ -33,6 +33,8 @@ impl Outgoing {
 #[derive(Debug)]
 struct Flying {
     publication: Outgoing,
+    /// Which one it is of all that were pushed.
+    nth: u64,
     /// Counts what was handed to this connection.
     turn: u64,
     /// Set when it is on the wire.
@@ -43,10 +45,19 @@ struct Flying {
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    waiting: VecDeque<(Outgoing, Tries)>,
+    /// In the order in which they were pushed; before them, the flying ones in theirs.
+    waiting: VecDeque<Waiting>,
     flying: VecDeque<Flying>,
+    pushed: u64,
     turns: u64,
     bytes: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    publication: Outgoing,
+    nth: u64,
+    tries: Tries,
 }
 
 /// Whether a publication has been on the wire before.
@@ -61,6 +72,13 @@ impl Outbox {
         self.waiting.len() + self.flying.len()
     }
 
+    /// How many, from the first that was pushed on, are done with.
+    pub(super) fn done(&self) -> u64 {
+        let flying = self.flying.front().map(|flying| flying.nth);
+        let waiting = self.waiting.front().map(|waiting| waiting.nth);
+        flying.into_iter().chain(waiting).min().unwrap_or(self.pushed)
+    }
+
     pub(super) fn has_room_for(&self, publication: &Outgoing) -> bool {
         let fits = self.bytes + publication.bytes() <= MAX_WAITING_BYTES;
         self.len() == 0 || (fits && self.len() < MAX_WAITING)
@@ -72,7 +90,7 @@ impl Outbox {
         if publication.retain {
             let before = self.waiting.len();
             let bytes = &mut self.bytes;
-            self.waiting.retain(|(old, _)| {
+            self.waiting.retain(|Waiting { publication: old, .. }| {
                 let replaced = old.retain && old.topic == publication.topic;
                 if replaced {
                     *bytes -= old.bytes();
@@ -82,14 +100,16 @@ impl Outbox {
             stats.superseded += (before - self.waiting.len()) as u64;
         }
         self.bytes += publication.bytes();
-        self.waiting.push_back((publication, Tries::First));
+        let (nth, tries) = (self.pushed, Tries::First);
+        self.waiting.push_back(Waiting { publication, nth, tries });
+        self.pushed += 1;
     }
 
     /// Makes room: gives up the oldest waiting publication, one that is not retained if there is
     /// any. `None` when nothing waits.
     pub(super) fn drop_oldest(&mut self, stats: &mut MqttStats) -> Option<Outgoing> {
-        let at = self.waiting.iter().position(|(old, _)| !old.retain).unwrap_or(0);
-        let (dropped, _) = self.waiting.remove(at)?;
+        let at = self.waiting.iter().position(|old| !old.publication.retain).unwrap_or(0);
+        let dropped = self.waiting.remove(at)?.publication;
         self.bytes -= dropped.bytes();
         stats.dropped_overflow += 1;
         Some(dropped)
@@ -109,7 +129,7 @@ impl Outbox {
         if self.flying.front().is_some_and(|oldest| self.turns - oldest.turn >= window) {
             return None;
         }
-        while let Some((first, _)) = self.waiting.front() {
+        while let Some(Waiting { publication: first, .. }) = self.waiting.front() {
             if first.expires_at.is_none_or(|end| now < end) {
                 break;
             }
@@ -118,15 +138,16 @@ impl Outbox {
             tracing::warn!("{}: expired before the MQTT broker took it", first.topic);
             self.waiting.pop_front();
         }
-        self.waiting.front().map(|(publication, _)| publication)
+        self.waiting.front().map(|waiting| &waiting.publication)
     }
 
     /// The publication that `next` gave has been handed over.
     pub(super) fn handed_over(&mut self, stats: &mut MqttStats) {
-        if let Some((publication, tries)) = self.waiting.pop_front() {
+        if let Some(Waiting { publication, nth, tries }) = self.waiting.pop_front() {
             stats.resent += u64::from(tries == Tries::Again);
             self.flying.push_back(Flying {
                 publication,
+                nth,
                 turn: self.turns,
                 packet_id: None,
                 outdone: false,
@@ -137,7 +158,7 @@ impl Outbox {
 
     /// The publication that `next` gave is refused without a try.
     pub(super) fn discard_next(&mut self) -> Option<Outgoing> {
-        let (publication, _) = self.waiting.pop_front()?;
+        let publication = self.waiting.pop_front()?.publication;
         self.bytes -= publication.bytes();
         Some(publication)
     }
@@ -187,16 +208,18 @@ impl Outbox {
                 continue;
             }
             let tries = if flying.packet_id.is_some() { Tries::Again } else { Tries::First };
-            self.waiting.push_front((flying.publication, tries));
+            let Flying { publication, nth, .. } = flying;
+            self.waiting.push_front(Waiting { publication, nth, tries });
         }
         let mut newest = BTreeSet::new();
         let mut kept = VecDeque::with_capacity(self.waiting.len());
-        while let Some((publication, tries)) = self.waiting.pop_back() {
+        while let Some(waiting) = self.waiting.pop_back() {
+            let publication = &waiting.publication;
             if publication.retain && !newest.insert(publication.topic.clone()) {
                 self.bytes -= publication.bytes();
                 stats.superseded += 1;
             } else {
-                kept.push_front((publication, tries));
+                kept.push_front(waiting);
             }
         }
         self.waiting = kept;
@@ -346,7 +369,10 @@ mod tests {
                 }
                 let known = answered + stats.sent + stats.superseded + outbox.len() as u64;
                 prop_assert_eq!(pushed, known);
-                let bytes: usize = outbox.waiting.iter().map(|(p, _)| p.bytes())
+                let first_open = outbox.waiting.iter().map(|w| w.nth)
+                    .chain(outbox.flying.iter().map(|f| f.nth)).min();
+                prop_assert_eq!(outbox.done(), first_open.unwrap_or(pushed));
+                let bytes: usize = outbox.waiting.iter().map(|w| w.publication.bytes())
                     .chain(outbox.flying.iter().map(|f| f.publication.bytes())).sum();
                 prop_assert_eq!(outbox.bytes, bytes);
             }

@@ -160,6 +160,11 @@ impl Shared {
         }
     }
 
+    /// How many publications, from the first on, neither wait nor are on their way.
+    pub(super) fn done(&self) -> u64 {
+        self.state().outbox.done()
+    }
+
     /// Returns when nothing waits and nothing is on its way.
     pub(super) async fn emptied(&self) -> Result<(), PortError> {
         loop {
