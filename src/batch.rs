@@ -7,7 +7,7 @@ mod json;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
@@ -151,6 +151,12 @@ pub struct Closing {
     pub end: Timestamp,
     /// 1 when first closed; one more for each revision.
     pub revision: u32,
+}
+
+/// What the values of these rows take, whatever room was made for them: the same for the same rows.
+pub fn bytes_of(rows: &RecordBatch) -> usize {
+    let data = rows.columns().iter().map(|column| column.to_data());
+    data.map(|data| data.get_slice_memory_size().unwrap_or(0)).sum()
 }
 
 /// The Arrow schema of a mapping's rows: its columns in their order.

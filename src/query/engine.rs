@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, UInt32Array};
+use arrow::array::UInt32Array;
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
@@ -21,6 +21,7 @@ use super::split::{Parts, columns, split};
 use super::worker::{Planned, Stop, Work};
 use super::{MAX_MEMORY_BYTES, MAX_ROWS, Phases, QueryError, SqlFinding, Tables};
 use super::{growth, meaning, parse, rules, size};
+use crate::batch::bytes_of;
 
 /// A planned query with everything that a run needs. Lives on its query's thread.
 pub(super) struct Engine {
@@ -188,8 +189,7 @@ impl Engine {
             .map_err(|error| failed(&error))?;
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|error| failed(&error))?;
-            let data = batch.columns().iter().map(Array::to_data);
-            bytes += data.map(|data| data.get_slice_memory_size().unwrap_or(0)).sum::<usize>();
+            bytes += bytes_of(&batch);
             rows += batch.num_rows();
             if rows > max_rows || bytes > MAX_MEMORY_BYTES {
                 return Err(QueryError::TooLarge);

@@ -12,10 +12,12 @@ use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Batches, Closing, Columns, Step, WindowBatch, schema_of, static_tables};
+use crate::batch::{
+    Batches, Closing, Columns, Step, WindowBatch, bytes_of, schema_of, static_tables,
+};
 use crate::domain::network::Network;
 use crate::plan::{Source, Window};
-use crate::query::{self, Query, QueryError, SqlFinding, Tables};
+use crate::query::{self, MAX_MEMORY_BYTES, Query, QueryError, SqlFinding, Tables};
 
 /// A window whose query does not pass its check.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,8 @@ struct Planned {
     query: Query,
     /// Of each stream those that the query reads.
     columns: Vec<Columns>,
+    /// Of all panes, where rows are kept as they are.
+    kept_bytes: usize,
 }
 
 /// What is kept of a pane's rows.
@@ -51,6 +55,9 @@ struct Pane {
     kept: Vec<Batches>,
     /// Why its rows are lost to the query.
     failed: Option<String>,
+    /// Of the rows, where they are kept as they are.
+    #[serde(default)]
+    bytes: usize,
 }
 
 /// Every pane, to be kept.
@@ -77,7 +84,7 @@ impl Aggregate {
             let query = query::check(&window.sql, &tables)
                 .map_err(|findings| error(in_one_line(&findings)))?;
             let columns = query.columns();
-            Ok(Planned { query, columns })
+            Ok(Planned { query, columns, kept_bytes: 0 })
         });
         Ok(Self { queries: planned.collect::<Result<_, _>>()?, panes: BTreeMap::new() })
     }
@@ -100,11 +107,15 @@ impl Aggregate {
                 planned.fold(pane, stream, rows).map(|()| None).inspect_err(|error| {
                     pane.failed = Some(error.to_string());
                     pane.kept.clear();
+                    planned.kept_bytes -= std::mem::take(&mut pane.bytes);
                 })
             }
             Step::Close { closing, panes } => self.close(&closing, &panes).map(Some),
             Step::Forget { window, pane } => {
-                self.panes.remove(&(window, pane));
+                let gone = self.panes.remove(&(window, pane));
+                if let (Some(gone), Some(planned)) = (gone, self.queries.get_mut(window)) {
+                    planned.kept_bytes -= gone.bytes;
+                }
                 Ok(None)
             }
         }
@@ -130,6 +141,10 @@ impl Aggregate {
     pub fn restore(&mut self, state: AggregateState) {
         let panes = state.0.into_iter();
         self.panes = panes.map(|(window, pane, kept)| ((window, pane), kept)).collect();
+        for (window, planned) in self.queries.iter_mut().enumerate() {
+            let own = self.panes.range((window, i64::MIN)..=(window, i64::MAX));
+            planned.kept_bytes = own.map(|(_, pane)| pane.bytes).sum();
+        }
     }
 }
 
@@ -148,6 +163,13 @@ impl Planned {
         pane.kept.resize(self.columns.len(), Batches::default());
         let kept = &mut pane.kept[stream].0;
         if !self.query.in_two_phases() {
+            let bytes = bytes_of(&rows);
+            if self.kept_bytes + bytes > MAX_MEMORY_BYTES {
+                let detail = "its rows are kept whole until its windows are closed".to_owned();
+                return Err(QueryError::Memory { detail });
+            }
+            self.kept_bytes += bytes;
+            pane.bytes += bytes;
             kept.push(rows);
             return Ok(());
         }
@@ -296,6 +318,32 @@ mod tests {
             all.run(fold(&all, 0, 0, &[4, 3])).unwrap();
             assert!(all.run(close(0, 1, &[0])).unwrap().is_some(), "{sql}");
         }
+    }
+
+    /// A query that needs its rows whole has room for so many, over all its open windows.
+    #[test]
+    fn rows_that_are_kept_whole_have_a_bound() {
+        let mut all = aggregate(&["SELECT * FROM loops"]).unwrap();
+        let long = "x".repeat(1_000);
+        let rows = |count: usize| {
+            let sensors: StringArray = (0..count).map(|_| Some(long.as_str())).collect();
+            let times = TimestampMillisecondArray::from(vec![0; count]).with_timezone("UTC");
+            let counts = Int64Array::from(vec![1; count]);
+            let columns: Vec<ArrayRef> = vec![Arc::new(sensors), Arc::new(times), Arc::new(counts)];
+            RecordBatch::try_new(schema_of(&source("loops", true, &[]).mapping), columns).unwrap()
+        };
+        let fold = |pane, count| Step::Fold { window: 0, pane, stream: 0, rows: rows(count) };
+        all.run(fold(0, 30_000)).unwrap();
+        all.run(fold(1, 30_000)).unwrap();
+        let state = rmp_serde::to_vec(&all.state()).unwrap();
+        all.restore(rmp_serde::from_slice(&state).unwrap());
+        let error = all.run(fold(1, 30_000)).unwrap_err();
+        assert!(matches!(error, QueryError::Memory { .. }), "{error}");
+        assert!(all.run(close(0, 1, &[0])).is_ok());
+        assert!(all.run(close(0, 1, &[1])).is_err(), "a part of the rows is no result");
+        // What is done with makes room.
+        all.run(Step::Forget { window: 0, pane: 0 }).unwrap();
+        all.run(fold(2, 30_000)).unwrap();
     }
 
     #[test]
