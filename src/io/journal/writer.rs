@@ -17,7 +17,7 @@ use crate::ports::SharedClock;
 const GATHER: Duration = Duration::from_millis(2);
 
 /// A buffer that grew beyond this while the disk stood still is given back.
-const KEPT_BUFFER_BYTES: usize = 4 << 20;
+const KEPT_BUFFER_BYTES: usize = 256 << 10;
 
 /// So much must be free before a full disk is believed to have room again: for a few entries there
 /// nearly always is, and every resumption costs a segment and a snapshot.
