@@ -10,6 +10,10 @@ use crate::plan::{Shape, Source, Window};
 /// Local days begin up to this long before or after their UTC days, with room to spare.
 const MARGIN_MS: i64 = 3 * 86_400_000;
 
+/// A window over a source: its index, which of the window's streams the source is, and the index of the
+/// column that its sessions go by.
+pub(super) type Over = (usize, usize, Option<usize>);
+
 /// One source.
 #[derive(Debug)]
 pub(super) struct Inlet {
@@ -19,14 +23,12 @@ pub(super) struct Inlet {
     pub(super) unique: Vec<usize>,
     /// Taken off an event time before it looks for its windows, ms.
     pub(super) shift: i64,
-    /// The windows over it: index, which of the window's streams it is, and the index of the column
-    /// that its sessions go by.
-    pub(super) windows: Vec<(usize, usize, Option<usize>)>,
+    pub(super) windows: Vec<Over>,
     /// The sources whose windows wait for one another, this one among them; empty for one alone.
     pub(super) linked: Vec<usize>,
     /// Event times whose windows can be written down, ms.
     pub(super) range: std::ops::RangeInclusive<i64>,
-    /// Rows before this moment are in no window of slots.
+    /// Rows before this moment are in no window of slots; the windower looks it up.
     pub(super) open_from: i64,
     /// Absent without event time; nothing can be windowed then.
     pub(super) watermark: Option<Watermark>,

@@ -29,7 +29,7 @@ use crate::batch::{Columns, SourceRows, Step};
 use crate::domain::time::{Timestamp, millis_of};
 use crate::plan::{Shape, Source, Window};
 use grid::Grid;
-use inlet::Inlet;
+use inlet::{Inlet, Over};
 use runs::{Labels, Sheet, Stream};
 use sessions::Sessions;
 use slices::Slices;
@@ -91,12 +91,14 @@ enum Kind {
 impl Windower {
     pub fn new(sources: &[Source], windows: &[Window]) -> Self {
         let inlet = |(index, source)| Inlet::new(index, source, windows);
-        Self {
+        let mut windower = Self {
             inlets: sources.iter().enumerate().map(inlet).collect(),
             windows: windows.iter().enumerate().map(|(i, w)| Opening::new(i, w)).collect(),
             steps: Vec::new(),
             key: Vec::new(),
-        }
+        };
+        windower.look_up_open();
+        windower
     }
 
     /// Of the rows of each window and stream only these columns are kept and handed on.
@@ -157,6 +159,8 @@ impl Windower {
         let mut due = Vec::new();
         for (index, window) in self.windows.iter_mut().enumerate() {
             window.mark = Some(i64::MAX);
+            // No session begins any more.
+            window.is_due(i64::MAX);
             due.extend(window.due(i64::MAX, true).into_iter().map(|due| (index, due)));
         }
         self.close(due);
@@ -230,19 +234,10 @@ impl Windower {
         let event_time = sheet.rows.event_times[at];
         let time = event_time - inlet.shift;
         let windows = &mut self.windows;
-        let taken =
-            |&(window, _, by): &(usize, usize, Option<usize>), labels: &Labels<'_>| match &windows
-                [window]
-                .kind
-            {
-                Kind::Slices(slices) => time >= slices.open_from(),
-                Kind::Sessions(sessions) => {
-                    by.is_some() && labels.with(at, |label| sessions.takes(label, time))
-                }
-            };
+        let takes = |(&(window, ..), by): (&Over, &Labels<'_>)| windows[window].takes(by, at, time);
         if time < inlet.open_from
             && !inlet.windows.is_empty()
-            && !inlet.windows.iter().zip(&sheet.by).any(|(window, by)| taken(window, by))
+            && !inlet.windows.iter().zip(&sheet.by).any(takes)
         {
             // Its windows can be written down, and so can it.
             let event_time = Timestamp::from_millis(event_time).unwrap_or_default();
@@ -258,15 +253,8 @@ impl Windower {
         }
         let mut revised = false;
         for ((window, stream, _), by) in inlet.windows.iter().zip(&sheet.by) {
-            match &mut windows[*window].kind {
-                Kind::Slices(slices) => {
-                    revised |= time >= slices.open_from() && slices.take(time, *stream, row);
-                }
-                Kind::Sessions(sessions) => by.with(at, |label| {
-                    if sessions.takes(label, time) {
-                        sessions.take(label, time, row);
-                    }
-                }),
+            if windows[*window].takes(by, at, time) {
+                revised |= windows[*window].take(by, at, time, *stream, row);
             }
         }
         Admission::Accepted { revised }
@@ -368,7 +356,14 @@ impl Windower {
         }
     }
 
-    /// Rows before this moment are in no window of slots over the source: the rest is asked.
+    /// What a row is asked first, of every source.
+    fn look_up_open(&mut self) {
+        for source in 0..self.inlets.len() {
+            self.inlets[source].open_from = self.open_from(source);
+        }
+    }
+
+    /// Rows before this moment are in no window of slots over the source: sessions are asked.
     fn open_from(&self, source: usize) -> i64 {
         let windows = self.inlets[source].windows.iter();
         let open = windows.map(|(window, ..)| match &self.windows[*window].kind {
@@ -428,6 +423,25 @@ impl Opening {
         match &mut self.kind {
             Kind::Slices(slices) => slices.gather(sheets, &self.streams, steps),
             Kind::Sessions(sessions) => sessions.gather(sheets, &self.streams, steps),
+        }
+    }
+
+    /// Whether a row of this time is in a window that is still open.
+    fn takes(&self, by: &Labels<'_>, at: usize, time: i64) -> bool {
+        match &self.kind {
+            Kind::Slices(slices) => time >= slices.open_from(),
+            Kind::Sessions(sessions) => by.with(at, |label| sessions.takes(label, time)),
+        }
+    }
+
+    /// Takes a row for which `takes` holds. True if it is in a window that has been closed.
+    fn take(&mut self, by: &Labels<'_>, at: usize, time: i64, stream: usize, row: u32) -> bool {
+        match &mut self.kind {
+            Kind::Slices(slices) => slices.take(time, stream, row),
+            Kind::Sessions(sessions) => {
+                by.with(at, |label| sessions.take(label, time, row));
+                false
+            }
         }
     }
 

@@ -58,9 +58,7 @@ impl Windower {
                 _ => return false,
             }
         }
-        for source in 0..self.inlets.len() {
-            self.inlets[source].open_from = self.open_from(source);
-        }
+        self.look_up_open();
         true
     }
 }

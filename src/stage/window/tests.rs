@@ -377,3 +377,29 @@ fn a_late_reading_joins_two_sessions_and_a_long_one_is_cut() {
     assert_eq!(rig.advance(112), [(0, 0, 100, 1, vec![0, 25, 75, 99, 50])]);
     assert_eq!(rig.finish(), [(0, 105, 140, 1, vec![105, 110])]);
 }
+
+#[test]
+fn a_row_that_no_session_takes_is_late_even_before_a_session_has_closed() {
+    let windows = [sessions(30, 3_600)];
+    let mut rig = Rig::over(false, &windows);
+    for ts in (500..=1_000).step_by(10) {
+        assert_eq!(rig.push("a", ts, ts, ts), ACCEPTED);
+    }
+    // A stop and a new start give every row the same fate.
+    let mut again = rig.again(&windows);
+    for rig in [&mut rig, &mut again] {
+        let late = |ts| Admission::Late { event_time: at(ts), watermark: at(990) };
+        assert_eq!(rig.push("b", 1_000, 500, 1), late(500));
+        assert_eq!(rig.push("b", 1_000, 960, 2), late(960));
+        assert_eq!(rig.push("b", 1_000, 961, 3), ACCEPTED);
+        assert_eq!(rig.push("a", 1_000, 471, 4), ACCEPTED);
+        let mut counts = vec![4];
+        counts.extend((500..=1_000).step_by(10));
+        let mut shown = rig.finish();
+        for (.., counts) in &mut shown {
+            counts.sort_unstable();
+        }
+        assert_eq!(shown, [(0, 961, 991, 1, vec![3]), (0, 471, 1_030, 1, counts)]);
+        assert!(matches!(rig.push("a", 1_001, 1_001, 5), Admission::Late { .. }));
+    }
+}

@@ -21,7 +21,7 @@ fn arrivals() -> impl Strategy<Value = Vec<Step1>> {
         1 => -400_000_i64..200_000,
     ];
     let gap = prop_oneof![8 => 0_i64..6_000, 1 => 0_i64..200_000];
-    let arrival = (0_usize..2, 0_u8..5, gap, lag, prop::bool::weighted(0.1))
+    let arrival = (0_usize..3, 0_u8..5, gap, lag, prop::bool::weighted(0.1))
         .prop_map(|(source, sensor, gap, lag, repeat)| Step1 { source, sensor, gap, lag, repeat });
     prop::collection::vec(arrival, 1..120)
 }
@@ -48,14 +48,17 @@ fn stream(arrivals: &[Step1], interval_end: bool) -> Vec<Reading> {
     stream
 }
 
-fn definitions() -> [Window; 6] {
+/// The third source is read by sessions alone.
+fn definitions() -> [Window; 7] {
+    let alone = Window { sources: vec![2], ..sessions(25, 3_600) };
     let both = Window { sources: vec![0, 1], ..revised_for(90, window(60, 30)) };
     let other = Window { sources: vec![1], ..window(30, 30) };
-    [window(60, 60), revised_for(60, window(60, 20)), both, other, sessions(20, 90), window(30, 30)]
+    let revised = revised_for(60, window(60, 20));
+    [window(60, 60), revised, both, other, sessions(20, 90), window(30, 30), alone]
 }
 
-fn sources(interval_end: bool, unique: &[&str]) -> [Source; 2] {
-    [source("loops", interval_end, unique), source("cameras", interval_end, unique)]
+fn sources(interval_end: bool, unique: &[&str]) -> [Source; 3] {
+    ["loops", "cameras", "buses"].map(|name| source(name, interval_end, unique))
 }
 
 /// All admissions and windows: rows come in batches that end where `cut` says so, and the whole
@@ -91,6 +94,24 @@ fn run(
     rig.windower.finish();
     rig.work();
     (admissions, rig.shown)
+}
+
+/// That this is a session of one sensor: no gap in it, none beyond it that it should have waited for.
+fn is_session(stream: &[Reading], window: &Window, shown: &Shown, interval_end: bool) -> bool {
+    let Shape::Session { gap, longest, .. } = &window.shape else { return false };
+    let (gap, longest) = (millis_of(*gap), millis_of(*longest));
+    let (_, start, end, revision, counts) = shown;
+    let rows = counts.iter().map(|count| &stream[*count as usize]);
+    let mut times: Vec<i64> =
+        rows.clone().map(|row| row.ts.millis() - i64::from(interval_end)).collect();
+    times.sort_unstable();
+    let (first, last) = (times[0], times[times.len() - 1]);
+    let seconds = |time: i64| (time - EPOCH) / 1_000;
+    *revision == 1
+        && rows.clone().all(|row| row.sensor == stream[counts[0] as usize].sensor)
+        && times.windows(2).all(|pair| pair[1] - pair[0] < gap)
+        && last - first < longest
+        && (*start, *end) == (seconds(first), seconds((last + gap).min(first + longest)))
 }
 
 proptest! {
@@ -149,7 +170,8 @@ proptest! {
 
     /// A reference that keeps everything: each accepted reading is, in the order of arrival, in the
     /// last revision of every window of slots that holds its time and was not done when it came;
-    /// nothing else is in any window; each revision is handed out once.
+    /// nothing else is in any window; each revision is handed out once. What no window of slots takes
+    /// is in one session, and sessions have no gaps.
     #[test]
     fn windows_are_those_of_a_naive_reference(
         arrivals in arrivals(),
@@ -162,6 +184,8 @@ proptest! {
         let mut marks = vec![i64::MIN; windows.len()];
         let mut seen: Vec<(usize, i64, i64)> = Vec::new();
         let mut spoken: BTreeSet<usize> = BTreeSet::new();
+        // Accepted, though no window of slots took it; and all that sessions alone are to take.
+        let (mut in_sessions, mut alone) = (Vec::new(), Vec::new());
         for reading in &stream {
             rig.windower.advance(reading.now);
             rig.work();
@@ -195,8 +219,10 @@ proptest! {
             }
             match admission {
                 Admission::Duplicate => prop_assert!(seen.contains(&key)),
-                // A session may take what no window of slots takes.
-                Admission::Accepted { .. } => prop_assert!(taken || reading.source == 0),
+                Admission::Accepted { .. } => {
+                    in_sessions.extend((!taken).then_some(reading.count));
+                    alone.extend((reading.source == 2).then_some(reading.count));
+                }
                 Admission::Late { .. } => prop_assert!(!taken),
                 Admission::OutOfRange => prop_assert!(false),
             }
@@ -206,8 +232,13 @@ proptest! {
         rig.windower.finish();
         rig.work();
         let mut found: BTreeMap<(usize, i64), (u32, Vec<i64>)> = BTreeMap::new();
-        for (window, start, _, revision, counts) in &rig.shown {
+        let mut sessions: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
+        for shown in &rig.shown {
+            let (window, start, _, revision, counts) = shown;
             if matches!(windows[*window].shape, Shape::Session { .. }) {
+                let fine = is_session(&stream, &windows[*window], shown, interval_end);
+                prop_assert!(fine, "{:?}", shown);
+                sessions.entry(*window).or_default().extend(counts);
                 continue;
             }
             let start = start * 1_000 + EPOCH;
@@ -215,6 +246,12 @@ proptest! {
             let expected = before.map_or(0, |(revision, _)| revision) + 1;
             prop_assert_eq!(*revision, expected, "of {} at {}", window, start);
         }
+        let taken: BTreeSet<i64> = sessions.values().flatten().copied().collect();
+        prop_assert!(in_sessions.iter().all(|count| taken.contains(count)), "{:?}", in_sessions);
+        let mut found_alone = sessions.remove(&6).unwrap_or_default();
+        found_alone.sort_unstable();
+        alone.sort_unstable();
+        prop_assert_eq!(found_alone, alone);
         let mut found: BTreeMap<_, Vec<i64>> =
             found.into_iter().map(|(key, (_, counts))| (key, counts)).collect();
         found.retain(|_, counts| !counts.is_empty());
