@@ -28,11 +28,19 @@ pub(super) struct Slices {
     /// How long after its end a window may be revised, ms.
     accept_for: i64,
     /// The slot that was asked for last, since the next row is mostly of the same.
-    slot: (i64, i64),
+    slot: Slot,
     runs: Runs,
     /// The mark at which something happens next.
     due_at: i64,
     state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    start: i64,
+    end: i64,
+    /// Start of the earliest window over it.
+    first: i64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,7 +75,7 @@ impl Slices {
             panes: BTreeMap::new(),
             closed: BTreeMap::new(),
         };
-        let (slots, slot) = (slots.max(1), (0, 0));
+        let (slots, slot) = (slots.max(1), Slot { start: 0, end: 0, first: 0 });
         let (runs, due_at) = (Runs::default(), i64::MIN);
         Self { index, grid, slots, accept_for, slot, runs, due_at, state }
     }
@@ -88,24 +96,24 @@ impl Slices {
 
     /// Takes a row that is not late. True if it falls into a window that has been closed.
     pub(super) fn take(&mut self, time: i64, stream: usize, row: u32) -> bool {
-        if time < self.slot.0 || time >= self.slot.1 {
+        if time < self.slot.start || time >= self.slot.end {
             let start = self.grid.floor(time);
-            self.slot = (start, self.grid.after(start, 1));
+            let first = self.grid.before(start, self.slots - 1);
+            self.slot = Slot { start, end: self.grid.after(start, 1), first };
         }
-        let pane = self.slot.0;
+        let pane = self.slot.start;
         self.runs.add(pane, stream, row);
-        // Of the windows over this slot only the earliest can have been closed.
-        if self.accept_for == 0 || self.first_start(pane) >= self.state.next_start {
+        if self.accept_for == 0 {
             return false;
         }
+        // Of the windows over this slot only the earliest can have been closed.
         let mut revised = false;
-        for back in (0..self.slots).rev() {
-            let start = self.grid.before(pane, back);
-            if (self.state.open_from..self.state.next_start).contains(&start) {
-                let never = Closed { revision: 0, dirty: true };
-                self.state.closed.entry(start).or_insert(never).dirty = true;
-                revised = true;
-            }
+        let mut start = self.slot.first.max(self.state.open_from);
+        while start <= pane && start < self.state.next_start {
+            let never = Closed { revision: 0, dirty: true };
+            self.state.closed.entry(start).or_insert(never).dirty = true;
+            revised = true;
+            start = self.grid.after(start, 1);
         }
         revised
     }
