@@ -199,7 +199,8 @@ group! {
         from: Needed<OneOrMany<String>>,
         /// How long a window is. Needed unless there is a `session`.
         size: Option<At<Tried<Interval>>>,
-        /// How often a window begins; must divide `size`. Default: `size`, one after the other.
+        /// How often a window begins; must divide `size`, into 3600 parts at most. Default: `size`, one
+        /// after the other.
         every: Option<At<Interval>>,
         /// The time zone (IANA, `Europe/Rome`) whose local days the windows follow; `every` must divide
         /// a day. A window that holds a change of clocks is longer or shorter. Default: UTC.

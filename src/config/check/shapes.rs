@@ -12,6 +12,8 @@ use super::{Bounds, Checker};
 
 const SIZE: Bounds = Bounds("1s", "24h");
 const GAP: Bounds = Bounds("1s", "6h");
+/// Parts that a hopping window is put together from, each time that one closes: an hour by seconds.
+const MAX_PARTS: u32 = 3_600;
 const DAY: Duration = Duration::from_hours(24);
 
 impl Checker<'_> {
@@ -57,6 +59,18 @@ impl Checker<'_> {
             self.findings.error(&at.span, what).did_you_mean(near.as_deref()).help(
                 "hopping windows share their parts, so a window must be a whole number of them",
             );
+        } else if let (Some(every), Some(at)) = (every, &raw.every)
+            && size > every * MAX_PARTS
+        {
+            let parts = size.as_millis() / every.as_millis();
+            let what = format!("`size: {}` would have {parts} parts", Interval(size));
+            let whole = |parts: &u32| size.as_millis().is_multiple_of(u128::from(*parts));
+            let most = (1..=MAX_PARTS).rev().find(whole);
+            let near = most.map(|parts| Interval(size / parts).to_string());
+            self.findings.error(&at.span, what).did_you_mean(near.as_deref()).help(format!(
+                "a window is put together from its parts every {}: from {MAX_PARTS} of them at most",
+                Interval(every)
+            ));
         }
         let every = every.unwrap_or(size);
         let zone = match &raw.zone {
