@@ -6,6 +6,7 @@ mod analysts;
 mod bologna;
 mod broken;
 mod cli;
+mod conservation;
 mod crash;
 mod determinism;
 mod exchange;
