@@ -6,15 +6,16 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use wayside::domain::time::Timestamp;
 use wayside::io::clock::SystemClock;
 use wayside::io::journal::{Entry, Journal, JournalOptions, Position, Snapshot};
-use wayside::io::recording::{self, Reader, RecordingSource};
-use wayside::ports::{Message, Source};
+use wayside::io::recording::{self, Reader, Record};
+use wayside::ports::Message;
 
-use super::support::root;
+use super::support::{data, lacks, messages, python, root};
 
 fn wayside(args: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_wayside"))
@@ -30,6 +31,9 @@ fn wayside(args: &[&str]) -> (i32, String, String) {
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
+
+/// Small enough for a city's recording to fill many.
+const SEGMENT_BYTES: u64 = 500_000;
 
 /// A message every 25 minutes, over the end of a day.
 fn message(n: u64) -> Message {
@@ -47,39 +51,65 @@ fn message(n: u64) -> Message {
     }
 }
 
+/// A journal that is written to from here.
+struct Keeping {
+    journal: Journal,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Keeping {
+    fn open(dir: &Path, segment_bytes: u64) -> Self {
+        let options = JournalOptions { segment_bytes, ..JournalOptions::new(dir) };
+        let (journal, recovered) = Journal::open(options, Arc::new(SystemClock::new())).unwrap();
+        assert_eq!(recovered.last, Position(0));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        Self { journal, runtime }
+    }
+
+    /// Appends these and waits for the disk.
+    fn append(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        for entry in entries {
+            self.journal.append(&entry);
+        }
+        self.journal.commit();
+        let (last, mut progress) = (self.journal.last(), self.journal.progress());
+        let durable = progress.wait_for(|progress| progress.through == last);
+        self.runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(10), durable).await })
+            .unwrap()
+            .unwrap();
+    }
+
+    /// Messages as a unit keeps them: with the seconds between them, a hundred at a time.
+    fn keep(&mut self, messages: &[Message]) {
+        for chunk in messages.chunks(100) {
+            self.append(chunk.iter().flat_map(|message| {
+                let second = message.received_at.floor_to(Duration::from_secs(1));
+                [Entry::Tick(second), Entry::Message(message.clone())]
+            }));
+        }
+    }
+
+    fn snapshot(&mut self) {
+        let before = self.journal.stats().snapshots_written;
+        let position = self.journal.last();
+        self.journal.snapshot(Snapshot { position, identity: "x".into(), bytes: Vec::new() });
+        until(|| self.journal.stats().snapshots_written > before);
+    }
+}
+
 /// A journal of these messages with a few left in segments, the others in recordings.
 fn journal(dir: &Path, messages: &[Message], segment_bytes: u64) {
-    let options = JournalOptions { segment_bytes, ..JournalOptions::new(dir) };
-    let (mut journal, recovered) = Journal::open(options, Arc::new(SystemClock::new())).unwrap();
-    assert_eq!(recovered.last, Position(0));
-    let mut progress = journal.progress();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let mut keep = |journal: &mut Journal, messages: &[Message]| {
-        for chunk in messages.chunks(100) {
-            for message in chunk {
-                journal.append(&Entry::Tick(message.received_at.floor_to(Duration::from_secs(1))));
-                journal.append(&Entry::Message(message.clone()));
-            }
-            journal.commit();
-            let last = journal.last();
-            let durable = progress.wait_for(|progress| progress.through == last);
-            runtime
-                .block_on(async { tokio::time::timeout(Duration::from_secs(10), durable).await })
-                .unwrap()
-                .unwrap();
-        }
-    };
+    let mut kept = Keeping::open(dir, segment_bytes);
     let tenth = messages.len() / 10;
     for part in [&messages[..tenth * 7], &messages[tenth * 7..tenth * 9]] {
-        keep(&mut journal, part);
-        let before = journal.stats().snapshots_written;
-        let position = journal.last();
-        journal.snapshot(Snapshot { position, identity: "x".into(), bytes: Vec::new() });
-        until(|| journal.stats().snapshots_written > before);
+        kept.keep(part);
+        kept.snapshot();
     }
-    keep(&mut journal, &messages[tenth * 9..]);
-    until(|| journal.stats().compacted > 0 && journal.stats().recordings > 0);
-    journal.close().unwrap();
+    kept.keep(&messages[tenth * 9..]);
+    let stats = || kept.journal.stats();
+    until(|| stats().compacted > 0 && stats().recordings > 0);
+    kept.journal.close().unwrap();
 }
 
 fn until(mut done: impl FnMut() -> bool) {
@@ -93,82 +123,115 @@ fn until(mut done: impl FnMut() -> bool) {
 }
 
 /// The Python that has the readers; `None`, said loudly, where there is none.
-fn python(test: &str) -> Option<PathBuf> {
-    let python = std::env::var_os("WAYSIDE_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
+fn readers(test: &str) -> Option<PathBuf> {
+    let python = python();
     let has = Command::new(&python).args(["-c", "import duckdb, polars, pandas, pyarrow"]).output();
     if has.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
-    eprintln!(
-        "SKIPPED {test}: {} has no duckdb, polars, pandas and pyarrow (WAYSIDE_PYTHON names one that has)",
-        python.display()
+    let python = python.display();
+    lacks(
+        test,
+        &format!(
+            "{python} has no duckdb, polars, pandas and pyarrow (WAYSIDE_PYTHON names one that has)"
+        ),
     );
     None
 }
 
+/// A recorded message as a reader sees it: `pub` and `ts` in milliseconds since 1970, topic, payload
+/// in hex, and the partition that it lies in, date and hour.
+type Row = (i64, i64, String, String, String, u32);
+
+#[derive(Deserialize)]
+struct Read {
+    reader: String,
+    rows: Vec<Row>,
+}
+
+fn row(record: &Record) -> Row {
+    let published = record.published.unwrap_or(record.ts);
+    let text = published.to_string();
+    let digits = |hex: String, byte: &u8| hex + &format!("{byte:02x}");
+    let hex = record.payload.iter().fold(String::new(), digits);
+    let (date, hour) = (text[..10].to_owned(), text[11..13].parse().unwrap());
+    (published.millis(), record.ts.millis(), record.topic.clone(), hex, date, hour)
+}
+
+/// DuckDB, Polars and pandas each find exactly these messages under the folder.
+fn read_back(python: &Path, folder: &Path, records: impl Iterator<Item = Record>) {
+    let mut expected: Vec<Row> = records.map(|record| row(&record)).collect();
+    // Of messages of one moment nobody promises which comes first.
+    expected.sort();
+    let script = root().join("tests/readers/read.py");
+    let output = Command::new(python).arg(script).arg(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut readers = Vec::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let Read { reader, mut rows } = serde_json::from_str(line).unwrap();
+        rows.sort();
+        for (row, expected) in rows.iter().zip(&expected) {
+            assert_eq!(row, expected, "{reader}");
+        }
+        assert_eq!(rows.len(), expected.len(), "{reader}");
+        readers.push(reader);
+    }
+    assert_eq!(readers, ["duckdb", "polars", "pandas"]);
+}
+
 #[test]
 fn recordings_are_read_by_duckdb_polars_and_pandas() {
-    let Some(python) = python("recordings_are_read_by_duckdb_polars_and_pandas") else { return };
+    let Some(python) = readers("recordings_are_read_by_duckdb_polars_and_pandas") else { return };
     let dir = TempDir::new().unwrap();
     let messages: Vec<_> = (0..60).map(message).collect();
     journal(dir.path(), &messages, 1);
     let folder = dir.path().join("recordings");
     let recorded = recording::info(&folder, Duration::MAX).unwrap().messages as usize;
     assert!(recorded >= 40, "{recorded}");
-    let expected: Vec<Value> = messages[..recorded]
-        .iter()
-        .map(|message| {
-            let ts = serde_json::from_slice::<Value>(&message.payload)
-                .ok()
-                .and_then(|payload| Timestamp::parse(payload["ts"].as_str()?).ok())
-                .unwrap_or(message.received_at);
-            let received = message.received_at.to_string();
-            let hour: u32 = received[11..13].parse().unwrap();
-            let digits = |hex: String, byte: &u8| hex + &format!("{byte:02x}");
-            let hex = message.payload.iter().fold(String::new(), digits);
-            let (pub_ms, ts_ms) = (message.received_at.millis(), ts.millis());
-            json!([pub_ms, ts_ms, message.topic, hex, received[..10], hour])
-        })
-        .collect();
-    let script = root().join("tests/readers/read.py");
-    let output = Command::new(python).arg(script).arg(&folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let mut readers = Vec::new();
-    for line in text.lines() {
-        let read: Value = serde_json::from_str(line).unwrap();
-        let rows = read["rows"].as_array().unwrap();
-        for (row, expected) in rows.iter().zip(&expected) {
-            assert_eq!(row, expected, "{}", read["reader"]);
-        }
-        assert_eq!(rows.len(), expected.len(), "{}", read["reader"]);
-        readers.push(read["reader"].as_str().unwrap().to_owned());
-    }
-    assert_eq!(readers, ["duckdb", "polars", "pandas"]);
+    let records = messages.into_iter().take(recorded).map(Record::received);
+    read_back(&python, &folder, records);
 }
 
-/// The demo's messages, as they are received.
-fn demo() -> Vec<Message> {
-    let mut source =
-        RecordingSource::open(&root().join("pipelines/demo/recording.ndjson.gz")).unwrap();
-    let mut messages = Vec::new();
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-        while let Some(message) = source.next().await {
-            messages.push(message.unwrap());
-        }
-    });
-    messages
+/// An hour and a half of a real city goes the journal's way, to its last message.
+#[test]
+fn the_recording_of_a_city_is_read_by_duckdb_polars_and_pandas() {
+    let test = "the_recording_of_a_city_is_read_by_duckdb_polars_and_pandas";
+    let (Some(python), Some(bologna)) = (readers(test), data(test, "bologna")) else { return };
+    let recording = bologna.join("recording.ndjson.gz");
+    let dir = TempDir::new().unwrap();
+    let mut journal = Keeping::open(dir.path(), SEGMENT_BYTES);
+    journal.keep(&messages(&recording));
+    // What no recovery needs becomes recordings: the messages' last segment is closed by one more
+    // entry that has no room in it, and two snapshots lie behind it.
+    journal.append([Entry::Note { kind: 0, bytes: vec![0; SEGMENT_BYTES as usize] }]);
+    journal.snapshot();
+    journal.append([Entry::Tick(Timestamp::default())]);
+    journal.snapshot();
+    let segments = journal.journal.stats().segments;
+    until(|| journal.journal.stats().segments == 1);
+    journal.journal.close().unwrap();
+    assert!(segments > 10, "{segments}");
+
+    let records: Vec<Record> = Reader::open(&recording)
+        .unwrap()
+        .map(|entry| match entry.unwrap() {
+            recording::Entry::Record(record) => record,
+            recording::Entry::Corrupt { number, reason, .. } => panic!("{number}: {reason}"),
+        })
+        .collect();
+    assert!(records.len() > 30_000, "{}", records.len());
+    read_back(&python, &dir.path().join("recordings"), records.into_iter());
 }
 
 #[test]
 fn a_journal_replays_like_the_recording_it_was_fed_from() {
     let dir = TempDir::new().unwrap();
-    let messages = demo();
+    let recording = root().join("pipelines/demo/recording.ndjson.gz");
+    let messages = messages(&recording);
     let unit = dir.path().join("journal");
     journal(&unit, &messages, 100_000);
     assert!(fs::read_dir(unit.join("recordings")).unwrap().count() > 0);
     let out = |name: &str| dir.path().join(name);
-    let recording = root().join("pipelines/demo/recording.ndjson.gz");
     for (from, to) in [(recording.as_path(), "a"), (unit.as_path(), "b")] {
         let to = out(to);
         let args = ["replay", "pipelines/demo.yaml", "--recording", path(from), "--out", path(&to)];

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wayside::io::archive::Archive;
 use wayside::io::recording::RecordingSource;
+use wayside::ports::{Message, Source};
 use wayside::runtime::{Engine, ReplayOptions, Summary, replay, writers};
 
 pub fn root() -> PathBuf {
@@ -24,6 +25,18 @@ pub fn data(test: &str, folder: &str) -> Option<PathBuf> {
     }
     eprintln!("SKIPPED {test}: no data at {}", dir.display());
     None
+}
+
+/// Says by name that a test is passed over for want of a program. Where `CI` is `true`, as `.ci/run`
+/// sets it, every program has been installed, and its lack is a failure.
+pub fn lacks(test: &str, what: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{test}: {what}");
+    eprintln!("SKIPPED {test}: {what}");
+}
+
+/// The Python that `WAYSIDE_PYTHON` names, else the one on the path.
+pub fn python() -> PathBuf {
+    std::env::var_os("WAYSIDE_PYTHON").map_or_else(|| "python3".into(), PathBuf::from)
 }
 
 /// Which writer a replay uses.
@@ -73,6 +86,16 @@ pub fn run_file(path: &Path, recording: &Path, out: &Path, words: Words) -> Summ
         .unwrap();
     archive.finish().unwrap();
     engine.summary()
+}
+
+/// The messages of a recording, as they are received.
+pub fn messages(recording: &Path) -> Vec<Message> {
+    let mut source = RecordingSource::open(recording).unwrap();
+    let mut messages = Vec::new();
+    while let Some(message) = futures::executor::block_on(source.next()) {
+        messages.push(message.unwrap());
+    }
+    messages
 }
 
 /// The lines of an NDJSON file.
