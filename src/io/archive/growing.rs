@@ -42,6 +42,9 @@ pub struct ArchiveMark {
     next_part: u64,
     /// The newest day of each kind of lines, and the length of its file.
     logs: [Option<(String, u64)>; 3],
+    /// What is missing where a run goes on from here: what was lost, and what only memory held.
+    #[serde(default)]
+    lost: u64,
 }
 
 const LOGS: [&str; 3] = ["directions", "dead", "late"];
@@ -54,7 +57,8 @@ const LATE: usize = 2;
 pub struct ArchiveStats {
     /// The disk does not take anything just now.
     pub failing: bool,
-    /// Rows of windows, and lines of the other files.
+    /// Rows of windows, and lines of the other files; of the runs before as well, where this one
+    /// goes on from a mark.
     pub lost: u64,
 }
 
@@ -105,6 +109,10 @@ impl GrowingArchive {
         for (log, mark) in self.logs.iter_mut().zip(&mark.logs) {
             log.take_back(mark.as_ref())?;
         }
+        self.stats.lost = mark.lost;
+        if mark.lost > 0 {
+            tracing::warn!(lost = mark.lost, "the archive lacks what the disk did not take");
+        }
         Ok(())
     }
 
@@ -113,10 +121,15 @@ impl GrowingArchive {
     }
 
     /// Brings everything so far to the disk, and says how far that is. Where the disk does not take
-    /// it, what is held is held on.
+    /// it, what is held is held on, and counts as lost for whoever goes on from the mark: a snapshot
+    /// that carried it would grow just when there is no room.
     pub fn mark(&mut self) -> ArchiveMark {
-        let written =
-            self.write_parts().and_then(|()| self.logs.iter_mut().try_for_each(Log::sync));
+        // Lines first, they need least; and what cannot be written keeps nothing else back.
+        let mut written = Ok(());
+        for log in &mut self.logs {
+            written = written.and(log.sync());
+        }
+        written = written.and(self.write_parts());
         match &written {
             Ok(()) if self.stats.failing => {
                 tracing::warn!(lost = self.stats.lost, "the archive is written again");
@@ -131,7 +144,12 @@ impl GrowingArchive {
             self.failed(&error);
         }
         let logs = self.logs.each_ref().map(Log::mark);
-        ArchiveMark { next_part: self.next_part, logs }
+        ArchiveMark { next_part: self.next_part, logs, lost: self.stats.lost + self.unwritten() }
+    }
+
+    /// Rows and lines that the disk does not have for certain.
+    fn unwritten(&self) -> u64 {
+        self.held_rows as u64 + self.logs.iter().map(Log::unsynced).sum::<u64>()
     }
 
     fn failed(&mut self, error: &ArchiveError) {
@@ -172,9 +190,9 @@ impl GrowingArchive {
         while let Some((day, batches)) = self.held.first_key_value() {
             let folder = self.folder.join("windows").join(format!("date={day}"));
             let path = folder.join(format!("{:08}.parquet", self.next_part));
+            let growing = part::path(&path, ".parquet", ".parquet");
             let write = || -> Result<(), String> {
                 fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-                let growing = part::path(&path, ".parquet", ".parquet");
                 let file = File::create(&growing).map_err(|error| error.to_string())?;
                 let properties = Some(columnar::properties());
                 let mut out = ArrowWriter::try_new(&file, self.schema.clone(), properties)
@@ -186,12 +204,27 @@ impl GrowingArchive {
                 file.sync_all().map_err(|error| error.to_string())?;
                 part::publish(&growing, &path).map_err(|error| error.to_string())
             };
-            write().map_err(|error| ArchiveError::new(&path, &error))?;
+            if let Err(error) = write() {
+                // Half a part would take the room that lines still fit into. Where it cannot go
+                // either, the next try writes over it.
+                let _left = fs::remove_file(&growing);
+                return Err(ArchiveError::new(&path, &error));
+            }
             self.next_part += 1;
+            self.held_rows -= batches.iter().map(RecordBatch::num_rows).sum::<usize>();
             self.held.pop_first();
         }
-        self.held_rows = 0;
         Ok(())
+    }
+}
+
+/// Without a journal nobody counts what only memory held at the end.
+impl Drop for GrowingArchive {
+    fn drop(&mut self) {
+        let unwritten = self.unwritten();
+        if self.stats.failing && unwritten > 0 {
+            tracing::error!(unwritten, "the archive ends without what the disk did not take");
+        }
     }
 }
 
@@ -260,170 +293,4 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, ArchiveError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::{ArrayRef, StringArray};
-    use serde_json::json;
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::batch::SEGMENT;
-
-    fn time(text: &str) -> Timestamp {
-        Timestamp::parse(text).unwrap()
-    }
-
-    fn window(start: &str) -> WindowBatch {
-        let start = time(start);
-        let segment: ArrayRef = Arc::new(StringArray::from(vec!["a1"]));
-        WindowBatch {
-            window: 0,
-            start,
-            end: start + std::time::Duration::from_mins(1),
-            revision: 1,
-            rows: RecordBatch::try_from_iter([(SEGMENT, segment)]).unwrap(),
-        }
-    }
-
-    fn direction(ts: &str) -> Publication {
-        Publication {
-            ts: time(ts),
-            topic: "d".to_owned(),
-            payload: json!({"ts": ts}).into(),
-            qos: 1,
-            retain: true,
-            expiry: None,
-        }
-    }
-
-    fn two() -> NonZeroUsize {
-        NonZeroUsize::new(2).unwrap()
-    }
-
-    fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
-        let mut found = Vec::new();
-        let mut folders = vec![folder.to_owned()];
-        while let Some(next) = folders.pop() {
-            for path in entries(&next).unwrap() {
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    let name = path.strip_prefix(folder).unwrap().display().to_string();
-                    found.push((name, fs::read(&path).unwrap()));
-                }
-            }
-        }
-        found.sort();
-        found
-    }
-
-    /// Three steps; what was written after the second mark is taken back and written again.
-    #[test]
-    fn what_lies_beyond_a_mark_is_taken_back() {
-        let folder = TempDir::new().unwrap();
-        let first = |archive: &mut GrowingArchive| {
-            archive.window(&window("2008-11-11T23:58:00Z"), "m").unwrap();
-            archive.publication(&direction("2008-11-11T23:59:00Z")).unwrap();
-        };
-        let second = |archive: &mut GrowingArchive| {
-            archive.window(&window("2008-11-11T23:59:00Z"), "m").unwrap();
-            archive.window(&window("2008-11-12T00:00:00Z"), "m").unwrap();
-            archive.publication(&direction("2008-11-11T23:59:59Z")).unwrap();
-            archive.publication(&direction("2008-11-12T00:00:01Z")).unwrap();
-        };
-        let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
-        first(&mut archive);
-        let mark = archive.mark();
-        second(&mut archive);
-        archive.mark();
-        drop(archive);
-        let whole = files(folder.path());
-        let names: Vec<&str> = whole.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "directions/2008-11-11.ndjson",
-                "directions/2008-11-12.ndjson",
-                "windows/date=2008-11-11/00000001.parquet",
-                "windows/date=2008-11-11/00000002.parquet",
-                "windows/date=2008-11-12/00000003.parquet",
-            ]
-        );
-
-        let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
-        archive.take_back(&mark).unwrap();
-        assert_eq!(files(folder.path()).len(), 2);
-        second(&mut archive);
-        archive.mark();
-        drop(archive);
-        assert_eq!(files(folder.path()), whole);
-
-        let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
-        archive.take_back(&ArchiveMark::default()).unwrap();
-        assert_eq!(files(folder.path()), []);
-    }
-
-    #[test]
-    fn the_newest_days_are_kept() {
-        let folder = TempDir::new().unwrap();
-        let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
-        // A day of a clock that was wrong costs no more than one of the days.
-        for day in ["2008-11-10", "2008-11-11", "2008-11-12", "2099-01-01", "2008-11-13"] {
-            archive.window(&window(&format!("{day}T12:00:00Z")), "m").unwrap();
-            archive.publication(&direction(&format!("{day}T12:00:00Z"))).unwrap();
-            archive.mark();
-        }
-        let found = files(folder.path());
-        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "directions/2008-11-12.ndjson",
-                "directions/2099-01-01.ndjson",
-                "windows/date=2008-11-12/00000003.parquet",
-                "windows/date=2008-11-13/00000005.parquet",
-                "windows/date=2099-01-01/00000004.parquet",
-            ]
-        );
-        assert_eq!(archive.stats(), ArchiveStats::default());
-    }
-
-    #[test]
-    fn what_the_disk_does_not_take_is_held_or_counted_and_the_rest_goes_on() {
-        let folder = TempDir::new().unwrap();
-        let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
-        for kind in ["windows", "directions"] {
-            fs::write(folder.path().join(kind), "in the way").unwrap();
-        }
-        archive.window(&window("2008-11-11T07:00:00Z"), "m").unwrap();
-        archive.publication(&direction("2008-11-11T07:00:00Z")).unwrap();
-        let mark = archive.mark();
-        assert_eq!((mark.next_part, &mark.logs[DIRECTIONS]), (1, &None));
-        assert_eq!(archive.stats(), ArchiveStats { failing: true, lost: 1 });
-
-        for kind in ["windows", "directions"] {
-            fs::remove_file(folder.path().join(kind)).unwrap();
-        }
-        archive.publication(&direction("2008-11-11T07:01:00Z")).unwrap();
-        let mark = archive.mark();
-        assert_eq!(mark.next_part, 2);
-        assert!(mark.logs[DIRECTIONS].is_some());
-        assert_eq!(archive.stats(), ArchiveStats { failing: false, lost: 1 });
-        assert_eq!(files(folder.path()).len(), 2);
-    }
-
-    #[test]
-    fn without_a_mark_it_goes_on_after_what_is_there() {
-        let folder = TempDir::new().unwrap();
-        for _ in 0..2 {
-            let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
-            archive.window(&window("2008-11-11T07:00:00Z"), "m").unwrap();
-            archive.publication(&direction("2008-11-11T07:00:00Z")).unwrap();
-            archive.mark();
-        }
-        let found = files(folder.path());
-        assert_eq!(found.len(), 3);
-        assert_eq!(String::from_utf8_lossy(&found[0].1).lines().count(), 2);
-    }
-}
+mod tests;

@@ -17,6 +17,8 @@ pub(super) fn day(time: Timestamp) -> String {
 pub(super) struct Log {
     folder: PathBuf,
     open: Option<Day>,
+    /// Lines that are not on the disk for certain.
+    unsynced: u64,
 }
 
 #[derive(Debug)]
@@ -29,7 +31,7 @@ struct Day {
 
 impl Log {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, open: None }
+        Self { folder, open: None, unsynced: 0 }
     }
 
     /// Takes back what is beyond the mark; everything, if there was no line then.
@@ -78,6 +80,7 @@ impl Log {
             let line = format!("{line}\n");
             out.write_all(line.as_bytes())
                 .map_err(|error| ArchiveError::new(&self.folder, &error))?;
+            self.unsynced += 1;
         }
         Ok(begins)
     }
@@ -89,7 +92,14 @@ impl Log {
             *length = out.get_ref().metadata()?.len();
             Ok(())
         });
-        synced.map_err(|error| ArchiveError::new(&self.folder, &error))
+        synced.map_err(|error| ArchiveError::new(&self.folder, &error))?;
+        self.unsynced = 0;
+        Ok(())
+    }
+
+    /// Lines that were taken and are not on the disk for certain.
+    pub(super) fn unsynced(&self) -> u64 {
+        self.unsynced
     }
 
     /// The newest day, and how much of it is on the disk.
