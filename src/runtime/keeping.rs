@@ -407,7 +407,7 @@ impl Keeping {
         Ok(released)
     }
 
-    /// Whether a snapshot lies on the disk, or the disk is full.
+    /// Whether a snapshot lies on the disk, or the disk is full and the unit goes on without.
     pub fn has_begun(&self) -> Result<bool, RunError> {
         let progress = self.journal.progress().borrow().clone();
         match progress.state {

@@ -171,13 +171,17 @@ async fn a_disk_that_does_not_sync_stops_the_unit_before_anything_is_acknowledge
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_costs_the_journal_and_no_direction() {
     let (_, whole, all, directions) = live(&Faulty::new(i64::MAX, i64::MAX)).await;
-    let full = Faulty::new(i64::MAX, 300_000);
-    let (ended, summary, acknowledged, shown) = live(&full).await;
-    ended.unwrap();
-    assert!(full.refused.load(Ordering::SeqCst) > 0, "the disk was never full");
-    assert_eq!(acknowledged.last(), all.last());
-    assert_eq!(summary, whole);
-    assert_eq!(shown, directions);
+    // In the middle of the run, and before it has begun.
+    for room in [300_000, 0] {
+        let full = Faulty::new(i64::MAX, room);
+        let run = tokio::time::timeout(Duration::from_secs(120), live(&full)).await;
+        let (ended, summary, acknowledged, shown) = run.expect("it waits for room and never runs");
+        ended.unwrap();
+        assert!(full.refused.load(Ordering::SeqCst) > 0, "the disk was never full");
+        assert_eq!(acknowledged.last(), all.last());
+        assert_eq!(summary, whole);
+        assert_eq!(shown, directions);
+    }
 }
 
 /// The demo with a clock that is set in the middle: what it archives.

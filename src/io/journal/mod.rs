@@ -97,8 +97,9 @@ pub struct Progress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     Running,
-    /// The disk is full and there is nothing left to shed. Entries pass by without being kept and
-    /// are counted as `unjournaled`; it is tried again every few seconds.
+    /// The disk is full and there is nothing left to shed, for an entry or for the first snapshot of
+    /// the run. Entries pass by without being kept and are counted as `unjournaled`; it is tried
+    /// again every few seconds.
     Suspended,
     /// The disk failed: nothing after `through` was or ever will be kept. The unit has to stop.
     Failed(Arc<str>),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::queue::{Batch, Shared};
 use super::segment::{HEADER_BYTES, Header};
 use super::shelf::{self, PART, SEGMENT, SNAPSHOT, SegmentFile};
-use super::{JournalOptions, MediumFile, Position, Snapshot, State};
+use super::{JournalOptions, MediumFile, Position, Progress, Snapshot, State};
 use super::{keep, snapshot};
 use crate::ports::SharedClock;
 
@@ -53,6 +53,8 @@ pub(super) struct Writer {
     suspended: Option<Duration>,
     /// A snapshot from here on reaches over every gap.
     gap_end: u64,
+    /// A snapshot of this run was written, or none could be and the journal is suspended for it.
+    begun: bool,
 }
 
 struct Active {
@@ -91,7 +93,8 @@ impl Writer {
             }
         };
         let (kept, gap_end) = (start.kept, start.last);
-        Ok(Self { options, clock, shared, salt, active, kept, suspended: None, gap_end })
+        let (suspended, begun) = (None, false);
+        Ok(Self { options, clock, shared, salt, active, kept, suspended, gap_end, begun })
     }
 
     /// Until the journal is closed, or the disk fails.
@@ -124,10 +127,9 @@ impl Writer {
         if let Some(snapshot) = snapshot {
             // Also while suspended: with two newer snapshots, segments may be shed.
             let written = self.keep_snapshot(&snapshot)?;
-            let mut stats = self.shared.stats();
+            let begins = !std::mem::replace(&mut self.begun, true);
             if written {
-                stats.snapshots_written += 1;
-                drop(stats);
+                self.shared.stats().snapshots_written += 1;
                 if snapshot.position.0 >= self.gap_end {
                     self.shared.progress.send_if_modified(|progress| {
                         std::mem::replace(&mut progress.snapshot_wanted, false)
@@ -135,7 +137,13 @@ impl Writer {
                 }
                 self.shared.tidy.ring();
             } else {
-                stats.snapshots_skipped += 1;
+                self.shared.stats().snapshots_skipped += 1;
+                if begins {
+                    // No entry could be taken up again without it: they pass until there is room.
+                    self.suspend()?;
+                    let suspended = |progress: &mut Progress| progress.state = State::Suspended;
+                    self.shared.progress.send_modify(suspended);
+                }
             }
         }
         Ok(())

@@ -182,6 +182,45 @@ fn with_nothing_left_to_shed_the_journal_is_suspended_and_resumes() {
 }
 
 #[test]
+fn a_disk_that_is_full_at_the_first_snapshot_suspends_the_journal_until_there_is_room() {
+    let dir = TempDir::new().unwrap();
+    let trial = Trial::with_quota(dir.path(), 10);
+    let (mut journal, _) = open(&options(&dir, &trial));
+    journal.snapshot(snapshot(0));
+    wait(&journal, |progress| progress.state == State::Suspended);
+    append(&mut journal, 1, 5);
+    let stats = journal.stats();
+    assert_eq!((stats.state, stats.snapshots_skipped, stats.unjournaled), ("suspended", 1, 5));
+
+    trial.set_quota(u64::MAX);
+    std::thread::sleep(RETRY);
+    append(&mut journal, 6, 7);
+    let progress = journal.progress().borrow().clone();
+    assert_eq!((progress.state, progress.snapshot_wanted), (State::Running, true));
+    keep_snapshot(&mut journal);
+    append(&mut journal, 8, 9);
+    journal.close().unwrap();
+    let recovered = open(&small(&dir)).1;
+    assert_eq!((recovered.snapshot, recovered.broken), (Some(snapshot(7)), false));
+    assert_eq!(positions(recovered.tail), [8, 9]);
+}
+
+#[test]
+fn a_later_snapshot_that_finds_no_room_suspends_nothing() {
+    let dir = TempDir::new().unwrap();
+    let trial = Trial::with_quota(dir.path(), u64::MAX);
+    let (mut journal, _) = open(&options(&dir, &trial));
+    append(&mut journal, 1, 5);
+    keep_snapshot(&mut journal);
+    trial.set_quota(trial.used() + 10);
+    journal.snapshot(snapshot(5));
+    until("a refusal", || journal.stats().snapshots_skipped == 1);
+    trial.set_quota(u64::MAX);
+    append(&mut journal, 6, 6);
+    assert_eq!((journal.stats().state, journal.stats().unjournaled), ("running", 0));
+}
+
+#[test]
 fn snapshots_free_the_segments_that_fill_the_disk() {
     let dir = TempDir::new().unwrap();
     let trial = Trial::with_quota(dir.path(), u64::MAX);
