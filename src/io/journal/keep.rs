@@ -73,17 +73,19 @@ pub(super) fn spare_segments(dir: &Path) -> io::Result<Vec<(SegmentFile, Segment
         .collect())
 }
 
-/// Drops what can be missed most: the oldest recording, then what was set aside, then the oldest
-/// segment that no recovery needs. `None` when all that is left is needed.
+/// What can go, with its bytes; what can be missed most comes first: the oldest recordings, then
+/// what was set aside, then the oldest segments that no recovery needs.
+fn spare_files(dir: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
+    let mut spare: Vec<_> =
+        shelf::recordings(dir)?.into_iter().map(|file| (file.path, file.bytes)).collect();
+    spare.extend(shelf::damaged(dir)?);
+    spare.extend(spare_segments(dir)?.into_iter().map(|(file, _)| (file.path, file.bytes)));
+    Ok(spare)
+}
+
+/// Drops what can be missed most. `None` when all that is left is needed.
 pub(super) fn shed_one(options: &JournalOptions) -> io::Result<Option<PathBuf>> {
-    let dir = &options.dir;
-    let mut candidate = shelf::recordings(dir)?.into_iter().next().map(|file| file.path);
-    if candidate.is_none() {
-        candidate = shelf::damaged(dir)?.into_iter().next().map(|(path, _)| path);
-    }
-    if candidate.is_none() {
-        candidate = spare_segments(dir)?.into_iter().next().map(|(file, _)| file.path);
-    }
+    let candidate = spare_files(&options.dir)?.into_iter().next().map(|(path, _)| path);
     if let Some(path) = &candidate {
         remove(options.medium.as_ref(), path)?;
     }
@@ -145,14 +147,13 @@ impl Keeper {
                 return Ok(());
             }
             if let Err(error) = self.compact(&segment, &next) {
-                // Tried again next time; the limits hold all the same.
+                // Tried again next time; the limits hold all the same, and take it in the end.
                 tracing::warn!("{}: no recording can be made: {error}", segment.path.display());
                 self.shared.stats().compaction_failures += 1;
                 break;
             }
         }
-        self.keep_limits()?;
-        self.count()
+        self.keep_limits()
     }
 
     fn compact(&self, segment: &SegmentFile, next: &SegmentFile) -> Result<(), String> {
@@ -174,37 +175,33 @@ impl Keeper {
     fn keep_limits(&self) -> io::Result<()> {
         let (dir, medium) = (&self.options.dir, self.options.medium.as_ref());
         let oldest = self.clock.now() - self.options.max_age;
-        let mut recordings = shelf::recordings(dir)?;
-        let mut expired = 0;
-        let mut kept = Vec::new();
-        for file in recordings.drain(..) {
+        let drop = |path: &Path| -> io::Result<()> {
+            remove(medium, path)?;
+            self.shared.stats().expired += 1;
+            Ok(())
+        };
+        for file in shelf::recordings(dir)? {
             if file.until().is_some_and(|until| until < oldest) {
-                remove(medium, &file.path)?;
-                expired += 1;
-            } else {
-                kept.push(file);
+                drop(&file.path)?;
             }
         }
-        let damaged = shelf::damaged(dir)?;
-        let needed = shelf::segments(dir)?.into_iter().chain(shelf::snapshots(dir)?);
-        let mut bytes: u64 = needed.map(|file| file.bytes).sum();
-        bytes += kept.iter().map(|file| file.bytes).sum::<u64>();
-        bytes += damaged.iter().map(|(_, bytes)| bytes).sum::<u64>();
-        let spare = kept.into_iter().map(|file| (file.path, file.bytes)).chain(damaged);
-        for (path, length) in spare {
+        let mut bytes = self.count()?;
+        if bytes <= self.options.max_bytes {
+            return Ok(());
+        }
+        for (path, length) in spare_files(dir)? {
             if bytes <= self.options.max_bytes {
                 break;
             }
-            remove(medium, &path)?;
-            bytes -= length;
-            expired += 1;
+            drop(&path)?;
+            bytes = bytes.saturating_sub(length);
         }
-        self.shared.stats().expired += expired;
+        self.count()?;
         Ok(())
     }
 
-    /// Counts anew what there is.
-    pub fn count(&self) -> io::Result<()> {
+    /// Counts anew what there is; its bytes.
+    pub fn count(&self) -> io::Result<u64> {
         let dir = &self.options.dir;
         let (segments, snapshots) = (shelf::segments(dir)?, shelf::snapshots(dir)?);
         let recordings = shelf::recordings(dir)?;
@@ -216,6 +213,6 @@ impl Keeper {
         stats.bytes = segments.iter().chain(&snapshots).map(|file| file.bytes).sum::<u64>()
             + recordings.iter().map(|file| file.bytes).sum::<u64>()
             + damaged.iter().map(|(_, bytes)| bytes).sum::<u64>();
-        Ok(())
+        Ok(stats.bytes)
     }
 }

@@ -244,7 +244,8 @@ pub struct JournalStats {
     pub snapshots_skipped: u64,
     /// Recordings and segments dropped because the disk was full.
     pub shed: u64,
-    /// Recordings dropped for the limits of size and age.
+    /// Recordings dropped for the limits of size and age, and segments that no recording could be
+    /// made of.
     pub expired: u64,
     /// Segments that became recordings, or were dropped where none are made.
     pub compacted: u64,

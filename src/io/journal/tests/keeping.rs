@@ -256,6 +256,35 @@ fn a_recording_that_cannot_be_made_is_tried_again() {
 }
 
 #[test]
+fn where_no_recording_can_be_made_the_size_takes_the_old_segments() {
+    let dir = TempDir::new().unwrap();
+    // No folder of the day can be made where a file is.
+    let recordings = dir.path().join(RECORDINGS);
+    fs::create_dir(&recordings).unwrap();
+    fs::write(recordings.join("date=2008-11-11"), "").unwrap();
+    let options = JournalOptions { max_bytes: 2_000, ..small(&dir) };
+    let (mut journal, _) = open(&options);
+    write(&mut journal, 1..=40);
+    let before = segments(dir.path()).unwrap();
+    keep_snapshot(&mut journal);
+    write(&mut journal, 41..=42);
+    keep_snapshot(&mut journal);
+    until("the limit holds", || {
+        let stats = journal.stats();
+        stats.expired > 0 && stats.bytes <= options.max_bytes
+    });
+    let stats = journal.stats();
+    assert!(stats.compaction_failures > 0 && stats.compacted == 0, "{stats:?}");
+    let left = segments(dir.path()).unwrap();
+    let gone = before.len() - before.iter().filter(|file| left.contains(file)).count();
+    assert_eq!(before[gone..], left[..before.len() - gone], "the oldest went");
+    assert_eq!(stats.expired as usize, gone);
+    journal.close().unwrap();
+    let recovered = open(&options).1;
+    assert!(recovered.cut.is_empty() && recovered.snapshot.is_some(), "{:?}", recovered.cut);
+}
+
+#[test]
 fn a_folder_without_a_recording_is_none() {
     let dir = TempDir::new().unwrap();
     let error = Reader::open(dir.path()).unwrap_err();
