@@ -5,7 +5,6 @@
 //! clock: a grid of six hours begins at 00:00, 06:00, 12:00 and 18:00 also on the days on which
 //! clocks are set, and the slot that holds the change is shorter or longer. An hour that the wall
 //! clock shows twice is two slots where the grid is no longer than the change, and one otherwise.
-
 //!
 //! Where the clock runs on, slots are counted, not walked: what a call costs are two or three conversions
 //! a day that it passes, and some thirty more where clocks are set.
