@@ -1,6 +1,7 @@
 //! Columns as JSON: numbers, texts and truths as such, any other kind (a time, a list) as its text.
 //!
-//! What JSON has no number for (not-a-number, infinity) becomes null.
+//! What JSON has no number for (not-a-number, infinity) becomes null, and so does what has no text:
+//! a time so far off that no calendar reaches it, which a query makes of a number in another unit.
 
 use arrow::array::{
     Array, AsArray, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array,
@@ -10,7 +11,7 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// The columns of one batch, with their names.
 pub struct JsonColumns<'b>(Vec<(&'b str, JsonColumn<'b>)>);
@@ -129,8 +130,7 @@ impl Serialize for Cell<'_> {
             JsonColumn::Numbers(array) => serializer.serialize_f64(array.value(row)),
             JsonColumn::Texts(array) => serializer.serialize_str(array.value(row)),
             JsonColumn::Shown(_, texts) => {
-                let text = texts.value(row).try_to_string().map_err(S::Error::custom)?;
-                serializer.serialize_str(&text)
+                texts.value(row).try_to_string().ok().serialize(serializer)
             }
         }
     }
@@ -140,13 +140,14 @@ impl Serialize for Cell<'_> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Int8Array, TimestampMillisecondArray};
+    use arrow::array::{ArrayRef, Int8Array, TimestampMillisecondArray, TimestampSecondArray};
 
     use super::*;
 
     #[test]
     fn columns_and_rows() {
         let times = TimestampMillisecondArray::from(vec![Some(1_226_388_000_000), None]);
+        let far = TimestampSecondArray::from(vec![1_226_388_000, 1_700_000_000_000_000]);
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("text", Arc::new(StringArray::from(vec!["a\"b", "c"]))),
             ("whole", Arc::new(Int8Array::from(vec![Some(-3), None]))),
@@ -154,16 +155,17 @@ mod tests {
             ("number", Arc::new(Float64Array::from(vec![f64::NAN, 31.25]))),
             ("truth", Arc::new(BooleanArray::from(vec![true, false]))),
             ("time", Arc::new(times.with_timezone("UTC"))),
+            ("far", Arc::new(far)),
         ];
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let columns = JsonColumns::of(&batch, |_| true).unwrap();
         assert_eq!(
             serde_json::to_string(&columns).unwrap(),
-            r#"{"text":["a\"b","c"],"whole":[-3,null],"large":[18446744073709551615,0],"number":[null,31.25],"truth":[true,false],"time":["2008-11-11T07:20:00Z",null]}"#
+            r#"{"text":["a\"b","c"],"whole":[-3,null],"large":[18446744073709551615,0],"number":[null,31.25],"truth":[true,false],"time":["2008-11-11T07:20:00Z",null],"far":["2008-11-11T07:20:00",null]}"#
         );
         assert_eq!(
             serde_json::to_string(&columns.row(1)).unwrap(),
-            r#"{"text":"c","whole":null,"large":0,"number":31.25,"truth":false,"time":null}"#
+            r#"{"text":"c","whole":null,"large":0,"number":31.25,"truth":false,"time":null,"far":null}"#
         );
     }
 }

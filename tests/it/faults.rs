@@ -2,18 +2,20 @@
 //! is away for long. Each time what was promised happens, and nothing is uncounted.
 
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use wayside::io::archive::Archive;
+use wayside::domain::time::Timestamp;
+use wayside::io::archive::{Archive, GrowingArchive, Windows};
 use wayside::io::clock::ManualClock;
 use wayside::io::journal::{Disk, Journal, JournalOptions, Medium, MediumFile};
 use wayside::io::memory::{MemorySink, MemorySource};
 use wayside::io::recording::RecordingSource;
-use wayside::plan::Plan;
-use wayside::ports::{Message, SharedClock, Source};
+use wayside::plan::{Output, OutputKind, Plan};
+use wayside::ports::{Message, Publication, SharedClock, Source};
 use wayside::runtime::{
     Engine, Journaling, LiveOptions, Pace, Replay, ReplayOptions, RunError, Summary, run, writers,
 };
@@ -115,23 +117,38 @@ impl MediumFile for FaultyFile {
     }
 }
 
-/// A live run over the demo's messages on this disk: how it ended, what it says, what it
-/// acknowledged, and how many publications went out.
-async fn live(medium: &Faulty) -> (Result<(), RunError>, Summary, Vec<u64>, usize) {
-    let folder = tempfile::tempdir().unwrap();
-    let messages = messages();
-    let clock: SharedClock = Arc::new(ManualClock::new(messages[0].received_at));
-    let options = JournalOptions {
-        medium: Arc::new(medium.clone()),
-        ..JournalOptions::new(folder.path().join("journal"))
-    };
-    let (journal, recovered) = Journal::open(options, Arc::clone(&clock)).unwrap();
-    let plan = plan();
+/// A live run: its end, what it says, what it acknowledged, and what went out.
+struct Ran {
+    ended: Result<(), RunError>,
+    summary: Summary,
+    acknowledged: Vec<u64>,
+    sent: Vec<Publication>,
+}
+
+impl Ran {
+    /// The payloads that went out on topics with this in them.
+    fn sent(&self, topic: &str) -> Vec<serde_json::Value> {
+        let sent = self.sent.iter().filter(|sent| sent.topic.contains(topic));
+        sent.map(|sent| serde_json::from_str(sent.payload.as_str()).unwrap()).collect()
+    }
+}
+
+/// Runs over these messages with a journal, and whatever lies in its folder, from this time on.
+async fn run_at(
+    now: Timestamp,
+    plan: Arc<Plan>,
+    messages: Vec<Message>,
+    every: Duration,
+    journal: JournalOptions,
+) -> Ran {
+    let clock: SharedClock = Arc::new(ManualClock::new(now));
+    let archive = journal.dir.with_file_name("archive");
+    let archive = GrowingArchive::open(&archive, NonZeroUsize::MIN).unwrap();
+    let (journal, recovered) = Journal::open(journal, Arc::clone(&clock)).unwrap();
     let mut engine = Engine::for_replay(Arc::clone(&plan), writers(&plan)).unwrap();
     let mut source = MemorySource::new(messages);
     let acknowledged = source.acknowledged();
     let sink = MemorySink::new();
-    let every = Duration::from_secs(30);
     let ended = run(
         &mut engine,
         LiveOptions {
@@ -139,7 +156,7 @@ async fn live(medium: &Faulty) -> (Result<(), RunError>, Summary, Vec<u64>, usiz
             clock,
             source: &mut source,
             sink: &mut sink.clone(),
-            archive: None,
+            archive: Some(archive),
             journal: Some(Journaling { journal, recovered, every, identity: "test".to_owned() }),
             link: &|| serde_json::Value::Null,
             observe: &mut |_| {},
@@ -148,9 +165,61 @@ async fn live(medium: &Faulty) -> (Result<(), RunError>, Summary, Vec<u64>, usiz
     )
     .await;
     let acknowledged = acknowledged.lock().unwrap().clone();
-    let sent = sink.publications();
-    let directions = sent.iter().filter(|p| p.topic.contains("/direction/")).count();
-    (ended, engine.summary(), acknowledged, directions)
+    Ran { ended, summary: engine.summary(), acknowledged, sent: sink.publications() }
+}
+
+/// A live run over the demo's messages on this disk: how it ended, what it says, what it
+/// acknowledged, and how many publications went out.
+async fn live(medium: &Faulty) -> (Result<(), RunError>, Summary, Vec<u64>, usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let messages = messages();
+    let journal = JournalOptions {
+        medium: Arc::new(medium.clone()),
+        ..JournalOptions::new(folder.path().join("journal"))
+    };
+    let now = messages[0].received_at;
+    let ran = run_at(now, plan(), messages, Duration::from_secs(30), journal).await;
+    let directions = ran.sent("/direction/").len();
+    (ran.ended, ran.summary, ran.acknowledged, directions)
+}
+
+/// A sensor that counts in another unit than its query thinks: years that no calendar has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_time_that_cannot_be_written_costs_its_cell_and_not_the_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = Arc::unwrap_or_clone(plan());
+    let window = plan.windows.iter_mut().find(|window| window.name == "segment_minute").unwrap();
+    window.sql = "SELECT edge_id AS segment, SUM(count) AS vehicles, \
+        MAX(to_timestamp_seconds(1700000000 * CASE WHEN count > 0 THEN 1000000 ELSE 1 END)) AS seen \
+        FROM loops GROUP BY edge_id"
+        .to_owned();
+    plan.outputs.push(Output {
+        name: "windows".to_owned(),
+        kind: OutputKind::Windows { topic: "w/{window}".to_owned(), qos: 0, retain: false },
+    });
+    let mut messages = messages();
+    messages.truncate(messages.len() / 4);
+    let journal = JournalOptions::new(folder.path().join("journal"));
+    let (now, every) = (messages[0].received_at, Duration::from_secs(30));
+    let ran = run_at(now, Arc::new(plan), messages, every, journal).await;
+    ran.ended.as_ref().unwrap();
+    let columns: Vec<_> =
+        ran.sent("w/segment_minute").iter().map(|w| w["columns"].clone()).collect();
+    let cells = |name: &str| -> Vec<_> {
+        columns.iter().flat_map(|columns| columns[name].as_array().unwrap().clone()).collect()
+    };
+    for (vehicles, seen) in cells("vehicles").iter().zip(cells("seen")) {
+        let year_2023 = seen == "2023-11-14T22:13:20Z";
+        assert!(if *vehicles == 0 { year_2023 } else { seen.is_null() }, "{vehicles}: {seen}");
+    }
+    assert!(cells("vehicles").iter().any(|vehicles| *vehicles == 0));
+    assert!(cells("seen").iter().any(serde_json::Value::is_null));
+    assert!(ran.summary.windows.failed.is_empty());
+    let archived: usize = Windows::open(&folder.path().join("archive"))
+        .unwrap()
+        .map(|rows| rows.unwrap().num_rows())
+        .sum();
+    assert!(archived >= cells("seen").len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -174,7 +243,7 @@ async fn a_full_disk_costs_the_journal_and_no_direction() {
     // In the middle of the run, and before it has begun.
     for room in [300_000, 0] {
         let full = Faulty::new(i64::MAX, room);
-        let run = tokio::time::timeout(Duration::from_secs(120), live(&full)).await;
+        let run = tokio::time::timeout(Duration::from_mins(2), live(&full)).await;
         let (ended, summary, acknowledged, shown) = run.expect("it waits for room and never runs");
         ended.unwrap();
         assert!(full.refused.load(Ordering::SeqCst) > 0, "the disk was never full");
@@ -198,7 +267,7 @@ fn with_a_step(by: i64) -> (Vec<u8>, usize, Summary) {
         message.payload = event.to_string().into_bytes();
     }
     let rest = all.split_off(all.len() / 2);
-    let mut nobody = |_: wayside::domain::time::Timestamp, _: &[_]| {};
+    let mut nobody = |_: Timestamp, _: &[_]| {};
     let mut replay = Replay::new(&mut engine, &mut archive, ReplayOptions::default(), &mut nobody);
     for message in all {
         replay.push(message).unwrap();
