@@ -302,7 +302,7 @@ impl Keeping {
     /// What the broker may not have, in order, and what every audience should see at `now`, with what
     /// is left of its time; the rest has run out.
     pub fn unsent(&mut self, now: Option<Timestamp>) -> Vec<Publication> {
-        self.prune(now);
+        self.resumed.expired = self.prune(now);
         let mut unsent: Vec<Publication> = std::mem::take(&mut self.sent)
             .into_iter()
             .map(|(_, publication)| publication)
@@ -318,14 +318,15 @@ impl Keeping {
         unsent
     }
 
-    fn prune(&mut self, now: Option<Timestamp>) {
-        let Some(now) = now else { return };
+    /// Drops what has run out; how many.
+    fn prune(&mut self, now: Option<Timestamp>) -> u64 {
+        let Some(now) = now else { return 0 };
         let lasts = |p: &Publication| p.expiry.is_none_or(|expiry| p.ts + expiry > now);
         let before = self.outbox.len() + self.sent.len();
         self.outbox.retain(|_, publication| lasts(publication));
         self.sent.retain(|(_, publication)| lasts(publication));
         self.sent_bytes = self.sent.iter().map(|(_, p)| p.payload.as_str().len()).sum();
-        self.resumed.expired += (before - self.outbox.len() - self.sent.len()) as u64;
+        (before - self.outbox.len() - self.sent.len()) as u64
     }
 
     /// Journals messages before they are taken: the disk works while the engine does.
@@ -476,5 +477,47 @@ impl Keeping {
 
     pub fn close(self) -> Result<(), RunError> {
         Ok(self.journal.close()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::io::clock::SystemClock;
+    use crate::io::journal::JournalOptions;
+
+    #[test]
+    fn what_runs_out_while_the_unit_runs_is_not_what_ran_out_while_it_was_down() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let clock = Arc::new(SystemClock::new());
+        let (journal, _) = Journal::open(JournalOptions::new(folder.path()), clock).unwrap();
+        let mut keeping = Keeping {
+            last_snapshot: (journal.last(), Duration::ZERO),
+            journal,
+            identity: String::new(),
+            every: Duration::MAX,
+            acknowledgements: VecDeque::new(),
+            publications: VecDeque::new(),
+            outbox: BTreeMap::new(),
+            suspended: false,
+            resumed: Resumed::default(),
+        };
+        for (topic, expiry) in [("a", Some(10)), ("b", Some(100)), ("c", None)] {
+            keeping.note(Publication {
+                ts: Timestamp::default(),
+                topic: topic.to_owned(),
+                payload: serde_json::Value::Null.into(),
+                qos: 1,
+                retain: true,
+                expiry: expiry.map(Duration::from_secs),
+            });
+        }
+        let after = |seconds| Some(Timestamp::default() + Duration::from_secs(seconds));
+        keeping.prune(after(50));
+        assert_eq!((keeping.outbox.len(), keeping.resumed.expired), (2, 0));
+        assert_eq!(keeping.unsent(after(200)).len(), 1);
+        assert_eq!(keeping.resumed.expired, 1);
     }
 }
