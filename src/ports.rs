@@ -3,6 +3,7 @@
 //!
 //! Traits only. `io` and `model` stand behind them; the stages never see which.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,12 @@ pub trait Source: Send {
 
     /// Everything up to this receipt has been dealt with and may be acknowledged.
     async fn acknowledge(&mut self, receipt: u64) -> Result<(), PortError>;
+}
+
+/// Drops what can be missed more than what does not fit on a full disk.
+pub trait MakeRoom: std::fmt::Debug + Send {
+    /// Drops something on the disk of `path`; false where nothing there may go.
+    fn make_room(&self, path: &Path) -> bool;
 }
 
 /// What a message that goes out says: JSON text, or nothing at all, which clears a retained message.

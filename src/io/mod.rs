@@ -12,4 +12,5 @@ pub mod mqtt;
 mod part;
 mod payload;
 pub mod recording;
+mod room;
 pub mod tables;

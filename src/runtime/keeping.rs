@@ -153,6 +153,9 @@ impl Keeping {
             suspended: false,
             resumed: Resumed { cut: recovered.cut.len(), ..Resumed::default() },
         };
+        if let Some(archive) = &mut *archive {
+            archive.make_room_by(keeping.journal.room());
+        }
         let kept = recovered.snapshot.as_ref().and_then(|snapshot| keeping.read(snapshot));
         if let Some(kept) = kept {
             if !unit.engine.restore(kept.engine) {

@@ -31,7 +31,7 @@ use super::{ArchiveError, RunFiles, dead_line, direction_line, form, late_line};
 use crate::batch::WindowBatch;
 use crate::domain::refusal::{DeadLetter, LateReading};
 use crate::domain::time::Timestamp;
-use crate::ports::Publication;
+use crate::ports::{MakeRoom, Publication};
 
 /// Rows of windows that are held in memory at most; then they become a part, mark or no mark.
 const MAX_HELD_ROWS: usize = 200_000;
@@ -77,6 +77,7 @@ pub struct GrowingArchive {
     held: BTreeMap<String, Vec<RecordBatch>>,
     held_rows: usize,
     logs: [Log; 3],
+    room: Option<Box<dyn MakeRoom>>,
 }
 
 impl GrowingArchive {
@@ -94,6 +95,7 @@ impl GrowingArchive {
             held: BTreeMap::new(),
             held_rows: 0,
             logs: LOGS.map(|kind| Log::new(folder.join(kind))),
+            room: None,
             folder: folder.to_owned(),
         })
     }
@@ -126,8 +128,8 @@ impl GrowingArchive {
     pub fn mark(&mut self) -> ArchiveMark {
         // Lines first, they need least; and what cannot be written keeps nothing else back.
         let mut written = Ok(());
-        for log in &mut self.logs {
-            written = written.and(log.sync());
+        for kind in 0..LOGS.len() {
+            written = written.and(self.with_room(kind, Log::sync));
         }
         written = written.and(self.write_parts());
         match &written {
@@ -159,8 +161,29 @@ impl GrowingArchive {
         self.stats.failing = true;
     }
 
-    fn push(&mut self, log: usize, time: Timestamp, line: &str) {
-        match self.logs[log].push(time, line) {
+    /// Has others on a full disk make room by `room` before directions are lost.
+    pub fn make_room_by(&mut self, room: Box<dyn MakeRoom>) {
+        self.room = Some(room);
+    }
+
+    /// Does it to the lines of this kind; once more where there was no room for directions and some
+    /// could be made.
+    fn with_room<T>(
+        &mut self,
+        kind: usize,
+        mut does: impl FnMut(&mut Log) -> Result<T, ArchiveError>,
+    ) -> Result<T, ArchiveError> {
+        let log = &mut self.logs[kind];
+        let done = does(log);
+        let full = kind == DIRECTIONS && done.as_ref().is_err_and(|error| error.full);
+        if full && self.room.as_ref().is_some_and(|room| room.make_room(&self.folder)) {
+            return does(log);
+        }
+        done
+    }
+
+    fn push(&mut self, kind: usize, time: Timestamp, line: &str) {
+        match self.with_room(kind, |log| log.push(time, line)) {
             Ok(begun) => self.new_day |= begun,
             Err(error) => {
                 self.stats.lost += 1;
@@ -218,11 +241,14 @@ impl GrowingArchive {
     }
 }
 
-/// Without a journal nobody counts what only memory held at the end.
+/// A run that ends on an error leaves what it held; without a journal nobody else counts the rest.
 impl Drop for GrowingArchive {
     fn drop(&mut self) {
+        if self.unwritten() > 0 {
+            self.mark();
+        }
         let unwritten = self.unwritten();
-        if self.stats.failing && unwritten > 0 {
+        if unwritten > 0 {
             tracing::error!(unwritten, "the archive ends without what the disk did not take");
         }
     }

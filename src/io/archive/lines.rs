@@ -1,12 +1,15 @@
 //! JSON lines that grow for months: a file a day, which can be taken back to a mark.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use super::ArchiveError;
 use super::growing::entries;
 use crate::domain::time::Timestamp;
+
+/// Lines are written together when there are so many bytes of them.
+const TOGETHER_BYTES: usize = 8 << 10;
 
 pub(super) fn day(time: Timestamp) -> String {
     time.to_string().chars().take(10).collect()
@@ -24,9 +27,55 @@ pub(super) struct Log {
 #[derive(Debug)]
 struct Day {
     date: String,
-    out: BufWriter<File>,
+    path: PathBuf,
+    /// Opened anew after an error: the disk may be another one by then.
+    file: Option<File>,
+    /// Not in the file yet. A write that comes to its end in the middle of a line goes on from there.
+    pending: Vec<u8>,
     /// Bytes that are on the disk for certain.
     length: u64,
+}
+
+impl Day {
+    fn file(&mut self) -> io::Result<&mut File> {
+        if self.file.is_none() {
+            let folder = self.path.parent().unwrap_or(Path::new(""));
+            fs::create_dir_all(folder)?;
+            self.file = Some(OpenOptions::new().append(true).create(true).open(&self.path)?);
+        }
+        self.file.as_mut().ok_or_else(|| ErrorKind::NotFound.into())
+    }
+
+    fn tries(&mut self, does: fn(&mut Self) -> io::Result<()>) -> Result<(), ArchiveError> {
+        does(self).map_err(|error| {
+            self.file = None;
+            ArchiveError::of_disk(&self.path, &error)
+        })
+    }
+
+    /// Writes what is pending.
+    fn write(&mut self) -> io::Result<()> {
+        while !self.pending.is_empty() {
+            let pending = std::mem::take(&mut self.pending);
+            let written = self.file().and_then(|file| file.write(&pending));
+            self.pending = pending;
+            match written {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(bytes) => drop(self.pending.drain(..bytes)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.write()?;
+        let file = self.file()?;
+        file.sync_all()?;
+        self.length = file.metadata()?.len();
+        Ok(())
+    }
 }
 
 impl Log {
@@ -37,7 +86,7 @@ impl Log {
     /// Takes back what is beyond the mark; everything, if there was no line then.
     pub(super) fn take_back(&mut self, mark: Option<&(String, u64)>) -> Result<(), ArchiveError> {
         for path in entries(&self.folder)? {
-            let failed = |error: &std::io::Error| ArchiveError::new(&path, error);
+            let failed = |error: &io::Error| ArchiveError::new(&path, error);
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             match mark {
                 Some((day, _)) if *stem < **day => {}
@@ -52,22 +101,19 @@ impl Log {
         mark.map_or(Ok(()), |(day, _)| self.turn_to(day))
     }
 
-    fn turn_to(&mut self, day: &str) -> Result<(), ArchiveError> {
+    fn turn_to(&mut self, date: &str) -> Result<(), ArchiveError> {
         self.sync()?;
-        let path = self.path(day);
-        let file = fs::create_dir_all(&self.folder)
-            .and_then(|()| OpenOptions::new().append(true).create(true).open(&path));
-        let file = file.map_err(|error| ArchiveError::new(&path, &error))?;
-        let length = file.metadata().map_err(|error| ArchiveError::new(&path, &error))?.len();
-        self.open = Some(Day { date: day.to_owned(), out: BufWriter::new(file), length });
+        let (date, path) = (date.to_owned(), self.folder.join(format!("{date}.ndjson")));
+        let mut day = Day { date, path, file: None, pending: Vec::new(), length: 0 };
+        day.tries(|day| {
+            day.length = day.file()?.metadata()?.len();
+            Ok(())
+        })?;
+        self.open = Some(day);
         Ok(())
     }
 
-    fn path(&self, day: &str) -> PathBuf {
-        self.folder.join(format!("{day}.ndjson"))
-    }
-
-    /// True if a day has begun.
+    /// True if a day has begun. After an error the line has not been taken, no part of it.
     pub(super) fn push(&mut self, time: Timestamp, line: &str) -> Result<bool, ArchiveError> {
         // A clock that is set back over midnight goes on in the newer file.
         let new = day(time);
@@ -75,24 +121,21 @@ impl Log {
         if begins {
             self.turn_to(&new)?;
         }
-        if let Some(Day { out, .. }) = &mut self.open {
-            // In one piece: a line that does not fit on the disk leaves no half.
-            let line = format!("{line}\n");
-            out.write_all(line.as_bytes())
-                .map_err(|error| ArchiveError::new(&self.folder, &error))?;
+        if let Some(open) = &mut self.open {
+            if open.pending.len() + line.len() >= TOGETHER_BYTES {
+                open.tries(Day::write)?;
+            }
+            open.pending.extend_from_slice(line.as_bytes());
+            open.pending.push(b'\n');
             self.unsynced += 1;
         }
         Ok(begins)
     }
 
     pub(super) fn sync(&mut self) -> Result<(), ArchiveError> {
-        let Some(Day { out, length, .. }) = &mut self.open else { return Ok(()) };
-        let synced = out.flush().and_then(|()| {
-            out.get_ref().sync_all()?;
-            *length = out.get_ref().metadata()?.len();
-            Ok(())
-        });
-        synced.map_err(|error| ArchiveError::new(&self.folder, &error))?;
+        if let Some(open) = &mut self.open {
+            open.tries(Day::sync)?;
+        }
         self.unsynced = 0;
         Ok(())
     }

@@ -22,7 +22,7 @@ mod read;
 
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,6 +30,7 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Map, Value};
 
+use super::room::is_full;
 use super::{columnar, part, payload};
 use crate::batch::WindowBatch;
 use crate::domain::refusal::{DeadLetter, LateReading};
@@ -45,11 +46,17 @@ pub use read::{DirectionLine, Directions, ReadError, Windows, is_run, windows_sc
 pub struct ArchiveError {
     path: PathBuf,
     reason: String,
+    /// There is no room, and nothing else is wrong.
+    full: bool,
 }
 
 impl ArchiveError {
     fn new(path: &Path, reason: &dyn Display) -> Self {
-        Self { path: path.to_owned(), reason: reason.to_string() }
+        Self { path: path.to_owned(), reason: reason.to_string(), full: false }
+    }
+
+    fn of_disk(path: &Path, error: &io::Error) -> Self {
+        Self { full: is_full(error), ..Self::new(path, error) }
     }
 
     /// What to do about it.

@@ -38,7 +38,7 @@ impl ReadError {
 }
 
 impl From<ArchiveError> for ReadError {
-    fn from(ArchiveError { path, reason }: ArchiveError) -> Self {
+    fn from(ArchiveError { path, reason, .. }: ArchiveError) -> Self {
         Self { path, reason }
     }
 }

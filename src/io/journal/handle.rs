@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::watch;
 
-use super::keep::Keeper;
+use super::keep::{self, Keeper};
 use super::open::{lock, recover};
 use super::queue::{Batch, Shared};
 use super::record::{self, Writing};
@@ -16,7 +16,7 @@ use super::{
     Entry, JournalError, JournalOptions, JournalStats, Position, Progress, Recovered, Snapshot,
     State,
 };
-use crate::ports::{Message, SharedClock};
+use crate::ports::{MakeRoom, Message, SharedClock};
 
 /// A number that nobody outside can guess.
 fn random() -> u32 {
@@ -25,6 +25,7 @@ fn random() -> u32 {
 
 /// An open journal. Dropped without `close`, it leaves what was not committed.
 pub struct Journal {
+    options: JournalOptions,
     shared: Arc<Shared>,
     /// Appended, not yet committed.
     batch: Batch,
@@ -62,15 +63,16 @@ impl Journal {
         }
         let salt = start.salt.unwrap_or_else(random);
         let last = start.last;
-        let dir = options.dir.clone();
-        let failed = |doing| JournalError::io(&dir, doing);
+        let failed = |doing| JournalError::io(&options.dir, doing);
         let keeper = Keeper::new(options.clone(), Arc::clone(&clock), Arc::clone(&shared));
         keeper.count().map_err(failed("read"))?;
-        let writer = Writer::new(options, clock, Arc::clone(&shared), start, salt)
+        let writer = Writer::new(options.clone(), clock, Arc::clone(&shared), start, salt)
             .map_err(failed("opened"))?;
         let thread = |name: &str| thread::Builder::new().name(name.to_owned());
         let writer = thread("journal").spawn(|| writer.run()).map_err(failed("written"))?;
+        let keeper = thread("recordings").spawn(|| keeper.run()).map_err(failed("written"));
         let mut journal = Self {
+            options,
             shared,
             batch: Batch::default(),
             salt,
@@ -80,8 +82,7 @@ impl Journal {
             keeper: None,
             _lock: lock,
         };
-        let keeper = thread("recordings").spawn(|| keeper.run()).map_err(failed("written"))?;
-        journal.keeper = Some(keeper);
+        journal.keeper = Some(keeper?);
         Ok((journal, recovered))
     }
 
@@ -133,6 +134,11 @@ impl Journal {
     pub fn snapshot(&mut self, snapshot: Snapshot) {
         self.commit();
         self.shared.hand_over_snapshot(snapshot);
+    }
+
+    /// Lets others on the journal's disk drop what the journal would drop if it were full.
+    pub fn room(&self) -> Box<dyn MakeRoom> {
+        Box::new(keep::Shed::new(self.options.clone(), Arc::clone(&self.shared)))
     }
 
     pub fn stats(&self) -> JournalStats {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::queue::Shared;
 use super::shelf::{self, SegmentFile};
 use super::{JournalOptions, Medium, compact};
-use crate::ports::SharedClock;
+use crate::io::room::is_shared;
+use crate::ports::{MakeRoom, SharedClock};
 
 /// Age is looked at so often, also when nothing else happens.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
@@ -90,6 +91,41 @@ pub(super) fn shed_one(options: &JournalOptions) -> io::Result<Option<PathBuf>> 
         remove(options.medium.as_ref(), path)?;
     }
     Ok(candidate)
+}
+
+/// The same where the disk is full, counted and said; false when nothing was dropped.
+pub(super) fn shed(options: &JournalOptions, shared: &Shared) -> bool {
+    match shed_one(options) {
+        Ok(Some(path)) => {
+            tracing::warn!("{}: dropped, the disk is full", path.display());
+            shared.stats().shed += 1;
+            true
+        }
+        Ok(None) => false,
+        Err(error) => {
+            tracing::warn!("{}: no room could be made: {error}", options.dir.display());
+            false
+        }
+    }
+}
+
+/// For others whose disk is full, if it is the journal's.
+#[derive(Debug)]
+pub(super) struct Shed {
+    options: JournalOptions,
+    shared: Arc<Shared>,
+}
+
+impl Shed {
+    pub fn new(options: JournalOptions, shared: Arc<Shared>) -> Self {
+        Self { options, shared }
+    }
+}
+
+impl MakeRoom for Shed {
+    fn make_room(&self, path: &Path) -> bool {
+        is_shared(&self.options.dir, path) && shed(&self.options, &self.shared)
+    }
 }
 
 /// Removes a file, and the folders of its hour and day when nothing is left in them.

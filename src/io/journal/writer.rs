@@ -10,6 +10,7 @@ use super::segment::{HEADER_BYTES, Header};
 use super::shelf::{self, PART, SEGMENT, SNAPSHOT, SegmentFile};
 use super::{JournalOptions, MediumFile, Position, Progress, Snapshot, State};
 use super::{keep, snapshot};
+use crate::io::room::is_full;
 use crate::ports::SharedClock;
 
 /// After a commit the next one waits for so long: under load, syncs for a few entries each cost more
@@ -327,18 +328,7 @@ impl Writer {
 
     /// Makes room; false when there is nothing left that may go.
     fn shed(&self) -> bool {
-        match keep::shed_one(&self.options) {
-            Ok(Some(path)) => {
-                tracing::warn!("{}: dropped, the disk is full", path.display());
-                self.shared.stats().shed += 1;
-                true
-            }
-            Ok(None) => false,
-            Err(error) => {
-                tracing::warn!("{}: no room could be made: {error}", self.options.dir.display());
-                false
-            }
-        }
+        keep::shed(&self.options, &self.shared)
     }
 
     /// Writes a snapshot under its name; false when there is no room for it.
@@ -382,10 +372,10 @@ impl Writer {
 }
 
 fn trouble(path: &Path, error: &io::Error) -> Trouble {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
-        _ => Trouble::Failed(format!("{} cannot be written: {error}", path.display()).into()),
+    if is_full(error) {
+        return Trouble::Full;
     }
+    Trouble::Failed(format!("{} cannot be written: {error}", path.display()).into())
 }
 
 fn failed(path: &Path, doing: &str) -> impl FnOnce(io::Error) -> Arc<str> {

@@ -1,6 +1,7 @@
 //! What lies in the folder after marks, crashes and a disk that takes nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, StringArray};
 use serde_json::json;
@@ -184,6 +185,44 @@ fn what_only_memory_held_at_a_mark_is_counted_by_whoever_goes_on_from_it() {
     assert_eq!(archive.stats(), ArchiveStats { failing: false, lost: 3 });
     archive.window(&window("2008-11-11T07:02:00Z"), "m").unwrap();
     assert_eq!(archive.mark().lost, 3, "what was written is not lost");
+}
+
+/// Takes the file away that lies in the way.
+#[derive(Debug)]
+struct Remover(PathBuf, Arc<AtomicUsize>);
+
+impl MakeRoom for Remover {
+    fn make_room(&self, path: &Path) -> bool {
+        assert!(self.0.starts_with(path));
+        self.1.fetch_add(1, Ordering::SeqCst);
+        fs::remove_file(&self.0).is_ok()
+    }
+}
+
+#[test]
+fn room_is_made_for_directions_and_for_nothing_else() {
+    for (kind, made) in [("directions", 1), ("late", 0)] {
+        for lines in [1, 200] {
+            let folder = TempDir::new().unwrap();
+            let full = folder.path().join(kind).join("2008-11-11.ndjson");
+            fs::create_dir(full.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+            let mut archive = GrowingArchive::open(folder.path(), two()).unwrap();
+            let asked = Arc::default();
+            archive.make_room_by(Box::new(Remover(full.clone(), Arc::clone(&asked))));
+            for _ in 0..lines {
+                archive.publication(&direction("2008-11-11T07:00:00Z")).unwrap();
+                archive.late(&late("2008-11-11T07:00:00Z")).unwrap();
+            }
+            let mark = archive.mark();
+            assert_eq!(asked.load(Ordering::SeqCst), made, "{lines} lines of {kind}");
+            assert_eq!(mark.lost, if made == 1 { 0 } else { lines });
+            if made == 1 {
+                let written = fs::read_to_string(&full).unwrap();
+                assert_eq!(written.lines().count() as u64, lines, "each once");
+            }
+        }
+    }
 }
 
 #[test]

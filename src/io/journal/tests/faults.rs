@@ -107,6 +107,20 @@ fn a_full_disk_sheds_the_oldest_recordings_first() {
 }
 
 #[test]
+fn others_on_the_same_disk_may_have_its_recordings_dropped() {
+    let dir = TempDir::new().unwrap();
+    let (mut journal, _) = open(&small(&dir));
+    fill(&mut journal, dir.path());
+    let recorded = recordings(dir.path()).unwrap();
+    let room = journal.room();
+    assert!(!room.make_room(Path::new("/proc")), "another disk");
+    assert_eq!(recordings(dir.path()).unwrap(), recorded);
+    assert!(room.make_room(dir.path()));
+    assert_eq!(recordings(dir.path()).unwrap(), recorded[1..]);
+    assert_eq!(journal.stats().shed, 1);
+}
+
+#[test]
 fn segments_that_no_recovery_needs_are_shed_after_the_recordings() {
     let dir = TempDir::new().unwrap();
     let (mut journal, _) = open(&small(&dir));
