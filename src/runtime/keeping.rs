@@ -17,6 +17,7 @@ use super::replay::write;
 use super::speak::Worded;
 use super::state::EngineState;
 use super::unit::{Did, Unit};
+use super::unsent::Unsent;
 use crate::domain::time::Timestamp;
 use crate::io::archive::{ArchiveMark, GrowingArchive};
 use crate::io::journal::{Entry, Journal, Position, Recovered, Snapshot, State};
@@ -42,14 +43,6 @@ const ENTRIES_A_SNAPSHOT: u64 = 200_000;
 
 /// How long a snapshot that is wanted may be on its way before another is taken.
 const SNAPSHOT_AGAIN: Duration = Duration::from_secs(2);
-
-/// Publications, and bytes of their payloads, that are kept until the broker has them; beyond it a
-/// crash costs the oldest. As many as may wait for a broker that is away.
-const MOST_SENT: usize = 10_000;
-const MOST_SENT_BYTES: usize = 64 << 20;
-
-/// Which one a publication is that has not gone out since the start.
-const NOT_OUT: u64 = u64::MAX;
 
 /// Bytes that may wait for the disk; then nothing more is taken from the broker.
 const MOST_BACKLOG: usize = 32 << 20;
@@ -104,14 +97,7 @@ pub(super) struct Keeping {
     /// Waits for the disk: receipts to acknowledge, publications to send.
     acknowledgements: VecDeque<(Position, u64)>,
     publications: VecDeque<(Position, Publication)>,
-    /// The newest retained publication of every topic that has not run out: what should be seen now.
-    outbox: BTreeMap<String, Publication>,
-    /// Publications that nobody keeps for those who come later, until the broker has them, with
-    /// which one each is of all that went out.
-    sent: VecDeque<(u64, Publication)>,
-    sent_bytes: usize,
-    /// Those that a crash would have lost: more waited than may.
-    forgotten: u64,
+    pub unsent: Unsent,
     last_snapshot: (Position, Duration),
     suspended: bool,
     pub resumed: Resumed,
@@ -146,10 +132,7 @@ impl Keeping {
             every,
             acknowledgements: VecDeque::new(),
             publications: VecDeque::new(),
-            outbox: BTreeMap::new(),
-            sent: VecDeque::new(),
-            sent_bytes: 0,
-            forgotten: 0,
+            unsent: Unsent::default(),
             suspended: false,
             resumed: Resumed { cut: recovered.cut.len(), ..Resumed::default() },
         };
@@ -164,7 +147,7 @@ impl Keeping {
             unit.waiting = kept.waiting;
             unit.beaten = kept.beaten;
             for publication in kept.outbox.into_values().chain(kept.unsent) {
-                keeping.note(publication);
+                keeping.unsent.note(publication);
             }
             if let (Some(archive), Some(mark)) = (&mut *archive, &kept.archive) {
                 archive.take_back(mark)?;
@@ -260,76 +243,17 @@ impl Keeping {
                     write(archive, &events)?;
                 }
                 for publication in outgoing::publications(plan, &events) {
-                    self.note(publication?.into_owned());
+                    self.unsent.note(publication?.into_owned());
                 }
             }
         }
         Ok(())
     }
 
-    /// Keeps in mind what should be seen now, and what has yet to go out.
-    fn note(&mut self, publication: Publication) {
-        if publication.retain {
-            self.outbox.insert(publication.topic.clone(), publication);
-        } else {
-            self.sent(NOT_OUT, publication);
-        }
-    }
-
-    /// A publication is on its way, as the `nth` that went out.
-    pub fn sent(&mut self, nth: u64, publication: Publication) {
-        if publication.retain {
-            return;
-        }
-        self.sent_bytes += publication.payload.as_str().len();
-        self.sent.push_back((nth, publication));
-        while self.sent.len() > MOST_SENT || self.sent_bytes > MOST_SENT_BYTES {
-            self.forget_oldest();
-            self.forgotten += 1;
-        }
-    }
-
-    fn forget_oldest(&mut self) {
-        if let Some((_, publication)) = self.sent.pop_front() {
-            self.sent_bytes -= publication.payload.as_str().len();
-        }
-    }
-
-    /// The first `done` that went out need not go out again.
-    pub fn done(&mut self, done: u64) {
-        while self.sent.front().is_some_and(|(nth, _)| *nth <= done) {
-            self.forget_oldest();
-        }
-    }
-
-    /// What the broker may not have, in order, and what every audience should see at `now`, with what
-    /// is left of its time; the rest has run out.
-    pub fn unsent(&mut self, now: Option<Timestamp>) -> Vec<Publication> {
-        self.resumed.expired = self.prune(now);
-        let mut unsent: Vec<Publication> = std::mem::take(&mut self.sent)
-            .into_iter()
-            .map(|(_, publication)| publication)
-            .collect();
-        self.sent_bytes = 0;
-        unsent.extend(self.outbox.values().cloned());
-        unsent.sort_by_key(|publication| publication.ts);
-        for publication in &mut unsent {
-            if let (Some(now), Some(expiry)) = (now, &mut publication.expiry) {
-                *expiry = expiry.saturating_sub(now.since(publication.ts));
-            }
-        }
-        unsent
-    }
-
-    /// Drops what has run out; how many.
-    fn prune(&mut self, now: Option<Timestamp>) -> u64 {
-        let Some(now) = now else { return 0 };
-        let lasts = |p: &Publication| p.expiry.is_none_or(|expiry| p.ts + expiry > now);
-        let before = self.outbox.len() + self.sent.len();
-        self.outbox.retain(|_, publication| lasts(publication));
-        self.sent.retain(|(_, publication)| lasts(publication));
-        self.sent_bytes = self.sent.iter().map(|(_, p)| p.payload.as_str().len()).sum();
-        (before - self.outbox.len() - self.sent.len()) as u64
+    /// What the broker may not have, in order, and what every audience should see at `now`.
+    pub fn send_again(&mut self, now: Option<Timestamp>) -> Vec<Publication> {
+        self.resumed.expired = self.unsent.prune(now);
+        self.unsent.take(now)
     }
 
     /// Journals messages before they are taken: the disk works while the engine does.
@@ -366,7 +290,7 @@ impl Keeping {
         for publication in outgoing::publications(plan, events) {
             let publication = publication?.into_owned();
             if publication.retain {
-                self.note(publication.clone());
+                self.unsent.note(publication.clone());
             }
             self.publications.push_back((self.journal.last(), publication));
         }
@@ -448,17 +372,17 @@ impl Keeping {
         archive: Option<&mut GrowingArchive>,
         now: Duration,
     ) -> Result<(), RunError> {
-        self.prune(unit.now());
+        self.unsent.prune(unit.now());
         let unwritten = |error: rmp_serde::encode::Error| RunError::Keep(error.to_string());
         let held = self.publications.iter().map(|(_, publication)| publication);
-        let unsent = self.sent.iter().map(|(_, publication)| publication).chain(held);
+        let unsent = self.unsent.others().chain(held);
         let kept = Kept {
             form: FORM,
             engine: unit.engine.state().map_err(unwritten)?,
             waiting: unit.waiting.clone(),
             beaten: unit.beaten,
             archive: archive.map(GrowingArchive::mark),
-            outbox: self.outbox.clone(),
+            outbox: self.unsent.retained().clone(),
             unsent: unsent.filter(|publication| !publication.retain).cloned().collect(),
         };
         // Large enough at once for all but the outbox.
@@ -474,53 +398,11 @@ impl Keeping {
     pub fn stats(&self) -> serde_json::Value {
         let mut stats = serde_json::json!(self.journal.stats());
         stats["resumed"] = serde_json::json!(self.resumed);
-        stats["unsent"] = serde_json::json!({"now": self.sent.len(), "forgotten": self.forgotten});
+        stats["unsent"] = self.unsent.stats();
         stats
     }
 
     pub fn close(self) -> Result<(), RunError> {
         Ok(self.journal.close()?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::io::clock::SystemClock;
-    use crate::io::journal::JournalOptions;
-
-    #[test]
-    fn what_runs_out_while_the_unit_runs_is_not_what_ran_out_while_it_was_down() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let clock = Arc::new(SystemClock::new());
-        let (journal, _) = Journal::open(JournalOptions::new(folder.path()), clock).unwrap();
-        let mut keeping = Keeping {
-            last_snapshot: (journal.last(), Duration::ZERO),
-            journal,
-            identity: String::new(),
-            every: Duration::MAX,
-            acknowledgements: VecDeque::new(),
-            publications: VecDeque::new(),
-            outbox: BTreeMap::new(),
-            suspended: false,
-            resumed: Resumed::default(),
-        };
-        for (topic, expiry) in [("a", Some(10)), ("b", Some(100)), ("c", None)] {
-            keeping.note(Publication {
-                ts: Timestamp::default(),
-                topic: topic.to_owned(),
-                payload: serde_json::Value::Null.into(),
-                qos: 1,
-                retain: true,
-                expiry: expiry.map(Duration::from_secs),
-            });
-        }
-        let after = |seconds| Some(Timestamp::default() + Duration::from_secs(seconds));
-        keeping.prune(after(50));
-        assert_eq!((keeping.outbox.len(), keeping.resumed.expired), (2, 0));
-        assert_eq!(keeping.unsent(after(200)).len(), 1);
-        assert_eq!(keeping.resumed.expired, 1);
     }
 }

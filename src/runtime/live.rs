@@ -321,9 +321,9 @@ impl Live<'_, '_> {
         for publication in publications {
             self.sink.send(&publication).await?;
             self.sent += 1;
-            keeping.sent(self.sent, publication);
+            keeping.unsent.sent(self.sent, publication);
         }
-        keeping.done(self.sink.done());
+        keeping.unsent.done(self.sink.done());
         if let Some(receipt) = receipt {
             self.source.acknowledge(receipt).await?;
         }
@@ -354,10 +354,10 @@ impl Live<'_, '_> {
             Pace::Driven { .. } => self.unit.now(),
         };
         let Some(keeping) = &mut self.keeping else { return Ok(()) };
-        for publication in keeping.unsent(now) {
+        for publication in keeping.send_again(now) {
             self.sink.send(&publication).await?;
             self.sent += 1;
-            keeping.sent(self.sent, publication);
+            keeping.unsent.sent(self.sent, publication);
         }
         Ok(())
     }
@@ -366,7 +366,7 @@ impl Live<'_, '_> {
         let now = self.clock.elapsed();
         match &mut self.keeping {
             Some(keeping) if keeping.is_due(now) => {
-                keeping.done(self.sink.done());
+                keeping.unsent.done(self.sink.done());
                 tokio::task::block_in_place(|| {
                     keeping.snapshot(&self.unit, self.archive.as_mut(), now)
                 })
@@ -413,7 +413,7 @@ impl Live<'_, '_> {
             return Ok(());
         };
         if whole {
-            keeping.done(self.sink.done());
+            keeping.unsent.done(self.sink.done());
             keeping.snapshot(&self.unit, self.archive.as_mut(), now)?;
         }
         keeping.close()

@@ -16,6 +16,7 @@ mod speak;
 mod state;
 mod status;
 mod unit;
+mod unsent;
 
 pub use build::{ModelState, Writers, writers};
 pub use counts::{Counts, Summary, Tally};
