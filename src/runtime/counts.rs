@@ -39,6 +39,9 @@ pub struct Counts {
     pub clock_steps: u64,
     /// Of the accepted: rows that revised a closed window.
     pub revised: u64,
+    /// Of the accepted, by source: rows whose unique keys found no room, so that a repeat of one of
+    /// them is accepted as well.
+    pub unremembered: BTreeMap<String, u64>,
     pub windows: BTreeMap<String, u64>,
     /// Folds and results that the SQL failed on, by window.
     pub failed_windows: BTreeMap<String, u64>,
@@ -68,6 +71,18 @@ impl Counts {
         sum.duplicate += tally.duplicate;
         sum.late += tally.late;
     }
+
+    /// A row of this source was accepted, and there was no room for its key.
+    pub(super) fn unremembered(&mut self, source: &str) {
+        if !self.unremembered.contains_key(source) {
+            tracing::warn!(
+                source,
+                "more unique keys than are remembered: repeats of the newest readings count twice \
+                 until windows close; look for a sensor that makes up names"
+            );
+        }
+        bump(&mut self.unremembered, source.to_owned());
+    }
 }
 
 /// One more of `key`.
@@ -85,6 +100,8 @@ pub struct Summary {
     pub received: u64,
     pub accepted: u64,
     pub revised: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unremembered: BTreeMap<String, u64>,
     pub duplicate: u64,
     pub late: u64,
     pub dead: DeadSummary,

@@ -190,13 +190,17 @@ impl Engine {
             }
             _ => None,
         });
+        let counts = &mut self.counts;
         self.windower.push(&decoded.rows, arrivals, |arrival, admission| {
             let tally = &mut tallies[arrival.source];
             tally.received += 1;
             match admission {
-                Admission::Accepted { revised: again } => {
+                Admission::Accepted { revised: again, remembered } => {
                     tally.accepted += 1;
                     revised += u64::from(again);
+                    if !remembered {
+                        counts.unremembered(&self.plan.sources[arrival.source].name);
+                    }
                 }
                 Admission::Duplicate => tally.duplicate += 1,
                 Admission::Late { .. } | Admission::OutOfRange => {
@@ -325,6 +329,7 @@ impl Engine {
             received: counts.all.received,
             accepted: counts.all.accepted,
             revised: counts.revised,
+            unremembered: counts.unremembered.clone(),
             duplicate: counts.all.duplicate,
             late: counts.all.late,
             dead: counts.dead(),

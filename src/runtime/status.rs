@@ -42,6 +42,7 @@ pub(super) fn publication(
         "messages": counts.all,
         "dead": counts.dead(),
         "sources": counts.sources,
+        "unremembered": counts.unremembered,
         "windows": engine.windows_so_far(),
         "directions": counts.directions(),
         "incidents": {"found": found, "lasting": lasting},

@@ -16,6 +16,10 @@ use serde_bytes::ByteBuf;
 /// look through as many tables.
 const MOST_SPANS: usize = 16;
 
+/// Bytes of keys that are remembered, of rows whose windows are open: three million readings of a usual
+/// size. Names that are made up must not fill the memory.
+const MOST_BYTES: usize = 128 << 20;
+
 /// A key's length and the time of its row, in front of it.
 const HEAD: usize = size_of::<u32>() + size_of::<i64>();
 
@@ -31,6 +35,19 @@ pub(super) struct Keys {
     length: i64,
     /// Keys of rows before this moment are forgotten.
     floor: i64,
+    /// There may be forgotten keys among those held.
+    stale: bool,
+    most_bytes: usize,
+}
+
+/// Whether a key has been there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// It is remembered from now on.
+    New,
+    Known,
+    /// It is new, and there is no room to remember it.
+    Full,
 }
 
 /// The keys of a stretch of time, and of rows with times of their own where there are too many
@@ -39,7 +56,8 @@ pub(super) struct Keys {
 struct Span {
     /// Its time by `Keys::length`.
     number: i64,
-    /// The newest time of its rows.
+    /// The oldest and the newest time of its rows.
+    oldest: i64,
     newest: i64,
     /// Where in `bytes` each begins.
     known: HashTable<u32>,
@@ -49,7 +67,8 @@ struct Span {
 
 impl Span {
     fn holding(number: i64) -> Self {
-        Self { number, newest: i64::MIN, known: HashTable::new(), bytes: Vec::new() }
+        let (oldest, newest) = (i64::MAX, i64::MIN);
+        Self { number, oldest, newest, known: HashTable::new(), bytes: Vec::new() }
     }
 
     /// The key that begins there, with the time of its row and where the next one begins.
@@ -95,7 +114,7 @@ impl Span {
         Self::write(&mut self.bytes, key, time);
         let bytes = &self.bytes;
         self.known.insert_unique(hash, start, |start| hasher.hash_one(Self::key(bytes, *start)));
-        self.newest = self.newest.max(time);
+        (self.oldest, self.newest) = (self.oldest.min(time), self.newest.max(time));
     }
 
     /// What `at` reads.
@@ -114,23 +133,27 @@ impl Keys {
     /// `length_ms`: of the spans that are forgotten as a whole.
     pub(super) fn new(length_ms: i64) -> Self {
         let (spans, hasher) = (Vec::new(), RandomState::default());
-        Self { spans, hasher, length: length_ms.max(1), floor: i64::MIN }
+        let (length, floor, stale) = (length_ms.max(1), i64::MIN, false);
+        Self { spans, hasher, length, floor, stale, most_bytes: MOST_BYTES }
     }
 
-    /// Keeps a key; `false` if it is there already.
-    pub(super) fn insert(&mut self, key: &[u8], time: i64) -> bool {
+    /// Looks for a key, and keeps it where it is new.
+    pub(super) fn insert(&mut self, key: &[u8], time: i64) -> Look {
         // A row that lengthens a session may be older than what was forgotten before it came.
         let time = time.max(self.floor);
         let hash = self.hasher.hash_one(key);
         for span in self.spans.iter_mut().rev() {
             if let Some(start) = span.find(hash, key) {
                 if span.time(start) >= self.floor {
-                    return false;
+                    return Look::Known;
                 }
                 // It lies with its new time from now on: else old spans would never go.
                 span.remove(hash, start);
                 break;
             }
+        }
+        if !self.holds_room(HEAD + key.len()) {
+            return Look::Full;
         }
         let number = time.div_euclid(self.length);
         let full = self.spans.len() >= MOST_SPANS;
@@ -141,13 +164,37 @@ impl Keys {
             self.spans.push(Span::holding(number));
         }
         self.spans[at].add(hash, key, time, &self.hasher);
-        true
+        Look::New
+    }
+
+    /// Whether so many bytes fit beside the keys that are not forgotten; how those lie in spans plays no
+    /// part, since a state that is taken up lays them anew.
+    fn holds_room(&mut self, bytes: usize) -> bool {
+        let fits = |keys: &Self| {
+            let held: usize = keys.spans.iter().map(|span| span.bytes.len()).sum();
+            held + bytes <= keys.most_bytes
+        };
+        if !fits(self) && std::mem::take(&mut self.stale) {
+            self.drop_forgotten();
+        }
+        fits(self)
+    }
+
+    /// Lays spans anew that hold forgotten keys.
+    fn drop_forgotten(&mut self) {
+        for span in self.spans.iter_mut().filter(|span| span.oldest < self.floor) {
+            let before = std::mem::replace(span, Span::holding(span.number));
+            for (key, time) in Span::walk(&before.bytes).filter(|(_, time)| *time >= self.floor) {
+                span.add(self.hasher.hash_one(key), key, time, &self.hasher);
+            }
+        }
+        self.spans.retain(|span| !span.bytes.is_empty());
     }
 
     /// Drops the keys of rows before a moment.
     pub(super) fn forget_before(&mut self, time: i64) {
         if time > self.floor {
-            self.floor = time;
+            (self.floor, self.stale) = (time, true);
             self.spans.retain(|span| span.newest >= time);
         }
     }
@@ -165,10 +212,15 @@ impl Keys {
 
     pub(super) fn restore(&mut self, state: &State) {
         self.spans.clear();
-        self.floor = state.floor;
+        (self.floor, self.stale) = (state.floor, false);
         for (key, time) in state.spans.iter().flat_map(|bytes| Span::walk(bytes)) {
             self.insert(key, time);
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn limit(&mut self, bytes: usize) {
+        self.most_bytes = bytes;
     }
 
     #[cfg(test)]
@@ -291,87 +343,4 @@ fn text(value: &str, key: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::ArrayRef;
-
-    use super::*;
-
-    #[test]
-    fn cells_that_run_together_are_still_two_keys() {
-        let columns: [(&str, ArrayRef); 3] = [
-            ("a", Arc::new(StringArray::from(vec![Some("ab"), Some("a"), None, Some("ab")]))),
-            ("b", Arc::new(StringArray::from(vec![Some("c"), Some("bc"), Some("abc"), Some("c")]))),
-            ("n", Arc::new(Float64Array::from(vec![Some(0.0), Some(0.0), None, Some(-0.0)]))),
-        ];
-        let batch = RecordBatch::try_from_iter(columns).unwrap();
-        let columns = KeyColumns::of(&batch, &[0, 1, 2]);
-        let (mut keys, mut key) = (Keys::new(2), Vec::new());
-        let fresh: Vec<bool> = (0..4)
-            .zip(0..)
-            .map(|(row, time)| {
-                columns.write(row, &mut key);
-                keys.insert(&key, time)
-            })
-            .collect();
-        assert_eq!(fresh, [true, true, true, false]);
-        keys.forget_before(1);
-        columns.write(0, &mut key);
-        assert!(keys.insert(&key, 9), "forgotten with its time");
-        assert!(!keys.insert(&key, 9));
-    }
-
-    #[test]
-    fn what_is_forgotten_does_not_fill_the_memory() {
-        let mut keys = Keys::new(250);
-        for n in 0..100_000_i64 {
-            assert!(keys.insert(&n.to_le_bytes(), n));
-            keys.forget_before(n - 500);
-        }
-        assert!(keys.len() <= 751, "{}", keys.len());
-        assert!(!keys.insert(&99_900_i64.to_le_bytes(), 99_900));
-        let mut again = Keys::new(60);
-        let bytes = rmp_serde::to_vec(&keys.state()).unwrap();
-        again.restore(&rmp_serde::from_slice(&bytes).unwrap());
-        assert_eq!(again.len(), 501, "the forgotten are not taken up");
-        assert!(!again.insert(&99_900_i64.to_le_bytes(), 99_900));
-        assert!(again.insert(&99_000_i64.to_le_bytes(), 99_990));
-    }
-
-    #[test]
-    fn keys_that_come_again_and_again_hold_nothing_else() {
-        let mut keys = Keys::new(100);
-        for n in 0..20_000_i64 {
-            // One of forty that return, each after all was forgotten, and one that never does.
-            keys.insert(&(n / 10 % 40).to_le_bytes(), n);
-            assert!(keys.insert(&(1_000_000 + n).to_le_bytes(), n));
-            keys.forget_before(n - 300);
-        }
-        assert!(keys.spans.len() <= 5, "{} spans", keys.spans.len());
-        assert!(keys.len() <= 500, "{} keys", keys.len());
-    }
-
-    #[test]
-    fn a_row_from_before_the_floor_is_known_until_the_floor_moves() {
-        let mut keys = Keys::new(100);
-        keys.forget_before(100);
-        assert!(keys.insert(b"a", 50));
-        assert!(!keys.insert(b"a", 50));
-        keys.forget_before(101);
-        assert!(keys.insert(b"a", 50));
-    }
-
-    #[test]
-    fn clocks_that_show_any_time_make_no_more_tables() {
-        let mut keys = Keys::new(10);
-        for n in 0..1_000_i64 {
-            assert!(keys.insert(&n.to_le_bytes(), n * 1_000_003));
-        }
-        assert_eq!(keys.spans.len(), MOST_SPANS);
-        assert!((0..1_000_i64).all(|n| !keys.insert(&n.to_le_bytes(), 5)));
-        keys.forget_before(500 * 1_000_003);
-        assert!((500..1_000_i64).all(|n| !keys.insert(&n.to_le_bytes(), 5)));
-        assert!((0..500_i64).all(|n| keys.insert(&n.to_le_bytes(), 999 * 1_000_003)));
-    }
-}
+mod tests;

@@ -30,6 +30,7 @@ use crate::domain::time::{Timestamp, millis_of};
 use crate::plan::{Shape, Source, Window};
 use grid::Grid;
 use inlet::{Inlet, Over};
+use keys::Look;
 use runs::{Labels, Sheet, Stream};
 use sessions::Sessions;
 use slices::Slices;
@@ -44,6 +45,8 @@ pub enum Admission {
     Accepted {
         /// At least one of its windows had been closed and will be handed out again.
         revised: bool,
+        /// False: there was no room for its unique key, and a repeat of it would be accepted too.
+        remembered: bool,
     },
     /// A row with the same unique key is in a window that is still open.
     Duplicate,
@@ -211,7 +214,7 @@ impl Windower {
             return Admission::OutOfRange;
         }
         let Some(clock) = &mut inlet.watermark else {
-            return Admission::Accepted { revised: false };
+            return Admission::Accepted { revised: false, remembered: true };
         };
         if clock.advance(received_at) {
             self.moved(source, sheets);
@@ -245,10 +248,13 @@ impl Windower {
             let watermark = watermark.and_then(Timestamp::from_millis).unwrap_or(event_time);
             return Admission::Late { event_time, watermark };
         }
+        let mut remembered = true;
         if !sheet.keys.is_empty() && !inlet.windows.is_empty() {
             sheet.keys.write(at, &mut self.key);
-            if !inlet.keys.insert(&self.key, time) {
-                return Admission::Duplicate;
+            match inlet.keys.insert(&self.key, time) {
+                Look::New => {}
+                Look::Known => return Admission::Duplicate,
+                Look::Full => remembered = false,
             }
         }
         let mut revised = false;
@@ -257,7 +263,7 @@ impl Windower {
                 revised |= windows[*window].take(by, at, time, *stream, row);
             }
         }
-        Admission::Accepted { revised }
+        Admission::Accepted { revised, remembered }
     }
 
     /// Receipt time has come to `now`, for a source and all that share windows with it.

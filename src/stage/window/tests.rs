@@ -38,8 +38,8 @@ struct Reading {
 /// A window that was handed out: index, start, end, revision, and the counts in it, in order.
 type Shown = (usize, i64, i64, u32, Vec<i64>);
 
-const ACCEPTED: Admission = Admission::Accepted { revised: false };
-const REVISED: Admission = Admission::Accepted { revised: true };
+const ACCEPTED: Admission = Admission::Accepted { revised: false, remembered: true };
+const REVISED: Admission = Admission::Accepted { revised: true, remembered: true };
 
 /// A windower, and what its steps come to.
 struct Rig {
@@ -402,4 +402,26 @@ fn a_row_that_no_session_takes_is_late_even_before_a_session_has_closed() {
         assert_eq!(shown, [(0, 961, 991, 1, vec![3]), (0, 471, 1_030, 1, counts)]);
         assert!(matches!(rig.push("a", 1_001, 1_001, 5), Admission::Late { .. }));
     }
+}
+
+#[test]
+fn a_source_whose_keys_have_no_room_goes_on_and_says_so() {
+    let windows = [window(60, 60)];
+    let mut rig = Rig::new(&[source("loops", true, &["sensor_id", "ts"])], &windows);
+    rig.windower.inlets[0].keys.limit(100);
+    let unremembered = Admission::Accepted { revised: false, remembered: false };
+    assert_eq!(rig.push("a", 30, 30, 1), ACCEPTED);
+    assert_eq!(rig.push("b", 30, 30, 2), ACCEPTED);
+    assert_eq!(rig.push("c", 30, 30, 3), ACCEPTED);
+    for count in [4, 5] {
+        assert_eq!(rig.push("d", 31, 30, count), unremembered);
+    }
+    assert_eq!(rig.push("a", 31, 30, 1), Admission::Duplicate);
+    // There is room again when the window has closed.
+    for sensor in ["a", "b", "c", "d"] {
+        rig.push(sensor, 80, 80, 9);
+    }
+    assert_eq!(rig.push("e", 80, 80, 6), ACCEPTED);
+    assert_eq!(rig.push("e", 80, 80, 6), Admission::Duplicate);
+    assert_eq!(rig.finish()[0], (0, 0, 60, 1, vec![1, 2, 3, 4, 5]));
 }

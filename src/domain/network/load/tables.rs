@@ -92,9 +92,10 @@ pub(super) fn signs(file: &Text, roads: &[Segment], found: &mut Findings<'_>) ->
         let id = row.topic_id("sign_id", &mut seen);
         let rows = row.number("text_rows", "a whole number from 1 to 255", |n: &u8| *n > 0);
         let cols = row.number("text_cols", "a whole number from 1 to 255", |n: &u8| *n > 0);
-        let pages = match row.has("pages") {
-            true => row.number("pages", "1 or 2", |n: &u8| (1..=2).contains(n)),
-            false => Some(1),
+        let pages = if row.has("pages") {
+            row.number("pages", "1 or 2", |n: &u8| (1..=2).contains(n))
+        } else {
+            Some(1)
         };
         let Some((segment, road)) = row.edge("edge_id", roads) else { return };
         let pos_m = row.position(road);
