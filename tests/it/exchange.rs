@@ -51,14 +51,12 @@ fn other_programs_write_what_wayside_writes() {
         let found: Value = serde_json::from_str(line).unwrap();
         let reader = found["reader"].as_str().unwrap();
         if let Some(missing) = found["missing"].as_str() {
-            let (test, what) = (
-                format!("{NAME}, {reader}"),
-                format!("{} has it not ({missing})", python.display()),
-            );
+            let passed_over = format!("{NAME}, {reader}");
+            let why = format!("{} has it not ({missing})", python.display());
             // transformers takes 2.5 GB of PyTorch: no machine needs to have them.
             match reader {
-                "transformers" | "import" => eprintln!("SKIPPED {test}: {what}"),
-                _ => lacks(&test, &what),
+                "transformers" | "import" => eprintln!("SKIPPED {passed_over}: {why}"),
+                _ => lacks(&passed_over, &why),
             }
             continue;
         }

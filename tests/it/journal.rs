@@ -158,7 +158,7 @@ fn row(record: &Record) -> Row {
     (published.millis(), record.ts.millis(), record.topic.clone(), hex, date, hour)
 }
 
-/// DuckDB, Polars and pandas each find exactly these messages under the folder.
+/// Each of the readers finds exactly these messages under the folder.
 fn read_back(python: &Path, folder: &Path, records: impl Iterator<Item = Record>) {
     let mut expected: Vec<Row> = records.map(|record| row(&record)).collect();
     // Of messages of one moment nobody promises which comes first.
