@@ -1,6 +1,8 @@
 //! A program and its counterpart on the broker, for tests of live runs.
 
-use std::process::Child;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +11,19 @@ use wayside::domain::time::Timestamp;
 use wayside::io::clock::SystemClock;
 use wayside::io::mqtt::{MqttSession, MqttSink, MqttSource};
 use wayside::plan::MqttVersion;
-use wayside::ports::{Publication, Sink, Source};
+use wayside::ports::{Message, Publication, Sink, Source};
 
 use super::mosquitto::Mosquitto;
+use super::support::{demo_of_two_sources, messages, root, window_rows};
 
 pub const SITE: &str = "wayside/v1/demo";
+
+/// mosquitto keeps what it holds for a unit that is away, without a limit.
+pub const KEEPING: &str = "listener PORT 127.0.0.1\nallow_anonymous true\npersistence true\n\
+    persistence_location DIR/\nmax_queued_messages 0\nmax_inflight_messages 0";
+
+/// Of event time, between beats.
+pub const BEAT: Duration = Duration::from_secs(10);
 
 /// The program, ended by pid if the test fails before it ends by itself.
 pub struct Unit(pub Child);
@@ -24,6 +34,79 @@ impl Drop for Unit {
         let _over = self.0.kill();
         let _reaped = self.0.wait();
     }
+}
+
+impl Unit {
+    /// The program with a pipeline on a broker's port, moved by beats; its summary goes to a file, its
+    /// log to one beside it.
+    pub fn start(pipeline: &Path, port: u16, summary: &Path) -> Self {
+        let log = summary.with_extension("log");
+        let log = fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_wayside"))
+            .arg("run")
+            .arg(pipeline)
+            .args(["--clock", "driven", "--output", "json"])
+            .args(["--broker", &format!("127.0.0.1:{port}")])
+            .stdout(fs::File::create(summary).unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// The demo's pipeline with templates, windows over two sources, and a journal and an archive in
+/// `folder`.
+pub fn pipeline(folder: &Path, snapshot_every: &str) -> PathBuf {
+    let (head, outputs) = demo_of_two_sources();
+    let outputs = outputs.lines().filter(|line| !line.starts_with("  archive:"));
+    let text = format!(
+        "{head}\njournal: {{ dir: journal, snapshot_every: {snapshot_every}, record: true }}\n{}\n  \
+         archive: {{ parquet: {{ dir: archive }} }}\n",
+        outputs.collect::<Vec<_>>().join("\n").trim_end()
+    );
+    let path = folder.join("demo.yaml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// What of the demo's recording sensors and operators sent within this time from its beginning.
+pub fn played(span: Duration) -> Vec<Message> {
+    let mut messages = messages(&root().join("pipelines/demo/recording.ndjson.gz"));
+    let first = messages[0].received_at;
+    messages.retain(|message| {
+        message.received_at.since(first) <= span && !message.topic.ends_with("/clock")
+    });
+    messages
+}
+
+/// Every row of the windows in a unit's archive, in order.
+pub fn windows(folder: &Path) -> Vec<String> {
+    let mut parts = Vec::new();
+    for day in fs::read_dir(folder.join("archive/windows")).unwrap() {
+        for part in fs::read_dir(day.unwrap().path()).unwrap() {
+            parts.push(part.unwrap().path());
+        }
+    }
+    parts.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
+    parts.iter().flat_map(|part| window_rows(part)).collect()
+}
+
+/// Every line of the directions in a unit's archive, in order.
+pub fn directions(folder: &Path) -> Vec<String> {
+    let mut days: Vec<PathBuf> = fs::read_dir(folder.join("archive/directions"))
+        .unwrap()
+        .map(|day| day.unwrap().path())
+        .collect();
+    days.sort();
+    let text: String = days.iter().map(|day| fs::read_to_string(day).unwrap()).collect();
+    text.lines().map(ToOwned::to_owned).collect()
 }
 
 /// Plays sensors, with the beats of a driven clock between them, and hears what the unit says.

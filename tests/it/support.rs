@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use arrow::util::pretty::pretty_format_batches;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use wayside::io::archive::Archive;
 use wayside::io::recording::RecordingSource;
@@ -102,6 +104,62 @@ pub fn messages(recording: &Path) -> Vec<Message> {
 pub fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Windows over loops and cameras at once: one below the other, and side by side.
+const TWO_SOURCES: &str = "
+  both_minute:
+    from: [loops, cameras]
+    size: 60s
+    sql: |
+      SELECT segment, SUM(seen) AS vehicles, COUNT(*) AS readings, SUM(by_camera) AS by_camera
+      FROM (SELECT edge_id AS segment, count AS seen, 0 AS by_camera FROM loops
+            UNION ALL SELECT edge_id, count, 1 FROM cameras)
+      GROUP BY segment
+  met_minute:
+    from: [loops, cameras]
+    size: 60s
+    sql: |
+      SELECT l.segment, l.passed AS vehicles, c.speed_kmh, c.seen
+      FROM (SELECT edge_id AS segment, SUM(count) AS passed FROM loops GROUP BY edge_id) AS l
+      JOIN (SELECT edge_id AS segment, MAX(count) AS seen, AVG(speed_kmh) AS speed_kmh
+            FROM cameras GROUP BY edge_id) AS c ON c.segment = l.segment
+";
+
+/// The demo's pipeline with templates alone and with windows over two sources, for a file in any
+/// folder: before its outputs, and from there on.
+pub fn demo_of_two_sources() -> (String, String) {
+    let root = fs::canonicalize(root()).unwrap();
+    let text = fs::read_to_string(root.join("pipelines/demo.yaml")).unwrap();
+    let mut text = text
+        .replace("demo/network", &root.join("pipelines/demo/network").display().to_string())
+        .replace("\ncongestion:\n", &format!("{TWO_SOURCES}\ncongestion:\n"));
+    for name in ["loop", "camera", "closure"] {
+        let file = root.join("schemas").join(format!("{name}.yaml"));
+        for end in [" ", "\n"] {
+            text = text.replace(
+                &format!("schema: {name}{end}"),
+                &format!("schema: {}{end}", file.display()),
+            );
+        }
+    }
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("model:"));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let (head, tail) = text.split_once("\noutputs:\n").unwrap();
+    (format!("{head}\n"), format!("outputs:\n{tail}\n"))
+}
+
+/// The rows of a Parquet file of windows, in order: columns between bars.
+pub fn window_rows(part: &Path) -> Vec<String> {
+    let file = fs::File::open(part).unwrap();
+    let mut rows = Vec::new();
+    for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
+        let text = pretty_format_batches(&[batch.unwrap()]).unwrap().to_string();
+        // Columns are as wide as their batch makes them.
+        let squeezed = |row: &str| row.split_whitespace().collect::<Vec<_>>().join(" ");
+        rows.extend(text.lines().skip(3).filter(|row| row.starts_with('|')).map(squeezed));
+    }
+    rows
 }
 
 /// Every file of a run but the summary, by name.
