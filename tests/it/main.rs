@@ -8,6 +8,7 @@ mod broken;
 mod cli;
 mod conservation;
 mod crash;
+mod damage;
 mod determinism;
 mod exchange;
 mod faults;
