@@ -5,22 +5,25 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::sync::watch;
 use wayside::domain::time::Timestamp;
 use wayside::io::archive::{Archive, GrowingArchive, Windows};
 use wayside::io::clock::ManualClock;
 use wayside::io::journal::{Disk, Journal, JournalOptions, Medium, MediumFile};
 use wayside::io::memory::{MemorySink, MemorySource};
-use wayside::io::recording::RecordingSource;
 use wayside::plan::{Output, OutputKind, Plan};
-use wayside::ports::{Message, Publication, SharedClock, Source};
+use wayside::ports::{Message, PortError, SharedClock, Source};
 use wayside::runtime::{
     Engine, Journaling, LiveOptions, Pace, Replay, ReplayOptions, RunError, Summary, run, writers,
 };
 
-use super::support::{lines, root};
+use super::player::{directions, windows};
+use super::support::{lines, messages, root};
 
 fn plan() -> Arc<Plan> {
     let path = root().join("pipelines/demo.yaml");
@@ -29,14 +32,8 @@ fn plan() -> Arc<Plan> {
     Arc::new(plan)
 }
 
-fn messages() -> Vec<Message> {
-    let path = root().join("pipelines/demo/recording.ndjson.gz");
-    let mut source = RecordingSource::open(&path).unwrap();
-    let mut messages = Vec::new();
-    while let Some(message) = futures::executor::block_on(source.next()) {
-        messages.push(message.unwrap());
-    }
-    messages
+fn demo() -> Vec<Message> {
+    messages(&root().join("pipelines/demo/recording.ndjson.gz"))
 }
 
 /// A disk of which something can fail.
@@ -117,70 +114,59 @@ impl MediumFile for FaultyFile {
     }
 }
 
-/// A live run: its end, what it says, what it acknowledged, and what went out.
-struct Ran {
-    ended: Result<(), RunError>,
-    summary: Summary,
-    acknowledged: Vec<u64>,
-    sent: Vec<Publication>,
-}
-
-impl Ran {
-    /// The payloads that went out on topics with this in them.
-    fn sent(&self, topic: &str) -> Vec<serde_json::Value> {
-        let sent = self.sent.iter().filter(|sent| sent.topic.contains(topic));
-        sent.map(|sent| serde_json::from_str(sent.payload.as_str()).unwrap()).collect()
-    }
-}
-
-/// Runs over these messages with a journal, and whatever lies in its folder, from this time on.
-async fn run_at(
-    now: Timestamp,
+/// A live run of a unit in `folder` whose journal is on this disk: how it ended, and what it says.
+async fn unit(
     plan: Arc<Plan>,
-    messages: Vec<Message>,
-    every: Duration,
-    journal: JournalOptions,
-) -> Ran {
-    let clock: SharedClock = Arc::new(ManualClock::new(now));
-    let archive = journal.dir.with_file_name("archive");
-    let archive = GrowingArchive::open(&archive, NonZeroUsize::MIN).unwrap();
-    let (journal, recovered) = Journal::open(journal, Arc::clone(&clock)).unwrap();
+    folder: &Path,
+    medium: &Faulty,
+    archive: Option<GrowingArchive>,
+    clock: &ManualClock,
+    source: &mut dyn Source,
+    sink: &MemorySink,
+) -> (Result<(), RunError>, Summary) {
+    let clock: SharedClock = Arc::new(clock.clone());
+    let options = JournalOptions {
+        medium: Arc::new(medium.clone()),
+        retry_every: Duration::ZERO,
+        ..JournalOptions::new(folder.join("journal"))
+    };
+    let (journal, recovered) = Journal::open(options, Arc::clone(&clock)).unwrap();
     let mut engine = Engine::for_replay(Arc::clone(&plan), writers(&plan)).unwrap();
-    let mut source = MemorySource::new(messages);
-    let acknowledged = source.acknowledged();
-    let sink = MemorySink::new();
+    let every = Duration::from_secs(30);
     let ended = run(
         &mut engine,
         LiveOptions {
             pace: Pace::Clock,
             clock,
-            source: &mut source,
+            source,
             sink: &mut sink.clone(),
-            archive: Some(archive),
+            archive,
             journal: Some(Journaling { journal, recovered, every, identity: "test".to_owned() }),
-            link: &|| serde_json::Value::Null,
+            link: &|| Value::Null,
             observe: &mut |_| {},
         },
         std::future::pending(),
     )
     .await;
-    let acknowledged = acknowledged.lock().unwrap().clone();
-    Ran { ended, summary: engine.summary(), acknowledged, sent: sink.publications() }
+    (ended, engine.summary())
+}
+
+fn shown(sink: &MemorySink) -> usize {
+    sink.publications().iter().filter(|p| p.topic.contains("/direction/")).count()
 }
 
 /// A live run over the demo's messages on this disk: how it ended, what it says, what it
 /// acknowledged, and how many publications went out.
 async fn live(medium: &Faulty) -> (Result<(), RunError>, Summary, Vec<u64>, usize) {
     let folder = tempfile::tempdir().unwrap();
-    let messages = messages();
-    let journal = JournalOptions {
-        medium: Arc::new(medium.clone()),
-        ..JournalOptions::new(folder.path().join("journal"))
-    };
-    let now = messages[0].received_at;
-    let ran = run_at(now, plan(), messages, Duration::from_secs(30), journal).await;
-    let directions = ran.sent("/direction/").len();
-    (ran.ended, ran.summary, ran.acknowledged, directions)
+    let messages = demo();
+    let clock = ManualClock::new(messages[0].received_at);
+    let mut source = MemorySource::new(messages);
+    let (acknowledged, sink) = (source.acknowledged(), MemorySink::new());
+    let (ended, summary) =
+        unit(plan(), folder.path(), medium, None, &clock, &mut source, &sink).await;
+    let acknowledged = acknowledged.lock().unwrap().clone();
+    (ended, summary, acknowledged, shown(&sink))
 }
 
 /// A sensor that counts in another unit than its query thinks: years that no calendar has.
@@ -197,14 +183,25 @@ async fn a_time_that_cannot_be_written_costs_its_cell_and_not_the_unit() {
         name: "windows".to_owned(),
         kind: OutputKind::Windows { topic: "w/{window}".to_owned(), qos: 0, retain: false },
     });
-    let mut messages = messages();
+    let mut messages = demo();
     messages.truncate(messages.len() / 4);
-    let journal = JournalOptions::new(folder.path().join("journal"));
-    let (now, every) = (messages[0].received_at, Duration::from_secs(30));
-    let ran = run_at(now, Arc::new(plan), messages, every, journal).await;
-    ran.ended.as_ref().unwrap();
-    let columns: Vec<_> =
-        ran.sent("w/segment_minute").iter().map(|w| w["columns"].clone()).collect();
+    let clock = ManualClock::new(messages[0].received_at);
+    let (mut source, sink) = (MemorySource::new(messages), MemorySink::new());
+    let archived = folder.path().join("archive");
+    let archive = Some(GrowingArchive::open(&archived, NonZeroUsize::MIN).unwrap());
+    let disk = Faulty::new(i64::MAX, i64::MAX);
+    let plan = Arc::new(plan);
+    let (ended, summary) =
+        unit(plan, folder.path(), &disk, archive, &clock, &mut source, &sink).await;
+    ended.unwrap();
+    let sent = sink.publications();
+    let columns: Vec<Value> = sent
+        .iter()
+        .filter(|sent| sent.topic == "w/segment_minute")
+        .map(|sent| {
+            serde_json::from_str::<Value>(sent.payload.as_str()).unwrap()["columns"].clone()
+        })
+        .collect();
     let cells = |name: &str| -> Vec<_> {
         columns.iter().flat_map(|columns| columns[name].as_array().unwrap().clone()).collect()
     };
@@ -213,12 +210,10 @@ async fn a_time_that_cannot_be_written_costs_its_cell_and_not_the_unit() {
         assert!(if *vehicles == 0 { year_2023 } else { seen.is_null() }, "{vehicles}: {seen}");
     }
     assert!(cells("vehicles").iter().any(|vehicles| *vehicles == 0));
-    assert!(cells("seen").iter().any(serde_json::Value::is_null));
-    assert!(ran.summary.windows.failed.is_empty());
-    let archived: usize = Windows::open(&folder.path().join("archive"))
-        .unwrap()
-        .map(|rows| rows.unwrap().num_rows())
-        .sum();
+    assert!(cells("seen").iter().any(Value::is_null));
+    assert!(summary.windows.failed.is_empty());
+    let archived: usize =
+        Windows::open(&archived).unwrap().map(|rows| rows.unwrap().num_rows()).sum();
     assert!(archived >= cells("seen").len());
 }
 
@@ -253,17 +248,147 @@ async fn a_full_disk_costs_the_journal_and_no_direction() {
     }
 }
 
+/// The first messages at once, the others when they are let go.
+struct Halting {
+    messages: MemorySource,
+    at_once: usize,
+    halted: Arc<AtomicBool>,
+    go: watch::Receiver<bool>,
+}
+
+#[async_trait]
+impl Source for Halting {
+    async fn next(&mut self) -> Option<Result<Message, PortError>> {
+        if self.at_once == 0 {
+            self.halted.store(true, Ordering::SeqCst);
+            self.go.wait_for(|go| *go).await.unwrap();
+        } else {
+            self.at_once -= 1;
+        }
+        self.messages.next().await
+    }
+
+    async fn acknowledge(&mut self, receipt: u64) -> Result<(), PortError> {
+        self.messages.acknowledge(receipt).await
+    }
+}
+
+/// The newest status; null before the first.
+fn status(sink: &MemorySink) -> Value {
+    let sent = sink.publications();
+    let status = sent.iter().rfind(|p| p.topic.ends_with("/status"));
+    status.map_or(Value::Null, |p| serde_json::from_str(p.payload.as_str()).unwrap())
+}
+
+fn counted(status: &Value, of: &str, key: &str) -> u64 {
+    status[of][key].as_u64().unwrap()
+}
+
+/// Whether each entry of the half that comes at once is in the journal or counted as not.
+fn is_settled(status: &Value) -> bool {
+    let count = |key| counted(status, "journal", key);
+    count("appended") > 1_000 && count("appended") == count("committed") + count("unjournaled")
+}
+
+/// A unit with an archive in `folder` that halts half way. Until it has said there that its disks are
+/// full, if they are, they have no room: the journal's by its medium, the archive's by files that
+/// stand where its folders should. What it said then, what at its end, its summary, and how many
+/// directions it showed.
+async fn halting(folder: &Path, medium: &Faulty, full: bool) -> (Value, Value, Summary, usize) {
+    let archive = folder.join("archive");
+    let in_the_way = ["windows", "directions"].map(|kind| archive.join(kind));
+    if full {
+        std::fs::create_dir(&archive).unwrap();
+        for path in &in_the_way {
+            std::fs::write(path, "in the way").unwrap();
+        }
+    }
+    let messages = demo();
+    let clock = ManualClock::new(messages[0].received_at);
+    let (let_go, go) = watch::channel(false);
+    let halted = Arc::new(AtomicBool::new(false));
+    let at_once = messages.len() / 2;
+    let messages = MemorySource::new(messages);
+    let mut source = Halting { messages, at_once, halted: Arc::clone(&halted), go };
+    let sink = MemorySink::new();
+    let keep_days = NonZeroUsize::new(30).unwrap();
+    let archived = GrowingArchive::open(&archive, keep_days).unwrap();
+    let room = async {
+        let (state, mut said) = (if full { "suspended" } else { "running" }, status(&sink));
+        while said["journal"]["state"] != state
+            || said["archive"]["failing"] != full
+            || !is_settled(&said)
+        {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            if halted.load(Ordering::SeqCst) {
+                // It stays behind the messages' times: the clock says when to speak, and no more.
+                clock.advance(Duration::from_secs(11));
+            }
+            said = status(&sink);
+        }
+        if full {
+            for path in &in_the_way {
+                std::fs::remove_file(path).unwrap();
+            }
+            medium.room.store(i64::MAX, Ordering::SeqCst);
+        }
+        clock.advance(Duration::from_mins(1));
+        let_go.send(true).unwrap();
+        said
+    };
+    let unit = unit(plan(), folder, medium, Some(archived), &clock, &mut source, &sink);
+    let both = Box::pin(async { tokio::join!(unit, room) });
+    let ((ended, summary), said) =
+        tokio::time::timeout(Duration::from_mins(2), both).await.expect("it was never full");
+    ended.unwrap();
+    (said, status(&sink), summary, shown(&sink))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_costs_the_archive_what_is_counted_and_with_room_everything_goes_on() {
+    let (calm, full) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let whole = halting(calm.path(), &Faulty::new(i64::MAX, i64::MAX), false).await;
+    let medium = Faulty::new(i64::MAX, 300_000);
+    let (said, at_end, summary, shown) = halting(full.path(), &medium, true).await;
+
+    assert_eq!(said["journal"]["state"], "suspended", "{said}");
+    assert_eq!(said["archive"]["failing"], true, "{said}");
+    let (unjournaled, lost) =
+        (counted(&said, "journal", "unjournaled"), counted(&said, "archive", "lost"));
+    assert!(unjournaled > 0 && lost > 0, "{said}");
+
+    // Nothing more is lost once there is room, and each entry is in the journal or counted.
+    assert_eq!(at_end["state"], "stopped");
+    assert_eq!(at_end["journal"]["state"], "running", "{at_end}");
+    assert_eq!(counted(&at_end, "journal", "unjournaled"), unjournaled, "{at_end}");
+    assert!(is_settled(&at_end), "{at_end}");
+    assert_eq!(at_end["archive"], json!({"failing": false, "lost": lost}));
+    assert_eq!((&summary, shown), (&whole.2, whole.3));
+    assert_eq!(whole.1["journal"]["unjournaled"], 0);
+    assert_eq!(whole.1["archive"], json!({"failing": false, "lost": 0}));
+
+    // Windows wait for room; of the lines the lost ones are missing, and they are the first.
+    assert_eq!(windows(full.path()), windows(calm.path()));
+    let (expected, found) = (directions(calm.path()), directions(full.path()));
+    assert_eq!(expected[lost as usize..], found);
+    assert!(!found.is_empty());
+
+    let options = JournalOptions::new(full.path().join("journal"));
+    let (_, recovered) = Journal::open(options, Arc::new(ManualClock::default())).unwrap();
+    assert!(!recovered.broken && recovered.snapshot.is_some(), "{recovered:?}");
+}
+
 /// The demo with a clock that is set in the middle: what it archives.
 fn with_a_step(by: i64) -> (Vec<u8>, usize, Summary) {
     let out = tempfile::tempdir().unwrap();
     let plan = plan();
     let mut engine = Engine::for_replay(Arc::clone(&plan), writers(&plan)).unwrap();
     let mut archive = Archive::create(out.path()).unwrap();
-    let mut all = messages();
+    let mut all = demo();
     for message in all.iter_mut().filter(|message| message.topic.contains("/event/")) {
         // Whether a planned end has passed is for the clock to say, and another clock says another thing.
-        let mut event: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
-        event["planned_end"] = serde_json::Value::Null;
+        let mut event: Value = serde_json::from_slice(&message.payload).unwrap();
+        event["planned_end"] = Value::Null;
         message.payload = event.to_string().into_bytes();
     }
     let rest = all.split_off(all.len() / 2);

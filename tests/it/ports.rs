@@ -10,11 +10,11 @@ use wayside::domain::time::Timestamp;
 use wayside::io::clock::ManualClock;
 use wayside::io::journal::{Journal, JournalOptions};
 use wayside::io::memory::{MemorySink, MemorySource};
-use wayside::io::recording::RecordingSource;
 use wayside::plan::{Output, OutputKind, Plan};
 use wayside::ports::{Message, PortError, Publication, SharedClock, Sink, Source};
 use wayside::runtime::{Engine, Journaling, LiveOptions, Pace, RunError, Summary, run, writers};
 
+use super::player::played;
 use super::support::root;
 
 /// The demo with templates, which publishes its windows as well.
@@ -26,19 +26,6 @@ fn plan() -> Arc<Plan> {
     let kind = OutputKind::Windows { topic, qos: 1, retain: false };
     plan.outputs.push(Output { name: "windows".to_owned(), kind });
     Arc::new(plan)
-}
-
-fn messages() -> Vec<Message> {
-    let path = root().join("pipelines/demo/recording.ndjson.gz");
-    let mut source = RecordingSource::open(&path).unwrap();
-    let mut messages = Vec::new();
-    while let Some(message) = futures::executor::block_on(source.next()) {
-        let message = message.unwrap();
-        if !message.topic.ends_with("/clock") {
-            messages.push(message);
-        }
-    }
-    messages
 }
 
 /// Gives messages one by one, and sets a clock to what `before` says of each before it is given.
@@ -121,7 +108,7 @@ fn about<'p>(sent: &'p [Publication], what: &str) -> Vec<(&'p str, &'p str)> {
 /// Each window's result goes out again until the broker has it: not only the newest on its topic.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_broker_had_not_taken_goes_out_again() {
-    let messages = messages();
+    let messages = played(Duration::MAX);
     let start = messages[0].received_at;
     let run_of = async |taken: u64| {
         let folder = tempfile::tempdir().unwrap();
@@ -167,7 +154,7 @@ async fn what_the_broker_had_not_taken_goes_out_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_set_back_is_not_outrun_by_what_waited() {
     const HOUR_MS: i64 = 3_600_000;
-    let mut messages = messages();
+    let mut messages = played(Duration::MAX);
     messages.retain(|message| message.topic.contains("/sensor/"));
     let start = messages[0].received_at;
     let half = messages.len() / 2;
@@ -204,7 +191,7 @@ async fn a_clock_that_is_set_back_is_not_outrun_by_what_waited() {
 /// Health goes out every ten seconds of the run's clock, however many messages wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_unit_that_is_never_idle_is_heard_of() {
-    let messages = messages();
+    let messages = played(Duration::MAX);
     let clock = ManualClock::new(messages[0].received_at);
     let hand = clock.clone();
     let before = move |nth: usize, message: &mut Message| {
@@ -229,7 +216,7 @@ async fn a_unit_that_is_never_idle_is_heard_of() {
 fn any_number_of_messages_may_come_in_one_call() {
     let plan = plan();
     let mut engine = Engine::for_replay(Arc::clone(&plan), writers(&plan)).unwrap();
-    let messages = messages();
+    let messages = played(Duration::MAX);
     let received_at: Timestamp = messages[0].received_at;
     let many: Vec<Message> = (messages.iter().cycle().take(40_000))
         .map(|message| Message { received_at, ..message.clone() })

@@ -20,8 +20,6 @@ pub(super) fn day(time: Timestamp) -> String {
 pub(super) struct Log {
     folder: PathBuf,
     open: Option<Day>,
-    /// Lines that are not on the disk for certain.
-    unsynced: u64,
 }
 
 #[derive(Debug)]
@@ -30,10 +28,13 @@ struct Day {
     path: PathBuf,
     /// Opened anew after an error: the disk may be another one by then.
     file: Option<File>,
-    /// Not in the file yet. A write that comes to its end in the middle of a line goes on from there.
+    /// Whole lines that are not in the file yet.
     pending: Vec<u8>,
+    pending_lines: u64,
     /// Bytes that are on the disk for certain.
     length: u64,
+    /// Lines behind them.
+    unsynced: u64,
 }
 
 impl Day {
@@ -53,34 +54,45 @@ impl Day {
         })
     }
 
-    /// Writes what is pending.
+    /// Writes what is pending, whole: where the disk is full, no half line may stand at the end.
     fn write(&mut self) -> io::Result<()> {
-        while !self.pending.is_empty() {
-            let pending = std::mem::take(&mut self.pending);
-            let written = self.file().and_then(|file| file.write(&pending));
-            self.pending = pending;
-            match written {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(bytes) => drop(self.pending.drain(..bytes)),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        if self.pending.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let pending = std::mem::take(&mut self.pending);
+        let written = self.file().and_then(|file| {
+            let length = file.metadata()?.len();
+            file.write_all(&pending).inspect_err(|_| {
+                if let Err(error) = file.set_len(length) {
+                    tracing::warn!(%error, "half a line of the archive cannot be taken back");
+                }
+            })
+        });
+        self.pending = pending;
+        if written.is_ok() {
+            self.pending.clear();
+            self.pending_lines = 0;
+        }
+        written
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.write()?;
+        // What was written before is kept even where the rest cannot be.
+        self.write().and(self.sync_written())
+    }
+
+    fn sync_written(&mut self) -> io::Result<()> {
         let file = self.file()?;
         file.sync_all()?;
         self.length = file.metadata()?.len();
+        self.unsynced = self.pending_lines;
         Ok(())
     }
 }
 
 impl Log {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, open: None, unsynced: 0 }
+        Self { folder, open: None }
     }
 
     /// Takes back what is beyond the mark; everything, if there was no line then.
@@ -104,7 +116,15 @@ impl Log {
     fn turn_to(&mut self, date: &str) -> Result<(), ArchiveError> {
         self.sync()?;
         let (date, path) = (date.to_owned(), self.folder.join(format!("{date}.ndjson")));
-        let mut day = Day { date, path, file: None, pending: Vec::new(), length: 0 };
+        let mut day = Day {
+            date,
+            path,
+            file: None,
+            pending: Vec::new(),
+            pending_lines: 0,
+            length: 0,
+            unsynced: 0,
+        };
         day.tries(|day| {
             day.length = day.file()?.metadata()?.len();
             Ok(())
@@ -127,22 +147,19 @@ impl Log {
             }
             open.pending.extend_from_slice(line.as_bytes());
             open.pending.push(b'\n');
-            self.unsynced += 1;
+            open.pending_lines += 1;
+            open.unsynced += 1;
         }
         Ok(begins)
     }
 
     pub(super) fn sync(&mut self) -> Result<(), ArchiveError> {
-        if let Some(open) = &mut self.open {
-            open.tries(Day::sync)?;
-        }
-        self.unsynced = 0;
-        Ok(())
+        self.open.as_mut().map_or(Ok(()), |open| open.tries(Day::sync))
     }
 
     /// Lines that were taken and are not on the disk for certain.
     pub(super) fn unsynced(&self) -> u64 {
-        self.unsynced
+        self.open.as_ref().map_or(0, |open| open.unsynced)
     }
 
     /// The newest day, and how much of it is on the disk.
