@@ -155,7 +155,7 @@ pub struct Closing {
 
 /// What the values of these rows take, whatever room was made for them: the same for the same rows.
 pub fn bytes_of(rows: &RecordBatch) -> usize {
-    let data = rows.columns().iter().map(|column| column.to_data());
+    let data = rows.columns().iter().map(Array::to_data);
     data.map(|data| data.get_slice_memory_size().unwrap_or(0)).sum()
 }
 

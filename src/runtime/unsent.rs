@@ -124,8 +124,8 @@ mod tests {
         }
     }
 
-    fn after(seconds: u64) -> Option<Timestamp> {
-        Some(Timestamp::default() + Duration::from_secs(seconds))
+    fn after(seconds: u64) -> Timestamp {
+        Timestamp::default() + Duration::from_secs(seconds)
     }
 
     #[test]
@@ -135,12 +135,12 @@ mod tests {
             unsent.note(publication(topic, true, expiry));
             unsent.note(publication(topic, false, expiry));
         }
-        assert_eq!(unsent.prune(after(50)), 2);
-        let again = unsent.take(after(60));
+        assert_eq!(unsent.prune(Some(after(50))), 2);
+        let again = unsent.take(Some(after(60)));
         let left: Vec<_> = again.iter().map(|p| p.expiry.map(|expiry| expiry.as_secs())).collect();
         assert_eq!(left, [Some(40), None, Some(40), None]);
-        assert_eq!(unsent.prune(after(200)), 1);
-        assert_eq!(unsent.take(after(200)), [publication("c", true, None)]);
+        assert_eq!(unsent.prune(Some(after(200))), 1);
+        assert_eq!(unsent.take(Some(after(200))), [publication("c", true, None)]);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use serde_json::Value;
 use wayside::model::backend::Engine;
 use wayside::model::import;
 
-use super::support::{lacks, python, root, wayside};
+use super::mosquitto::lacks;
+use super::support::{python, root, wayside};
 
 /// Largest difference of a logit that still counts as the same.
 const TOLERANCE: f64 = 1e-4;

@@ -15,7 +15,8 @@ use wayside::io::journal::{Entry, Journal, JournalOptions, Position, Snapshot};
 use wayside::io::recording::{self, Reader, Record};
 use wayside::ports::Message;
 
-use super::support::{data, lacks, messages, python, root};
+use super::mosquitto::lacks;
+use super::support::{data, messages, python, root};
 
 fn wayside(args: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_wayside"))

@@ -29,13 +29,6 @@ pub fn data(test: &str, folder: &str) -> Option<PathBuf> {
     None
 }
 
-/// Says by name that a test is passed over for want of a program. Where `CI` is `true`, as `.ci/run`
-/// sets it, every program has been installed, and its lack is a failure.
-pub fn lacks(test: &str, what: &str) {
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{test}: {what}");
-    eprintln!("SKIPPED {test}: {what}");
-}
-
 /// The Python that `WAYSIDE_PYTHON` names, else the one on the path.
 pub fn python() -> PathBuf {
     std::env::var_os("WAYSIDE_PYTHON").map_or_else(|| "python3".into(), PathBuf::from)
