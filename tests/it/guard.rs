@@ -32,6 +32,9 @@ fn bologna(test: &str) -> Option<Arc<Network>> {
     let names: Vec<String> = network.places.iter().map(|place| place.name.clone()).collect();
     let place = |(segment, name): (_, &String)| Place { name: name.clone(), segment, weight: 1.0 };
     network.places = network.segment_ids().zip(names.iter().cycle()).map(place).collect();
+    for sign in &mut network.signs {
+        sign.pages = 2;
+    }
     Some(Arc::new(network))
 }
 
