@@ -134,7 +134,7 @@ fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Spac
         let sizes = [(3, 18), (2, 12), (3, 15), (2, 20), (4, 12), (4, 24), (2, 10)];
         let (rows, cols) = sizes[rng.random_range(0..sizes.len())];
         let sign = SignId(rng.random_range(0..network.signs.len()) as u32);
-        // Of the sign's number, so that the other facts are drawn as for signs of one page.
+        // By the request's number, so that the other facts are drawn as for signs of one page.
         let pages = 1 + u8::from(n.is_multiple_of(4));
         (Audience::Sign(sign), Space::Sign { rows, cols, pages })
     } else {

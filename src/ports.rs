@@ -112,7 +112,8 @@ pub struct Publication {
 /// Where publications go.
 #[async_trait]
 pub trait Sink: Send {
-    async fn send(&mut self, publication: &Publication) -> Result<(), PortError>;
+    /// Which one it is of all that were sent, counted from 1.
+    async fn send(&mut self, publication: &Publication) -> Result<u64, PortError>;
 
     /// Everything sent so far has left the house. Cancel-safe.
     async fn flush(&mut self) -> Result<(), PortError>;

@@ -55,9 +55,10 @@ impl MemorySink {
 
 #[async_trait]
 impl Sink for MemorySink {
-    async fn send(&mut self, publication: &Publication) -> Result<(), PortError> {
-        self.publications.lock().unwrap_or_else(PoisonError::into_inner).push(publication.clone());
-        Ok(())
+    async fn send(&mut self, publication: &Publication) -> Result<u64, PortError> {
+        let mut publications = self.publications.lock().unwrap_or_else(PoisonError::into_inner);
+        publications.push(publication.clone());
+        Ok(publications.len() as u64)
     }
 
     async fn flush(&mut self) -> Result<(), PortError> {

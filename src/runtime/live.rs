@@ -94,7 +94,6 @@ pub async fn run(
         status: Status::default(),
         set_by: None,
         set_back: false,
-        sent: 0,
         owed: VecDeque::new(),
     };
     let ran = live.run(stop).await;
@@ -123,8 +122,6 @@ struct Live<'e, 'o> {
     set_by: Option<i64>,
     /// It was set back, and messages may wait that were stamped before.
     set_back: bool,
-    /// Publications given to the sink.
-    sent: u64,
     /// Answers to beats that go out once everything before them is out; with the last one the run is
     /// over.
     owed: VecDeque<(Publication, Beats)>,
@@ -200,7 +197,6 @@ impl Live<'_, '_> {
     async fn answer(&mut self) -> Result<Beats, RunError> {
         while let Some((answer, beats)) = self.owed.pop_front() {
             self.sink.send(&answer).await?;
-            self.sent += 1;
             if beats == Beats::Over {
                 return Ok(Beats::Over);
             }
@@ -297,7 +293,6 @@ impl Live<'_, '_> {
                         None => {
                             for publication in outgoing::publications(plan, &events) {
                                 self.sink.send(&*publication?).await?;
-                                self.sent += 1;
                             }
                         }
                     }
@@ -319,9 +314,8 @@ impl Live<'_, '_> {
         let Some(keeping) = &mut self.keeping else { return Ok(()) };
         let Released { receipt, publications } = keeping.released()?;
         for publication in publications {
-            self.sink.send(&publication).await?;
-            self.sent += 1;
-            keeping.unsent.sent(self.sent, publication);
+            let nth = self.sink.send(&publication).await?;
+            keeping.unsent.sent(nth, publication);
         }
         keeping.unsent.done(self.sink.done());
         if let Some(receipt) = receipt {
@@ -355,9 +349,8 @@ impl Live<'_, '_> {
         };
         let Some(keeping) = &mut self.keeping else { return Ok(()) };
         for publication in keeping.send_again(now) {
-            self.sink.send(&publication).await?;
-            self.sent += 1;
-            keeping.unsent.sent(self.sent, publication);
+            let nth = self.sink.send(&publication).await?;
+            keeping.unsent.sent(nth, publication);
         }
         Ok(())
     }
@@ -400,7 +393,6 @@ impl Live<'_, '_> {
         let publication =
             status::publication(self.unit.engine, state, self.status.seq, now, around);
         self.sink.send(&publication).await?;
-        self.sent += 1;
         Ok(())
     }
 

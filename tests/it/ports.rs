@@ -57,7 +57,7 @@ struct Until {
 
 #[async_trait]
 impl Sink for Until {
-    async fn send(&mut self, publication: &Publication) -> Result<(), PortError> {
+    async fn send(&mut self, publication: &Publication) -> Result<u64, PortError> {
         self.sink.send(publication).await
     }
     async fn flush(&mut self) -> Result<(), PortError> {

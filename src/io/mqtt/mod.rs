@@ -251,7 +251,7 @@ impl Sink for MqttSink {
     /// payload that is nothing clears a retained message. The expiry runs from
     /// this call on: a publication is sent when it is made, and its `ts` may be the time of a
     /// recording. QoS 2 goes out as 1.
-    async fn send(&mut self, publication: &Publication) -> Result<(), PortError> {
+    async fn send(&mut self, publication: &Publication) -> Result<u64, PortError> {
         let topic = publication.topic.as_str();
         if topic.is_empty() || topic.contains(['+', '#', '\0']) || topic.len() > 65_535 {
             return Err(PortError::Fatal {

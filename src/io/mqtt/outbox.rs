@@ -85,8 +85,8 @@ impl Outbox {
     }
 
     /// Adds a publication at the end. A retained one takes the place of waiting retained ones on
-    /// its topic: the broker would keep only the last of them.
-    pub(super) fn push(&mut self, publication: Outgoing, stats: &mut MqttStats) {
+    /// its topic: the broker would keep only the last of them. Which one it is of all, from 1.
+    pub(super) fn push(&mut self, publication: Outgoing, stats: &mut MqttStats) -> u64 {
         if publication.retain {
             let before = self.waiting.len();
             let bytes = &mut self.bytes;
@@ -103,6 +103,7 @@ impl Outbox {
         let (nth, tries) = (self.pushed, Tries::First);
         self.waiting.push_back(Waiting { publication, nth, tries });
         self.pushed += 1;
+        self.pushed
     }
 
     /// Makes room: gives up the oldest waiting publication, one that is not retained if there is

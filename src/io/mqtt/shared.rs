@@ -131,7 +131,8 @@ impl Shared {
 
     // For the sinks.
 
-    pub(super) async fn send(&self, publication: Outgoing) -> Result<(), PortError> {
+    /// Which one it is of all that were sent.
+    pub(super) async fn send(&self, publication: Outgoing) -> Result<u64, PortError> {
         loop {
             let changed = self.departure.notified();
             {
@@ -151,9 +152,9 @@ impl Shared {
                     }
                 }
                 if state.outbox.has_room_for(&publication) {
-                    state.outbox.push(publication, &mut state.stats);
+                    let nth = state.outbox.push(publication, &mut state.stats);
                     self.work.notify_one();
-                    return Ok(());
+                    return Ok(nth);
                 }
             }
             changed.await;
