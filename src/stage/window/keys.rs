@@ -137,10 +137,9 @@ impl Keys {
         Self { spans, hasher, length, floor, stale, most_bytes: MOST_BYTES }
     }
 
-    /// Looks for a key, and keeps it where it is new.
+    /// Looks for a key, and keeps it where it is new. No window takes a row from before the moment to
+    /// which keys are forgotten.
     pub(super) fn insert(&mut self, key: &[u8], time: i64) -> Look {
-        // A row that lengthens a session may be older than what was forgotten before it came.
-        let time = time.max(self.floor);
         let hash = self.hasher.hash_one(key);
         for span in self.spans.iter_mut().rev() {
             if let Some(start) = span.find(hash, key) {

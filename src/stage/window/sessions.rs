@@ -4,6 +4,10 @@
 //! A session goes from its first row to `gap` after its last one; a row that is `gap` or more away
 //! from it begins another. Rows that come late may join two sessions into one. One that lasts
 //! `longest` is closed then, so that no sensor fills the memory.
+//!
+//! A row with which no session could begin any more may be within an open one, but not lengthen it. So
+//! what is late stays late, and a row that has been in a session that is closed is in no other: each may
+//! be sent once more at any time.
 
 use std::collections::BTreeMap;
 
@@ -80,15 +84,13 @@ impl Sessions {
         first.map_or(new, |first| first.min(new))
     }
 
-    /// Whether a row of this label finds a session, or one could still begin with it.
+    /// Whether a session could still begin with a row of this label, or it is within an open one. Once
+    /// it is not, it never is again: a session that has its first row before `time`, and ends after a
+    /// mark that `time + gap` does not reach, has rows after it as well.
     pub(super) fn takes(&self, label: &str, time: i64) -> bool {
         let begins = self.state.mark.is_none_or(|mark| time + self.gap > mark);
-        begins
-            || self
-                .state
-                .open
-                .get(label)
-                .is_some_and(|sessions| sessions.iter().any(|session| self.joins(session, time)))
+        let within = |session: &Session| session.first <= time && time <= session.last;
+        begins || self.state.open.get(label).is_some_and(|open| open.iter().any(within))
     }
 
     fn joins(&self, session: &Session, time: i64) -> bool {

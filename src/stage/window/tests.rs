@@ -392,16 +392,34 @@ fn a_row_that_no_session_takes_is_late_even_before_a_session_has_closed() {
         assert_eq!(rig.push("b", 1_000, 500, 1), late(500));
         assert_eq!(rig.push("b", 1_000, 960, 2), late(960));
         assert_eq!(rig.push("b", 1_000, 961, 3), ACCEPTED);
-        assert_eq!(rig.push("a", 1_000, 471, 4), ACCEPTED);
+        // Within the session of `a`, but not in front of it.
+        assert_eq!(rig.push("a", 1_000, 499, 4), late(499));
+        assert_eq!(rig.push("a", 1_000, 501, 4), ACCEPTED);
         let mut counts = vec![4];
         counts.extend((500..=1_000).step_by(10));
         let mut shown = rig.finish();
         for (.., counts) in &mut shown {
             counts.sort_unstable();
         }
-        assert_eq!(shown, [(0, 961, 991, 1, vec![3]), (0, 471, 1_030, 1, counts)]);
+        assert_eq!(shown, [(0, 961, 991, 1, vec![3]), (0, 500, 1_030, 1, counts)]);
         assert!(matches!(rig.push("a", 1_001, 1_001, 5), Admission::Late { .. }));
     }
+}
+
+#[test]
+fn a_row_that_is_late_for_sessions_or_was_in_one_stays_so() {
+    let windows = [sessions(30, 3_600)];
+    let mut rig = Rig::new(&[source("loops", false, &["sensor_id", "ts"])], &windows);
+    assert_eq!(rig.push("a", 100, 100, 1), ACCEPTED);
+    assert_eq!(rig.push("a", 141, 141, 4), ACCEPTED);
+    assert_eq!(rig.advance(141), [(0, 100, 130, 1, vec![1])]);
+    assert!(matches!(rig.push("a", 141, 99, 2), Admission::Late { .. }));
+    // The next session begins near enough to both.
+    assert_eq!(rig.push("a", 141, 115, 3), ACCEPTED);
+    assert!(matches!(rig.push("a", 141, 99, 2), Admission::Late { .. }));
+    assert!(matches!(rig.push("a", 141, 100, 1), Admission::Late { .. }));
+    assert_eq!(rig.push("a", 141, 115, 3), Admission::Duplicate);
+    assert_eq!(rig.finish(), [(0, 115, 171, 1, vec![4, 3])]);
 }
 
 #[test]

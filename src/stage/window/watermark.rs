@@ -65,6 +65,10 @@ pub(super) struct State {
     offset: i64,
     /// Readings until the offset is taken anew.
     until_offset: usize,
+    /// The newest event time of the groups that were forgotten, ms. An unknown group that is no newer may
+    /// be one of them, and tells nothing new: whether a group was forgotten before a message that tells
+    /// nothing is sent once more, or between the two, must make no difference.
+    forgotten: i64,
     held: Option<i64>,
 }
 
@@ -97,6 +101,7 @@ impl Watermark {
                 first_receipt: None,
                 offset: 0,
                 until_offset: 0,
+                forgotten: i64::MIN,
                 held: None,
             },
         }
@@ -169,6 +174,8 @@ impl Watermark {
                 stand(&mut self.line, &mut self.aside, (event_time, at));
             }
             (known.newest, known.reached, known.idle) = (event_time, reached, false);
+        } else if event_time <= self.state.forgotten {
+            return false;
         } else {
             self.state.first_receipt.get_or_insert(reached);
             let at = self.state.groups.len();
@@ -282,7 +289,10 @@ impl Watermark {
     }
 
     fn forget(&mut self, kept: impl Fn(&Group) -> bool) {
-        self.state.groups.retain(kept);
+        let state = &mut self.state;
+        let gone = state.groups.iter().filter(|group| !kept(group)).map(|group| group.newest);
+        state.forgotten = gone.max().map_or(state.forgotten, |newest| newest.max(state.forgotten));
+        state.groups.retain(kept);
         self.name_all();
         self.line_up();
     }
@@ -468,6 +478,25 @@ mod tests {
             }
             assert_eq!(feed.at(270 + by), Some(260));
         }
+    }
+
+    #[test]
+    fn what_a_forgotten_group_has_told_is_nothing_new() {
+        let (mut once, mut again) = (Feed::new(), Feed::new());
+        for feed in [&mut once, &mut again] {
+            feed.read("stuck", 0, 0);
+            for ts in (0..480).step_by(30) {
+                feed.read("a", ts, ts);
+                feed.read("stuck", ts, 0);
+            }
+        }
+        assert_eq!(again.0.state.groups.len(), 1);
+        again.read("stuck", 480, 0);
+        again.read("stuck", 480, -5);
+        assert_eq!(once.at(600), again.at(600));
+        // It has a word again as soon as it has something to say.
+        again.read("stuck", 600, 600);
+        assert_eq!(again.0.state.groups.len(), 2);
     }
 
     #[test]
