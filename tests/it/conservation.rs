@@ -292,7 +292,7 @@ fn play(engine: &mut Engine, sent: &[Sent]) -> (Out, Reference, BTreeMap<String,
         assert_eq!(out.late - late, u64::from(found == Some(Fate::Late)), "message {index}");
         let fate = sent.reading.as_ref().map(|reading| {
             let time = reading.ts - i64::from(sent.source != 1);
-            reference.read(reading, time, found.unwrap_or(Fate::Late))
+            reference.read(reading, time)
         });
         assert_eq!(found, fate, "message {index}: {:?}", sent.reading);
         if sent.claimed {

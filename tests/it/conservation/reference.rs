@@ -124,16 +124,16 @@ impl Reference {
     }
 
     /// A reading of this time, less a millisecond where it speaks for what was before.
-    pub fn read(&mut self, reading: &Reading, time: i64, found: Fate) -> Fate {
+    pub fn read(&mut self, reading: &Reading, time: i64) -> Fate {
         self.sensors[reading.source].settle(reading.received);
         self.close();
-        let fate = self.judge(reading, time, found);
+        let fate = self.judge(reading, time);
         self.sensors[reading.source].observe(reading);
         self.close();
         fate
     }
 
-    fn judge(&mut self, reading: &Reading, time: i64, found: Fate) -> Fate {
+    fn judge(&mut self, reading: &Reading, time: i64) -> Fate {
         let over = |d: &&(usize, Definition)| d.1.sources.contains(&reading.source);
         let definitions: Vec<_> = self.definitions.iter().cloned().enumerate().collect();
         let (mut slots, mut sessions) = (Vec::new(), Vec::new());
@@ -148,10 +148,13 @@ impl Reference {
                 }
                 Lies::Session { gap } => {
                     let key = (window, reading.sensor.clone());
-                    let rows = self.open.get(&key).into_iter().flatten();
-                    let touches = rows.clone().any(|(row, _)| (row - time).abs() < gap);
-                    if time + gap > mark || touches {
-                        sessions.push((key, rows.clone().any(|(_, n)| *n == reading.n)));
+                    let mut rows = self.open.get(&key).cloned().unwrap_or_default();
+                    rows.sort_unstable();
+                    let within = rows.chunk_by(|row, next| next.0 - row.0 < gap).any(|session| {
+                        (session[0].0..=session[session.len() - 1].0).contains(&time)
+                    });
+                    if time + gap > mark || within {
+                        sessions.push(key);
                     }
                 }
             }
@@ -161,11 +164,7 @@ impl Reference {
         }
         let key = (reading.source, reading.sensor.clone(), reading.ts, reading.n);
         if !self.seen.insert(key) {
-            // Where its window has gone and a session takes it all the same, its key may have gone too.
-            let kept = !slots.is_empty() || sessions.iter().any(|(_, kept)| *kept);
-            if kept || found == Fate::Duplicate {
-                return Fate::Duplicate;
-            }
+            return Fate::Duplicate;
         }
         let revised = slots.iter().any(|(.., closed)| *closed);
         for (window, start, closed) in slots {
@@ -173,7 +172,7 @@ impl Reference {
             slot.all.push(reading.n);
             slot.in_time.extend((!closed).then_some(reading.n));
         }
-        for (key, _) in sessions {
+        for key in sessions {
             self.open.entry(key).or_default().push((time, reading.n));
         }
         Fate::Accepted { revised }
