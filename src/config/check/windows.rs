@@ -59,7 +59,7 @@ impl Checker<'_> {
         let session = matches!(shape, Some(Shape::Session { .. }));
         if let Some(at) = late.filter(|_| session && !accept_for.is_zero()) {
             self.findings.error(&at.span, "sessions are not revised").help(
-                "a late reading that touches an open session is taken anyway; leave `late` out",
+                "a late reading that lies within an open session is taken anyway; leave `late` out",
             );
         }
         if let Some(from) = raw.from.0.as_ref().filter(|from| session && from.0.len() > 1) {

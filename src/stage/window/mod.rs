@@ -213,12 +213,10 @@ impl Windower {
         if !inlet.range.contains(&time) {
             return Admission::OutOfRange;
         }
-        let Some(clock) = &mut inlet.watermark else {
+        if inlet.watermark.is_none() {
             return Admission::Accepted { revised: false, remembered: true };
-        };
-        if clock.advance(received_at) {
-            self.moved(source, sheets);
         }
+        self.receive(source, received_at, sheets);
         let admission = self.judge(sheet, source, row);
         let mut moved = false;
         if let Some(clock) = &mut self.inlets[source].watermark {

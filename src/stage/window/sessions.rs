@@ -6,8 +6,9 @@
 //! `longest` is closed then, so that no sensor fills the memory.
 //!
 //! A row with which no session could begin any more may be within an open one, but not lengthen it. So
-//! what is late stays late, and a row that has been in a session that is closed is in no other: each may
-//! be sent once more at any time.
+//! what is late stays late, and the key of a row that has been in a closed session is still known
+//! wherever an open one (which can overlap it where one was cut) would take the row again: each may be
+//! sent once more at any time.
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! With nobody left the receipt time alone carries it on, so that the last window closes. A group
-//! that comes back joins again without moving it back. In the first `lateness` of receipt time there
+//! that comes back joins again without moving it back; one that was forgotten, with an event time that
+//! is newer than what any forgotten one has told. In the first `lateness` of receipt time there
 //! is no watermark: a first reading from a fast clock must not make all others late.
 //!
 //! The value is brought up to date with every reading and whenever receipt time moves, and between

@@ -115,7 +115,7 @@ impl Reference {
         }
     }
 
-    /// A whole second of receipt time.
+    /// Receipt time has come to `now`, ms.
     pub fn tick(&mut self, now: i64) {
         for sensors in &mut self.sensors {
             sensors.settle(now);
@@ -125,8 +125,7 @@ impl Reference {
 
     /// A reading of this time, less a millisecond where it speaks for what was before.
     pub fn read(&mut self, reading: &Reading, time: i64) -> Fate {
-        self.sensors[reading.source].settle(reading.received);
-        self.close();
+        self.tick(reading.received);
         let fate = self.judge(reading, time);
         self.sensors[reading.source].observe(reading);
         self.close();
