@@ -348,6 +348,28 @@ fn a_window_over_two_sources_waits_for_the_slower_one_unless_it_is_silent() {
 }
 
 #[test]
+fn a_reading_has_the_same_fate_whatever_came_from_the_other_source_in_that_second() {
+    for again in [false, true] {
+        let both = Window { sources: vec![0, 1], ..window(60, 60) };
+        let sources = [source("loops", true, &["ts"]), source("cameras", true, &["ts"])];
+        let mut rig = Rig::new(&sources, &[both]);
+        let reading = |source, now, seconds, count| {
+            let (now, ts) = (ms(EPOCH + now), at(seconds));
+            Reading { source, sensor: "a".to_owned(), now, ts, count }
+        };
+        rig.push_all(&[reading(1, 500, 0, 1), reading(0, 150_000, 150, 2)]);
+        rig.advance(160);
+        // Cameras are silent: receipt time has carried them to 59.5 s.
+        assert_eq!(rig.windower.watermark(1), Some(ms(EPOCH + 59_500)));
+        if again {
+            rig.push_all(&[reading(1, 160_600, 0, 1)]);
+        }
+        let late = rig.push_all(&[reading(0, 160_800, 59, 3)]);
+        assert!(matches!(late[..], [Admission::Late { .. }]), "{late:?}");
+    }
+}
+
+#[test]
 fn sessions_last_as_long_as_their_sensor_does_not_fall_silent() {
     let mut rig = Rig::over(false, &[sessions(30, 600)]);
     for (sensor, ts) in [("a", 0), ("b", 5), ("a", 20), ("a", 49), ("b", 50)] {

@@ -171,6 +171,8 @@ proptest! {
                 }
                 rig.push_all(std::slice::from_ref(reading));
             }
+            rig.windower.advance(ms((second + 1) * 1_000));
+            rig.work();
             rig.windower.finish();
             rig.work();
             if !driven {
