@@ -28,7 +28,7 @@ use crate::ports::{Message, Publication};
 const ROOM_BYTES: usize = 4 << 20;
 
 /// The form of `Kept`; a snapshot of another form is not read.
-const FORM: u32 = 7;
+const FORM: u32 = 8;
 
 /// The kind of the journal's notes that hold words: what a writer with a deadline gave once, it
 /// must not give anew.

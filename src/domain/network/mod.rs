@@ -5,6 +5,7 @@
 mod load;
 mod names;
 mod routing;
+mod side;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tile;

@@ -11,35 +11,55 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use super::{Connection, Network, SegmentId, Turn};
 
-/// Seconds to pass each segment now, by segment index; infinite where closed to cars.
+/// Seconds to pass each segment now, by segment index, infinite where closed to cars; and seconds
+/// that single moves cost on top of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Costs(pub Vec<f64>);
+pub struct Costs {
+    segments: Vec<f64>,
+    moves: BTreeMap<(SegmentId, SegmentId), f64>,
+}
 
 impl Costs {
+    /// By segment index; moves cost nothing.
+    pub fn of(segments: Vec<f64>) -> Self {
+        Self { segments, moves: BTreeMap::new() }
+    }
+
     /// Every segment at its speed limit; infinite where cars are not allowed.
     pub fn free_flow(network: &Network) -> Self {
         let seconds =
             |s: &super::Segment| if s.cars_allowed { s.free_flow_s() } else { f64::INFINITY };
-        Self(network.segments.iter().map(seconds).collect())
+        Self::of(network.segments.iter().map(seconds).collect())
     }
 
     /// Seconds to pass the segment. What is no time (absent, negative, not a number) counts as
     /// closed, so that a bad figure can close a road but never open or shorten one.
     pub fn get(&self, id: SegmentId) -> f64 {
-        match self.0.get(id.0 as usize) {
+        match self.segments.get(id.0 as usize) {
             Some(&seconds) if seconds >= 0.0 => seconds,
             _ => f64::INFINITY,
         }
     }
 
     pub fn set(&mut self, id: SegmentId, seconds: f64) {
-        if let Some(cost) = self.0.get_mut(id.0 as usize) {
+        if let Some(cost) = self.segments.get_mut(id.0 as usize) {
             *cost = seconds;
         }
     }
 
     pub fn close(&mut self, id: SegmentId) {
         self.set(id, f64::INFINITY);
+    }
+
+    /// Seconds that a move costs on top of its segments.
+    pub fn move_s(&self, from: SegmentId, to: SegmentId) -> f64 {
+        self.moves.get(&(from, to)).copied().unwrap_or_default()
+    }
+
+    /// As with segments, what is no time closes the move.
+    pub fn set_move(&mut self, from: SegmentId, to: SegmentId, seconds: f64) {
+        let seconds = if seconds >= 0.0 { seconds } else { f64::INFINITY };
+        self.moves.insert((from, to), seconds);
     }
 }
 
@@ -176,7 +196,7 @@ impl<'n> Router<'n> {
         let mut total = costs.get(*way.first()?);
         for pair in way.windows(2) {
             let (from, to) = (pair[0], pair[1]);
-            total += self.move_s(self.network.connection(from, to)?) + costs.get(to);
+            total += self.move_s(self.network.connection(from, to)?, costs) + costs.get(to);
         }
         total.is_finite().then_some(total)
     }
@@ -215,12 +235,12 @@ impl<'n> Router<'n> {
         nearest
     }
 
-    fn move_s(&self, connection: &Connection) -> f64 {
+    fn move_s(&self, connection: &Connection, costs: &Costs) -> f64 {
         let signal = self.network.segment(connection.from).to_signal;
         let around = connection.turn == Turn::TurnAround;
         let signal_s = if signal { self.penalties.signal_s } else { 0.0 };
         let turn_around_s = if around { self.penalties.turn_around_s } else { 0.0 };
-        signal_s + turn_around_s
+        signal_s + turn_around_s + costs.move_s(connection.from, connection.to)
     }
 
     /// Dijkstra. Ties go to the lower segment index, both in the order of settling and in the
@@ -259,7 +279,7 @@ impl<'n> Router<'n> {
             for c in moves.iter().filter(|c| c.cars_allowed) {
                 let next = if towards_root { c.from } else { c.to };
                 let at = next.0 as usize;
-                let distance = tree.times[id.0 as usize] + self.move_s(c) + costs.get(next);
+                let distance = tree.times[id.0 as usize] + self.move_s(c, costs) + costs.get(next);
                 if settled[at] || !distance.is_finite() {
                     continue;
                 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::domain::network::{Costs, Network, Penalties, Router, SegmentId, Tree};
 
 use super::flows::{self, Gate};
-use super::load::Load;
+use super::load::{Load, Moves};
 use super::times::Times;
 use super::trouble::Trouble;
 
@@ -200,7 +200,7 @@ impl<'a> Around<'a> {
 
     /// Travel times under what is sent by now, without what must not be advised.
     pub(super) fn costs(&self, load: &Load, here: SegmentId) -> Costs {
-        let mut costs = load.costs(self.times);
+        let mut costs = load.costs(self.network, self.times);
         for &id in self.avoid.iter().chain(self.never_via).filter(|id| **id != here) {
             costs.close(id);
         }
@@ -287,11 +287,11 @@ impl<'a> Around<'a> {
         Some(sum_s)
     }
 
-    /// The ways that drivers take who are told this, with the share of each.
+    /// The ways from the place on that drivers take who are told this, with the share of each.
     pub(super) fn loads(&self, place: &Place, stem: &[SegmentId]) -> Vec<(Vec<SegmentId>, f64)> {
         let way = |&(gate, share): &(usize, f64)| {
             let (way, _) = self.driven(place.here, stem, gate)?;
-            Some((way[1..].to_vec(), share))
+            Some((way, share))
         };
         place.shares.iter().filter_map(way).collect()
     }
@@ -394,14 +394,12 @@ fn repeats(way: &[SegmentId]) -> bool {
     sorted.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-/// What is sent over each segment by ways and the traffic on them.
-pub(super) fn sent<'w>(
-    loads: impl Iterator<Item = &'w (Vec<SegmentId>, f64)>,
-) -> BTreeMap<SegmentId, f64> {
-    let mut sent: BTreeMap<SegmentId, f64> = BTreeMap::new();
+/// What is sent over each move by ways and the traffic on them.
+pub(super) fn sent<'w>(loads: impl Iterator<Item = &'w (Vec<SegmentId>, f64)>) -> Moves {
+    let mut sent = Moves::new();
     for (way, veh_s) in loads {
-        for &id in way {
-            *sent.entry(id).or_default() += veh_s;
+        for pair in way.windows(2) {
+            *sent.entry((pair[0], pair[1])).or_default() += veh_s;
         }
     }
     sent

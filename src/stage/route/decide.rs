@@ -247,7 +247,8 @@ impl Desk<'_> {
         let unguided_s = if around.trouble.shut {
             None
         } else {
-            let unguided_s = around.unguided_s(&point.place, &self.load.costs(self.times))?;
+            let unguided_s =
+                around.unguided_s(&point.place, &self.load.costs(self.network, self.times))?;
             let quiet_s = around.unguided_s(&point.place, &self.times.quiet)?;
             let least_s = KEEP_SHARE * self.plan.min_saving.as_secs_f64();
             if said.is_none() && unguided_s - quiet_s < least_s {

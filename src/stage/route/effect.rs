@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::congestion::{CongestionLevel, View};
 use crate::domain::direction::Audience;
-use crate::domain::network::{Costs, SegmentId};
+use crate::domain::network::{Costs, Network, SegmentId};
 use crate::domain::time::Timestamp;
 
 use super::Shown;
@@ -178,12 +178,12 @@ impl Effect {
     }
 
     /// A way is told from now on.
-    pub(super) fn begins(&mut self, shown: &Shown, times: &Times, load: &Load) {
+    pub(super) fn begins(&mut self, shown: &Shown, network: &Network, times: &Times, load: &Load) {
         let advice = &shown.said.advice;
         if self.trips.len() >= MOST_UNDER_WAY {
             return;
         }
-        let costs = load.costs(times);
+        let costs = load.costs(network, times);
         let Some(told) = Vehicle::on(&advice.way, &costs) else { return };
         let usual = Vehicle::on(&advice.usual, &costs);
         self.trips.push(Trip { told, usual });
@@ -263,7 +263,8 @@ impl Vehicle {
     /// From the end of the way's first road; `None` where the way cannot be driven.
     fn on(way: &[SegmentId], costs: &Costs) -> Option<Self> {
         let way = way.get(1..).filter(|way| !way.is_empty())?;
-        let predicted_s: f64 = way.iter().map(|&id| costs.get(id)).sum();
+        let moves_s = way.windows(2).map(|pair| costs.move_s(pair[0], pair[1]));
+        let predicted_s = way.iter().map(|&id| costs.get(id)).chain(moves_s).sum::<f64>();
         predicted_s.is_finite().then(|| Self {
             predicted_s,
             way: way.to_vec(),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::network::{Network, SegmentId, Turn};
+use crate::domain::network::{Connection, Network, SegmentId, Turn};
 
 use super::times::Times;
 
@@ -28,17 +28,28 @@ pub(super) fn turning(network: &Network, times: &Times, from: SegmentId) -> Vec<
     let moves: Vec<(SegmentId, f64)> = network
         .outgoing(from)
         .iter()
-        .filter(|c| c.cars_allowed && c.turn != Turn::TurnAround)
-        .filter(|c| network.segment(c.to).cars_allowed)
-        .map(|c| {
-            // A road of three lanes is not reached over one alone.
-            let lanes = f64::from(network.segment(c.to).lanes.max(1));
-            let part = (f64::from(c.lanes.max(1)) / lanes).min(1.0);
-            (c.to, times.usual_veh_s[c.to.0 as usize].max(0.001) * part)
-        })
+        .filter_map(|c| Some((c.to, onward_veh_s(network, times, c)?)))
         .collect();
     let all: f64 = moves.iter().map(|(_, veh_s)| veh_s).sum();
     moves.into_iter().map(|(to, veh_s)| (to, veh_s / all)).collect()
+}
+
+/// The share of one move in the traffic at the end of its segment.
+pub(super) fn turning_share(network: &Network, times: &Times, connection: &Connection) -> f64 {
+    let moves = network.outgoing(connection.from).iter();
+    let all: f64 = moves.filter_map(|c| onward_veh_s(network, times, c)).sum();
+    onward_veh_s(network, times, connection).map_or(0.0, |veh_s| veh_s / all)
+}
+
+/// What speaks for a move: the traffic on the road beyond. `None` where no traffic is counted on.
+fn onward_veh_s(network: &Network, times: &Times, c: &Connection) -> Option<f64> {
+    let to = network.segment(c.to);
+    if !c.cars_allowed || c.turn == Turn::TurnAround || !to.cars_allowed {
+        return None;
+    }
+    // A road of three lanes is not reached over one alone.
+    let part = (f64::from(c.lanes.max(1)) / f64::from(to.lanes.max(1))).min(1.0);
+    Some(times.usual_veh_s[c.to.0 as usize].max(0.001) * part)
 }
 
 /// The roads beyond a trouble by which its traffic would have gone on, greatest share first.

@@ -313,7 +313,7 @@ impl Route {
     ) -> Direction {
         let shown = Shown { id, revision, since, valid_until: now + self.plan.expiry, said };
         if since == now {
-            self.effect.begins(&shown, times, &self.load);
+            self.effect.begins(&shown, &self.network, times, &self.load);
         }
         let direction = direction(now, &shown, DirectionState::Show);
         self.shown.insert(shown.said.audience.clone(), shown);

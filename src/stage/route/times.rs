@@ -40,8 +40,8 @@ const FREE_UP: f64 = 0.02;
 const UNKNOWN_LANE_VEH_S: f64 = 0.06;
 
 /// What a lane lets through, vehicles a second: 1,800 an hour, half of it at a signal.
-const LANE_VEH_S: f64 = 0.5;
-const SIGNAL_LANE_VEH_S: f64 = 0.25;
+pub(super) const LANE_VEH_S: f64 = 0.5;
+pub(super) const SIGNAL_LANE_VEH_S: f64 = 0.25;
 
 /// Seconds in which a camera counts the vehicles that it sees (wire.md, `period_s`): of those, some
 /// were there before.
@@ -81,6 +81,7 @@ pub(super) struct Memory {
     tracks: Vec<Track>,
     /// By segment index: whether a camera sees all of it.
     seen_whole: Vec<bool>,
+    across: Turn,
 }
 
 /// What is learnt of each segment.
@@ -94,7 +95,8 @@ impl Memory {
         for detector in network.detectors.iter().filter(|d| d.kind == DetectorKind::Camera) {
             seen_whole[detector.segment.0 as usize] = true;
         }
-        Self { tracks: vec![Track::default(); count], seen_whole }
+        let across = if network.keeps_left() { Turn::Right } else { Turn::Left };
+        Self { tracks: vec![Track::default(); count], seen_whole, across }
     }
 
     pub(super) fn state(&self) -> Learnt {
@@ -197,6 +199,8 @@ pub(super) struct Times {
     pub(super) capacity_veh_s: Vec<f64>,
     /// When nothing is in the way, signals included.
     pub(super) quiet: Costs,
+    /// The turn that crosses the way of those who come towards it.
+    pub(super) across: Turn,
 }
 
 impl Times {
@@ -207,7 +211,7 @@ impl Times {
             let learnt_s = memory.tracks[id.0 as usize].free_s;
             learnt_s.unwrap_or_else(|| by_limit_s(segment)).max(segment.free_flow_s())
         };
-        let quiet = Costs(network.segment_ids().map(quiet).collect());
+        let quiet = Costs::of(network.segment_ids().map(quiet).collect());
         let (shares, trust) = shares(network, memory, &quiet);
         let mut now = free.clone();
         for id in network.segment_ids().filter(|&id| network.segment(id).cars_allowed) {
@@ -238,6 +242,7 @@ impl Times {
             more_veh_s: memory.tracks.iter().map(Track::more_veh_s).collect(),
             capacity_veh_s,
             quiet,
+            across: memory.across,
         }
     }
 

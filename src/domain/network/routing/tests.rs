@@ -93,7 +93,7 @@ fn random_network() -> impl Strategy<Value = (Network, Costs)> {
                 draft.link(ids[from], ids[to], turn);
             }
             let seconds = |c| if c == 9 { f64::INFINITY } else { f64::from(c) };
-            (draft.build(), Costs(costs.into_iter().map(seconds).collect()))
+            (draft.build(), Costs::of(costs.into_iter().map(seconds).collect()))
         })
     })
 }

@@ -118,24 +118,62 @@ fn what_is_sent_over_a_road_makes_it_longer_and_fades() {
     let (network, _) = town();
     let traffic = Traffic::on(&network);
     let times = times(&network, &traffic);
-    let id = network.id("1,0>2,0");
+    let way = ["0,0>1,0", "1,0>2,0"].map(|name| network.id(name));
+    let seconds = |load: &Load| load.costs(&network, &times).get(way[1]) - times.now.get(way[1]);
     let mut load = Load::default();
     let decay = Duration::from_mins(3);
     load.pass(at(0), BTreeMap::new(), decay);
-    assert!(load.extra_s(&times, id) < 1e-9);
-    load.add(&[id], 0.1);
-    let some = load.extra_s(&times, id);
-    load.add(&[id], 0.3);
-    let more = load.extra_s(&times, id);
+    assert!(seconds(&load).abs() < 1e-9);
+    load.add(&way, 0.1);
+    let some = seconds(&load);
+    load.add(&way, 0.3);
+    let more = seconds(&load);
     assert!(some > 0.0 && more > 4.0 * some, "a queue costs more than sharing: {some} {more}");
-    load.take(&[id], 0.4);
-    assert!(load.extra_s(&times, id) < 1e-6);
-    load.pass(at(60), [(id, 0.4)].into(), decay);
+    load.take(&way, 0.4);
+    assert!(seconds(&load) < 1e-6);
+    load.pass(at(60), [((way[0], way[1]), 0.4)].into(), decay);
     load.pass(at(120), BTreeMap::new(), decay);
-    let soon = load.extra_s(&times, id);
+    let soon = seconds(&load);
     load.pass(at(900), BTreeMap::new(), decay);
-    let late = load.extra_s(&times, id);
+    let late = seconds(&load);
     assert!(soon > 0.0 && late < soon / 4.0, "{soon} {late}");
+}
+
+#[test]
+fn a_lane_that_turns_across_lets_through_less_than_its_road() {
+    let (network, mut draft) = (draft().build(), draft());
+    let names = ["0,1>1,1", "1,1>2,1", "1,1>1,2", "1,1>1,0"];
+    let [from, on, left, right] = names.map(|name| network.id(name));
+    for id in [from, on, left, right] {
+        draft.edit(id).lanes = 3;
+    }
+    draft.edit(from).to_signal = true;
+    let network = Arc::new(draft.build());
+    let turn = |to| network.connection(from, to).unwrap().turn;
+    assert_eq!([on, left, right].map(turn), [Turn::Straight, Turn::Left, Turn::Right]);
+    let mut traffic = Traffic::on(&network);
+    for state in &mut traffic.states {
+        state.vehicles = Some(1.0);
+    }
+    let times = times(&network, &traffic);
+    // What a move costs beside its segments, for so much traffic.
+    let cost = |to: SegmentId, veh_s: f64| {
+        let mut load = Load::default();
+        load.add(&[from, to], veh_s);
+        load.costs(&network, &times).move_s(from, to)
+    };
+    assert!(cost(left, 0.05).abs() < 1e-9, "a few can turn");
+    assert!(cost(left, 0.2) > cost(right, 0.2) + 30.0, "left gives way");
+    assert!(cost(right, 0.4) > 30.0, "one lane of three turns right");
+    // The router goes by it.
+    let mut load = Load::default();
+    load.add(&[from, left], 0.6);
+    let costs = load.costs(&network, &times);
+    let router = Router::with_penalties(&network, Penalties::SPEED_LIMITS);
+    let way_s = |costs: &Costs| router.travel_time_s(&[from, left], costs).unwrap();
+    let by_tree = router.tree_to(left, &costs).travel_time_s(from).unwrap();
+    assert!(way_s(&costs) > way_s(&times.now) + 100.0);
+    assert!(by_tree <= way_s(&costs));
 }
 
 #[test]
@@ -162,7 +200,8 @@ fn ways_round_are_several_open_and_ordered() {
         }
         let loads = around.loads(&place, &candidate.stem);
         assert!((loads.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9);
-        assert!(!sent(loads.iter()).contains_key(&network.id("2,1>3,1")));
+        let shut = network.id("2,1>3,1");
+        assert!(!sent(loads.iter()).keys().any(|(_, to)| *to == shut));
         // What is told is enough to drive it whatever map one has.
         let told = via(&network, &candidate.stem);
         assert_eq!(told.last(), candidate.stem.last());
@@ -170,7 +209,7 @@ fn ways_round_are_several_open_and_ordered() {
     // A road that is full of our own making is left for another one.
     let best = &candidates[0];
     let mut load = Load::default();
-    load.add(&best.stem[1..], 2.0);
+    load.add(&best.stem, 2.0);
     let costs = around.costs(&load, here);
     let other = around.candidates(&place, &costs);
     assert_ne!(other[0].stem, best.stem);
