@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::domain::network::{Costs, Network, Penalties, Router, SegmentId, Tree};
 
 use super::flows::{self, Gate};
-use super::load::{Load, Moves};
+use super::load::{Load, Roads};
 use super::times::Times;
 use super::trouble::Trouble;
 
@@ -200,7 +200,7 @@ impl<'a> Around<'a> {
 
     /// Travel times under what is sent by now, without what must not be advised.
     pub(super) fn costs(&self, load: &Load, here: SegmentId) -> Costs {
-        let mut costs = load.costs(self.network, self.times);
+        let mut costs = load.costs(Roads { network: self.network, times: self.times });
         for &id in self.avoid.iter().chain(self.never_via).filter(|id| **id != here) {
             costs.close(id);
         }
@@ -392,15 +392,4 @@ fn repeats(way: &[SegmentId]) -> bool {
     let mut sorted = way.to_vec();
     sorted.sort_unstable();
     sorted.windows(2).any(|pair| pair[0] == pair[1])
-}
-
-/// What is sent over each move by ways and the traffic on them.
-pub(super) fn sent<'w>(loads: impl Iterator<Item = &'w (Vec<SegmentId>, f64)>) -> Moves {
-    let mut sent = Moves::new();
-    for (way, veh_s) in loads {
-        for pair in way.windows(2) {
-            *sent.entry((pair[0], pair[1])).or_default() += veh_s;
-        }
-    }
-    sent
 }

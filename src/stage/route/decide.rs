@@ -16,7 +16,7 @@ use crate::plan::Directions;
 use super::advice::{Advice, Facts};
 use super::around::{Around, Candidate, Maps, Place};
 use super::flips::Flips;
-use super::load::Load;
+use super::load::{Load, Roads};
 use super::times::Times;
 use super::trouble::Trouble;
 use super::{Proposal, Shown};
@@ -62,7 +62,7 @@ struct Point {
     veh_s: f64,
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
     /// What should be said now, by audience, and the vehicles a second that are headed for the
     /// troubles spoken of.
     pub(super) fn decide(mut self, troubles: &[Trouble]) -> (BTreeMap<Audience, Proposal>, f64) {
@@ -78,6 +78,10 @@ impl Desk<'_> {
             headed_veh_s += self.tell(&around, points);
         }
         (self.wanted, headed_veh_s)
+    }
+
+    fn roads(&self) -> Roads<'a> {
+        Roads { network: self.network, times: self.times }
     }
 
     fn around<'t>(&mut self, trouble: &'t Trouble) -> Option<Around<'t>>
@@ -247,8 +251,7 @@ impl Desk<'_> {
         let unguided_s = if around.trouble.shut {
             None
         } else {
-            let unguided_s =
-                around.unguided_s(&point.place, &self.load.costs(self.network, self.times))?;
+            let unguided_s = around.unguided_s(&point.place, &self.load.costs(self.roads()))?;
             let quiet_s = around.unguided_s(&point.place, &self.times.quiet)?;
             let least_s = KEEP_SHARE * self.plan.min_saving.as_secs_f64();
             if said.is_none() && unguided_s - quiet_s < least_s {

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::congestion::{CongestionLevel, View};
 use crate::domain::direction::Audience;
-use crate::domain::network::{Costs, Network, SegmentId};
+use crate::domain::network::{Costs, SegmentId};
 use crate::domain::time::Timestamp;
 
 use super::Shown;
 use super::flips::Flips;
-use super::load::Load;
+use super::load::{Load, Roads};
 use super::times::Times;
 
 /// Imagined vehicles on the road at a time: enough for a town, and no burden.
@@ -178,12 +178,12 @@ impl Effect {
     }
 
     /// A way is told from now on.
-    pub(super) fn begins(&mut self, shown: &Shown, network: &Network, times: &Times, load: &Load) {
+    pub(super) fn begins(&mut self, shown: &Shown, roads: Roads<'_>, load: &Load) {
         let advice = &shown.said.advice;
         if self.trips.len() >= MOST_UNDER_WAY {
             return;
         }
-        let costs = load.costs(network, times);
+        let costs = load.costs(roads);
         let Some(told) = Vehicle::on(&advice.way, &costs) else { return };
         let usual = Vehicle::on(&advice.usual, &costs);
         self.trips.push(Trip { told, usual });

@@ -42,6 +42,9 @@ pub(super) struct Load {
     /// Sent by what is said now.
     #[serde(skip)]
     sent: Moves,
+    /// The share that gets through in time, where it is not all.
+    #[serde(skip)]
+    through: Moves,
 }
 
 impl Load {
@@ -50,10 +53,27 @@ impl Load {
     }
 
     /// Time goes on: what was sent since the last look joins what was sent lately.
-    pub(super) fn pass(&mut self, now: Timestamp, sent: Moves, decay: Duration) {
+    pub(super) fn pass<'w>(
+        &mut self,
+        now: Timestamp,
+        roads: Roads<'_>,
+        loads: impl Iterator<Item = &'w (Vec<SegmentId>, f64)>,
+        decay: Duration,
+    ) {
+        let loads: Vec<_> = loads.collect();
+        (self.sent, self.through) = (Moves::new(), Moves::new());
+        for (way, veh_s) in &loads {
+            self.add(way, *veh_s);
+        }
+        self.through = roads.through(&self.sent);
+        self.sent.clear();
+        for (way, veh_s) in loads {
+            self.add(way, *veh_s);
+        }
+        let sent = &self.sent;
         let passed = self.at.map_or(Duration::ZERO, |at| now.since(at)).as_secs_f64();
         let kept = (-passed / decay.as_secs_f64().max(1.0)).exp();
-        for (&id, &veh_s) in &sent {
+        for (&id, &veh_s) in sent {
             let lately = self.lately.entry(id).or_default();
             *lately += (veh_s - *lately) * (1.0 - kept);
         }
@@ -64,13 +84,16 @@ impl Load {
         }
         self.lately.retain(|_, veh_s| *veh_s > 1e-3);
         self.at = Some(now);
-        self.sent = sent;
     }
 
     /// Sends so many vehicles a second over a way that begins with the road they are on already.
+    /// Of those who must pass a turn that lets through fewer, that share goes on beyond it.
     pub(super) fn add(&mut self, way: &[SegmentId], veh_s: f64) {
+        let mut on = veh_s;
         for pair in way.windows(2) {
-            *self.sent.entry((pair[0], pair[1])).or_default() += veh_s;
+            let (from, to) = (pair[0], pair[1]);
+            *self.sent.entry((from, to)).or_default() += on;
+            on *= self.through.get(&(from, to)).copied().unwrap_or(1.0);
         }
     }
 
@@ -79,7 +102,8 @@ impl Load {
     }
 
     /// Travel times now, with what is sent.
-    pub(super) fn costs(&self, network: &Network, times: &Times) -> Costs {
+    pub(super) fn costs(&self, roads: Roads<'_>) -> Costs {
+        let Roads { network, times } = roads;
         let mut costs = times.now.clone();
         let (sent, lately) = (by_road(&self.sent), by_road(&self.lately));
         let mut of_roads: BTreeMap<SegmentId, f64> = BTreeMap::new();
@@ -93,11 +117,7 @@ impl Load {
         let (sent, lately) = (&self.sent, &self.lately);
         for at in sent.keys().chain(lately.keys().filter(|at| !sent.contains_key(at))) {
             let Some(connection) = network.connection(at.0, at.1) else { continue };
-            let usual_veh_s = times.usual_veh_s[at.0.0 as usize]
-                * flows::turning_share(network, times, connection);
-            // What passes without a queue on usual days fits.
-            let capacity_veh_s =
-                lets_through_veh_s(network, times, connection).max(usual_veh_s / QUEUES_FROM);
+            let Turning { usual_veh_s, capacity_veh_s } = roads.turn(connection);
             let queue_s = queue_s(usual_veh_s, most(sent, lately, at), capacity_veh_s);
             // Both queues stand at the end of one road: the longer one counts.
             let more_s = queue_s - of_roads.get(&at.0).copied().unwrap_or_default();
@@ -130,16 +150,45 @@ fn queue_s(usual_veh_s: f64, sent_veh_s: f64, capacity_veh_s: f64) -> f64 {
     queue_s(usual_veh_s + sent_veh_s) - queue_s(usual_veh_s)
 }
 
-/// Vehicles a second that the lanes of a move let through.
-fn lets_through_veh_s(network: &Network, times: &Times, connection: &Connection) -> f64 {
-    let lanes = connection.lanes.max(1);
-    let lane_veh_s = if !network.segment(connection.from).to_signal {
-        LANE_VEH_S
-    } else if connection.turn == times.across && lanes == 1 {
-        // Where two lanes turn they have a green of their own.
-        GIVING_WAY_VEH_S
-    } else {
-        SIGNAL_LANE_VEH_S
-    };
-    f64::from(lanes) * lane_veh_s
+/// The roads of a network as they are now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Roads<'a> {
+    pub(super) network: &'a Network,
+    pub(super) times: &'a Times,
+}
+
+/// Traffic of one move.
+struct Turning {
+    usual_veh_s: f64,
+    /// What its lanes let through.
+    capacity_veh_s: f64,
+}
+
+impl Roads<'_> {
+    /// The share of what is sent that each move lets through, where it is not all.
+    fn through(&self, sent: &Moves) -> Moves {
+        let share = |(&at, &veh_s): (&(SegmentId, SegmentId), &f64)| {
+            let turn = self.turn(self.network.connection(at.0, at.1)?);
+            (veh_s > turn.capacity_veh_s).then(|| (at, turn.capacity_veh_s / veh_s))
+        };
+        sent.iter().filter_map(share).collect()
+    }
+
+    fn turn(&self, connection: &Connection) -> Turning {
+        let Self { network, times } = *self;
+        let share = flows::turning_share(network, times, connection);
+        let usual_veh_s = times.usual_veh_s[connection.from.0 as usize] * share;
+        let lanes = connection.lanes.max(1);
+        let lane_veh_s = if !network.segment(connection.from).to_signal {
+            LANE_VEH_S
+        } else if lanes == 1 && times.giving_way.contains(&(connection.from, connection.to)) {
+            // Where two lanes turn they have a green of their own.
+            GIVING_WAY_VEH_S
+        } else {
+            SIGNAL_LANE_VEH_S
+        };
+        // What passes without a queue on usual days fits.
+        let capacity_veh_s = (f64::from(lanes) * lane_veh_s).max(usual_veh_s / QUEUES_FROM);
+        Turning { usual_veh_s, capacity_veh_s }
+    }
 }

@@ -33,7 +33,7 @@ use around::Maps;
 use decide::{Desk, Usual};
 use effect::Effect;
 use flips::Flips;
-use load::Load;
+use load::{Load, Roads};
 use times::{Learnt, Memory, Times};
 
 pub use effect::{GuidanceReport, Promise};
@@ -182,7 +182,8 @@ impl Route {
         times: &Times,
     ) -> BTreeMap<Audience, Proposal> {
         let said = self.shown.values().flat_map(|shown| &shown.said.advice.loads);
-        self.load.pass(now, around::sent(said), self.plan.advice_decay);
+        let roads = Roads { network: &self.network, times };
+        self.load.pass(now, roads, said, self.plan.advice_decay);
         let (speak_from, reach_m) = (self.plan.speak_from, self.plan.reach_m);
         let troubles = trouble::find(&self.network, view, &times.now, speak_from, reach_m);
         let desk = Desk {
@@ -313,7 +314,7 @@ impl Route {
     ) -> Direction {
         let shown = Shown { id, revision, since, valid_until: now + self.plan.expiry, said };
         if since == now {
-            self.effect.begins(&shown, &self.network, times, &self.load);
+            self.effect.begins(&shown, Roads { network: &self.network, times }, &self.load);
         }
         let direction = direction(now, &shown, DirectionState::Show);
         self.shown.insert(shown.said.audience.clone(), shown);

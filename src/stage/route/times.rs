@@ -4,6 +4,9 @@
 //! those know nothing either it is chosen so that a saving is never larger for not knowing. What is
 //! usual (free flow, traffic) is learnt; a limit and a number of lanes stand in for it until then.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::congestion::{CongestionLevel, SegmentState, View};
@@ -81,7 +84,7 @@ pub(super) struct Memory {
     tracks: Vec<Track>,
     /// By segment index: whether a camera sees all of it.
     seen_whole: Vec<bool>,
-    across: Turn,
+    giving_way: Arc<BTreeSet<(SegmentId, SegmentId)>>,
 }
 
 /// What is learnt of each segment.
@@ -95,8 +98,8 @@ impl Memory {
         for detector in network.detectors.iter().filter(|d| d.kind == DetectorKind::Camera) {
             seen_whole[detector.segment.0 as usize] = true;
         }
-        let across = if network.keeps_left() { Turn::Right } else { Turn::Left };
-        Self { tracks: vec![Track::default(); count], seen_whole, across }
+        let giving_way = Arc::new(network.giving_way());
+        Self { tracks: vec![Track::default(); count], seen_whole, giving_way }
     }
 
     pub(super) fn state(&self) -> Learnt {
@@ -199,8 +202,8 @@ pub(super) struct Times {
     pub(super) capacity_veh_s: Vec<f64>,
     /// When nothing is in the way, signals included.
     pub(super) quiet: Costs,
-    /// The turn that crosses the way of those who come towards it.
-    pub(super) across: Turn,
+    /// Moves that cross the way of those who come towards them.
+    pub(super) giving_way: Arc<BTreeSet<(SegmentId, SegmentId)>>,
 }
 
 impl Times {
@@ -242,7 +245,7 @@ impl Times {
             more_veh_s: memory.tracks.iter().map(Track::more_veh_s).collect(),
             capacity_veh_s,
             quiet,
-            across: memory.across,
+            giving_way: Arc::clone(&memory.giving_way),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Travel times, traffic, load and ways, each by itself.
 
-use super::super::around::{Around, Maps, sent, via};
+use super::super::around::{Around, Maps, via};
 use super::super::flows;
-use super::super::load::Load;
+use super::super::load::{Load, Roads};
 use super::super::times::{Memory, Times};
 use super::super::trouble::{self, Trouble};
 use super::*;
@@ -118,11 +118,12 @@ fn what_is_sent_over_a_road_makes_it_longer_and_fades() {
     let (network, _) = town();
     let traffic = Traffic::on(&network);
     let times = times(&network, &traffic);
+    let roads = Roads { network: &network, times: &times };
     let way = ["0,0>1,0", "1,0>2,0"].map(|name| network.id(name));
-    let seconds = |load: &Load| load.costs(&network, &times).get(way[1]) - times.now.get(way[1]);
+    let seconds = |load: &Load| load.costs(roads).get(way[1]) - times.now.get(way[1]);
     let mut load = Load::default();
     let decay = Duration::from_mins(3);
-    load.pass(at(0), BTreeMap::new(), decay);
+    load.pass(at(0), roads, [].iter(), decay);
     assert!(seconds(&load).abs() < 1e-9);
     load.add(&way, 0.1);
     let some = seconds(&load);
@@ -131,12 +132,36 @@ fn what_is_sent_over_a_road_makes_it_longer_and_fades() {
     assert!(some > 0.0 && more > 4.0 * some, "a queue costs more than sharing: {some} {more}");
     load.take(&way, 0.4);
     assert!(seconds(&load) < 1e-6);
-    load.pass(at(60), [((way[0], way[1]), 0.4)].into(), decay);
-    load.pass(at(120), BTreeMap::new(), decay);
+    load.pass(at(60), roads, [(way.to_vec(), 0.4)].iter(), decay);
+    load.pass(at(120), roads, [].iter(), decay);
     let soon = seconds(&load);
-    load.pass(at(900), BTreeMap::new(), decay);
+    load.pass(at(900), roads, [].iter(), decay);
     let late = seconds(&load);
     assert!(soon > 0.0 && late < soon / 4.0, "{soon} {late}");
+}
+
+#[test]
+fn beyond_a_turn_that_is_full_there_is_what_it_lets_through() {
+    let (network, _) = town();
+    let traffic = Traffic::on(&network);
+    let times = times(&network, &traffic);
+    let roads = Roads { network: &network, times: &times };
+    let way = ["0,0>1,0", "1,0>2,0", "2,0>3,0"].map(|name| network.id(name));
+    let beyond_s = |load: &Load| load.costs(roads).get(way[2]) - times.now.get(way[2]);
+    let decay = Duration::from_mins(3);
+    let after = |veh_s: f64| {
+        let mut load = Load::default();
+        load.pass(at(0), roads, [(way.to_vec(), veh_s)].iter(), decay);
+        load
+    };
+    let (full, twice) = (after(2.0), after(4.0));
+    let at_turn_s = |load: &Load| load.costs(roads).get(way[1]);
+    assert!(at_turn_s(&twice) > at_turn_s(&full) + 100.0, "all of them stand before it");
+    assert!(beyond_s(&full) > 0.0 && (beyond_s(&twice) - beyond_s(&full)).abs() < 1e-6);
+    // What is taken out is what was put in.
+    let mut empty = twice.clone();
+    empty.take(&way, 4.0);
+    assert!(beyond_s(&empty) < 1e-6);
 }
 
 #[test]
@@ -157,10 +182,11 @@ fn a_lane_that_turns_across_lets_through_less_than_its_road() {
     }
     let times = times(&network, &traffic);
     // What a move costs beside its segments, for so much traffic.
+    let roads = Roads { network: &network, times: &times };
     let cost = |to: SegmentId, veh_s: f64| {
         let mut load = Load::default();
         load.add(&[from, to], veh_s);
-        load.costs(&network, &times).move_s(from, to)
+        load.costs(roads).move_s(from, to)
     };
     assert!(cost(left, 0.05).abs() < 1e-9, "a few can turn");
     assert!(cost(left, 0.2) > cost(right, 0.2) + 30.0, "left gives way");
@@ -168,7 +194,7 @@ fn a_lane_that_turns_across_lets_through_less_than_its_road() {
     // The router goes by it.
     let mut load = Load::default();
     load.add(&[from, left], 0.6);
-    let costs = load.costs(&network, &times);
+    let costs = load.costs(roads);
     let router = Router::with_penalties(&network, Penalties::SPEED_LIMITS);
     let way_s = |costs: &Costs| router.travel_time_s(&[from, left], costs).unwrap();
     let by_tree = router.tree_to(left, &costs).travel_time_s(from).unwrap();
@@ -201,7 +227,7 @@ fn ways_round_are_several_open_and_ordered() {
         let loads = around.loads(&place, &candidate.stem);
         assert!((loads.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9);
         let shut = network.id("2,1>3,1");
-        assert!(!sent(loads.iter()).keys().any(|(_, to)| *to == shut));
+        assert!(!loads.iter().any(|(way, _)| way.contains(&shut)));
         // What is told is enough to drive it whatever map one has.
         let told = via(&network, &candidate.stem);
         assert_eq!(told.last(), candidate.stem.last());
