@@ -40,7 +40,7 @@ impl Network {
 
     /// Whether traffic keeps to the left: on most roads those who come towards one are on the right.
     /// Where the map does not tell, traffic is taken to keep to the right.
-    pub fn keeps_left(&self) -> bool {
+    fn keeps_left(&self) -> bool {
         let mut by_ends: BTreeMap<(&str, &str), &Segment> = BTreeMap::new();
         for segment in self.segments.iter().filter(|segment| segment.cars_allowed) {
             by_ends.insert((&segment.from_junction, &segment.to_junction), segment);

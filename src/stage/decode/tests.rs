@@ -3,7 +3,6 @@
 pub(super) mod payloads;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMillisecondType};
@@ -16,7 +15,7 @@ use crate::domain::closure::{ClosureKind, ClosureState, Reason};
 use arrow::record_batch::RecordBatch;
 
 use crate::domain::network::{ByName, Segment};
-use crate::plan::{Column, ColumnKind, EventTime, Mapping};
+use crate::plan::{Column, ColumnKind, Mapping};
 
 pub(super) fn network() -> Arc<Network> {
     let segment = |name: &str| Segment {
@@ -63,14 +62,7 @@ pub(super) fn source(name: &str, topic: &str, mapping: Mapping, claims: &[(&str,
         qos: 1,
         mapping: Arc::new(mapping),
         claims: claims.iter().map(|(m, v)| ((*m).to_owned(), json!(v))).collect(),
-        event_time: readings.then(|| EventTime {
-            column: "ts".to_owned(),
-            lateness: Duration::from_secs(10),
-            idle_after: Duration::from_secs(90),
-            max_future: Duration::from_mins(5),
-            group: Some("sensor_id".to_owned()),
-            interval_end: true,
-        }),
+        event_time: readings.then(|| crate::plan::testing::event_time(true)),
         unique: Vec::new(),
     }
 }

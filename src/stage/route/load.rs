@@ -12,7 +12,7 @@ use crate::domain::network::{Connection, Costs, Network, SegmentId};
 use crate::domain::time::Timestamp;
 
 use super::flows;
-use super::times::{LANE_VEH_S, SIGNAL_LANE_VEH_S, Times};
+use super::times::{self, Times};
 
 /// Traffic above this share of what a road lets through makes a queue: arrivals are not even.
 const QUEUES_FROM: f64 = 0.75;
@@ -179,14 +179,10 @@ impl Roads<'_> {
         let share = flows::turning_share(network, times, connection);
         let usual_veh_s = times.usual_veh_s[connection.from.0 as usize] * share;
         let lanes = connection.lanes.max(1);
-        let lane_veh_s = if !network.segment(connection.from).to_signal {
-            LANE_VEH_S
-        } else if lanes == 1 && times.giving_way.contains(&(connection.from, connection.to)) {
-            // Where two lanes turn they have a green of their own.
-            GIVING_WAY_VEH_S
-        } else {
-            SIGNAL_LANE_VEH_S
-        };
+        // Where two lanes turn across they have a green of their own.
+        let gives_way = lanes == 1 && times.giving_way.contains(&(connection.from, connection.to));
+        let own = network.segment(connection.from);
+        let lane_veh_s = if gives_way { GIVING_WAY_VEH_S } else { times::lane_veh_s(own) };
         // What passes without a queue on usual days fits.
         let capacity_veh_s = (f64::from(lanes) * lane_veh_s).max(usual_veh_s / QUEUES_FROM);
         Turning { usual_veh_s, capacity_veh_s }

@@ -43,8 +43,8 @@ const FREE_UP: f64 = 0.02;
 const UNKNOWN_LANE_VEH_S: f64 = 0.06;
 
 /// What a lane lets through, vehicles a second: 1,800 an hour, half of it at a signal.
-pub(super) const LANE_VEH_S: f64 = 0.5;
-pub(super) const SIGNAL_LANE_VEH_S: f64 = 0.25;
+const LANE_VEH_S: f64 = 0.5;
+const SIGNAL_LANE_VEH_S: f64 = 0.25;
 
 /// Seconds in which a camera counts the vehicles that it sees (wire.md, `period_s`): of those, some
 /// were there before.
@@ -159,6 +159,11 @@ impl Memory {
     }
 }
 
+/// What a lane at the end of the segment lets through, vehicles a second.
+pub(super) fn lane_veh_s(segment: &Segment) -> f64 {
+    if segment.to_signal { SIGNAL_LANE_VEH_S } else { LANE_VEH_S }
+}
+
 /// Seconds to pass the segment at its limit, with the mean wait at a signal.
 fn by_limit_s(segment: &Segment) -> f64 {
     segment.free_flow_s() + if segment.to_signal { SIGNAL_S } else { 0.0 }
@@ -225,8 +230,7 @@ impl Times {
         }
         let own = |id: SegmentId| {
             let segment = network.segment(id);
-            let lane = if segment.to_signal { SIGNAL_LANE_VEH_S } else { LANE_VEH_S };
-            f64::from(segment.lanes.max(1)) * lane
+            f64::from(segment.lanes.max(1)) * lane_veh_s(segment)
         };
         // No more can leave a road than the roads after it let through; where there is a detector it
         // shows.

@@ -1,21 +1,9 @@
 //! How far event time comes with sensors that are silent, slow, wrong or forgotten.
 
-use std::time::Duration;
-
 use super::*;
+use crate::plan::testing::event_time;
 
 const EPOCH: i64 = 1_226_386_800_000;
-
-fn rules() -> EventTime {
-    EventTime {
-        column: "ts".to_owned(),
-        lateness: Duration::from_secs(10),
-        idle_after: Duration::from_secs(90),
-        max_future: Duration::from_mins(5),
-        group: Some("sensor_id".to_owned()),
-        interval_end: true,
-    }
-}
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(EPOCH + seconds * 1_000).unwrap()
@@ -25,7 +13,7 @@ struct Feed(Watermark);
 
 impl Feed {
     fn new() -> Self {
-        Self(Watermark::new(&rules()))
+        Self(Watermark::new(&event_time(true)))
     }
     /// A reading received at `now` with event time `ts`, both in seconds.
     fn read(&mut self, group: &str, now: i64, ts: i64) {
