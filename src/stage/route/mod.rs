@@ -13,6 +13,7 @@ mod load;
 #[cfg(test)]
 mod tests;
 mod times;
+mod traffic;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
