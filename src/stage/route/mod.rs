@@ -13,7 +13,6 @@ mod load;
 #[cfg(test)]
 mod tests;
 mod times;
-mod traffic;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,8 +13,6 @@ use crate::domain::congestion::{CongestionLevel, SegmentState, View};
 use crate::domain::network::{Costs, DetectorKind, Network, Segment, SegmentId, Turn};
 use crate::domain::packed::Packed;
 
-use super::traffic::{self, Rivals};
-
 /// Share of free-flow speed assumed where nothing is known, not even of neighbours: the middle of
 /// "heavy".
 const UNKNOWN_SHARE: f64 = 0.8;
@@ -40,6 +38,13 @@ const USUAL_WINDOWS: u32 = 20;
 /// percentile or so.
 const FREE_DOWN: f64 = 0.25;
 const FREE_UP: f64 = 0.02;
+
+/// Traffic of a lane whose traffic is unknown, vehicles a second: a fifth or so of its capacity.
+const UNKNOWN_LANE_VEH_S: f64 = 0.06;
+
+/// What a lane lets through, vehicles a second: 1,800 an hour, half of it at a signal.
+const LANE_VEH_S: f64 = 0.5;
+const SIGNAL_LANE_VEH_S: f64 = 0.25;
 
 /// Seconds in which a camera counts the vehicles that it sees (wire.md, `period_s`): of those, some
 /// were there before.
@@ -80,7 +85,6 @@ pub(super) struct Memory {
     /// By segment index: whether a camera sees all of it.
     seen_whole: Vec<bool>,
     giving_way: Arc<BTreeSet<(SegmentId, SegmentId)>>,
-    rivals: Vec<Rivals>,
 }
 
 /// What is learnt of each segment.
@@ -95,8 +99,7 @@ impl Memory {
             seen_whole[detector.segment.0 as usize] = true;
         }
         let giving_way = Arc::new(network.giving_way());
-        let rivals = network.segment_ids().map(|id| Rivals::of(network, id)).collect();
-        Self { tracks: vec![Track::default(); count], seen_whole, giving_way, rivals }
+        Self { tracks: vec![Track::default(); count], seen_whole, giving_way }
     }
 
     pub(super) fn state(&self) -> Learnt {
@@ -145,11 +148,20 @@ impl Memory {
         }
     }
 
-    /// Vehicles a second that usually use each segment, where a detector counts them.
-    fn counted_veh_s(&self) -> Vec<Option<f64>> {
-        let counted = |track: &Track| (track.windows > 0).then_some(track.usual_veh_s);
-        self.tracks.iter().map(counted).collect()
+    /// Vehicles a second that usually use the segment, as far as is known.
+    fn usual_veh_s(&self, network: &Network, id: SegmentId) -> f64 {
+        let track = &self.tracks[id.0 as usize];
+        if track.windows > 0 {
+            track.usual_veh_s
+        } else {
+            f64::from(network.segment(id).lanes.max(1)) * UNKNOWN_LANE_VEH_S
+        }
     }
+}
+
+/// What a lane at the end of the segment lets through, vehicles a second.
+pub(super) fn lane_veh_s(segment: &Segment) -> f64 {
+    if segment.to_signal { SIGNAL_LANE_VEH_S } else { LANE_VEH_S }
 }
 
 /// Seconds to pass the segment at its limit, with the mean wait at a signal.
@@ -197,8 +209,6 @@ pub(super) struct Times {
     pub(super) quiet: Costs,
     /// Moves that cross the way of those who come towards them.
     pub(super) giving_way: Arc<BTreeSet<(SegmentId, SegmentId)>>,
-    /// Vehicles a second that a lane at the end of each segment lets through.
-    pub(super) lane_veh_s: Vec<f64>,
 }
 
 impl Times {
@@ -218,13 +228,10 @@ impl Times {
         for id in view.all_shut() {
             now.close(id);
         }
-        let usual_veh_s = traffic::usual_veh_s(network, &memory.counted_veh_s());
-        let lane = |(id, rivals): (SegmentId, &Rivals)| {
-            traffic::lane_veh_s(network.segment(id), rivals, &usual_veh_s)
+        let own = |id: SegmentId| {
+            let segment = network.segment(id);
+            f64::from(segment.lanes.max(1)) * lane_veh_s(segment)
         };
-        let lane_veh_s: Vec<f64> = network.segment_ids().zip(&memory.rivals).map(lane).collect();
-        let own =
-            |id: SegmentId| f64::from(network.segment(id).lanes.max(1)) * lane_veh_s[id.0 as usize];
         // No more can leave a road than the roads after it let through; where there is a detector it
         // shows.
         let capacity = |id: SegmentId| {
@@ -238,12 +245,11 @@ impl Times {
             free,
             now,
             trust,
-            usual_veh_s,
+            usual_veh_s: network.segment_ids().map(|id| memory.usual_veh_s(network, id)).collect(),
             more_veh_s: memory.tracks.iter().map(Track::more_veh_s).collect(),
             capacity_veh_s,
             quiet,
             giving_way: Arc::clone(&memory.giving_way),
-            lane_veh_s,
         }
     }
 
