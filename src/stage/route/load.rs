@@ -12,7 +12,7 @@ use crate::domain::network::{Connection, Costs, Network, SegmentId};
 use crate::domain::time::Timestamp;
 
 use super::flows;
-use super::times::{self, Times};
+use super::times::Times;
 
 /// Traffic above this share of what a road lets through makes a queue: arrivals are not even.
 const QUEUES_FROM: f64 = 0.75;
@@ -181,8 +181,8 @@ impl Roads<'_> {
         let lanes = connection.lanes.max(1);
         // Where two lanes turn across they have a green of their own.
         let gives_way = lanes == 1 && times.giving_way.contains(&(connection.from, connection.to));
-        let own = network.segment(connection.from);
-        let lane_veh_s = if gives_way { GIVING_WAY_VEH_S } else { times::lane_veh_s(own) };
+        let own_veh_s = times.lane_veh_s[connection.from.0 as usize];
+        let lane_veh_s = if gives_way { GIVING_WAY_VEH_S } else { own_veh_s };
         // What passes without a queue on usual days fits.
         let capacity_veh_s = (f64::from(lanes) * lane_veh_s).max(usual_veh_s / QUEUES_FROM);
         Turning { usual_veh_s, capacity_veh_s }
