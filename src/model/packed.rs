@@ -9,11 +9,9 @@
     reason = "only what is inlined into a pass is compiled for the processor that runs it"
 )]
 
-/// Outputs that are computed together: what fits the vector registers of one row.
+/// Outputs that are laid out together. Of one row all of them are computed at a time, of more a
+/// quarter: what fits the vector registers.
 const BLOCK: usize = 64;
-/// Rows, and outputs of each, that are computed together where there are several rows.
-const ROWS: usize = 4;
-const COLUMNS: usize = 16;
 
 /// The largest whole number that a byte stands for, and how far from one, in parts of it, a quotient
 /// of numbers that were rounded once may lie.
@@ -80,27 +78,38 @@ impl Packed {
 
     #[inline(always)]
     fn products<N: Copy + Into<f32>>(&self, values: &[N], x: &[f32], y: &mut [f32]) {
-        let mut groups = x.chunks_exact(ROWS * self.inputs);
-        let mut group = vec![0.0; ROWS * self.inputs];
-        for (nth, rows) in groups.by_ref().enumerate() {
+        let rows = x.len() / self.inputs;
+        let (fours, pair) = (rows / 4 * 4, rows % 4 / 2 * 2);
+        let (x4, rest) = x.split_at(fours * self.inputs);
+        let (x2, x1) = rest.split_at(pair * self.inputs);
+        self.groups::<N, 4, 16>(values, x4, 0, y);
+        self.groups::<N, 2, 16>(values, x2, fours, y);
+        self.groups::<N, 1, BLOCK>(values, x1, fours + pair, y);
+    }
+
+    /// `R` rows at a time, from row `first` of the result on.
+    #[inline(always)]
+    fn groups<N: Copy + Into<f32>, const R: usize, const C: usize>(
+        &self,
+        values: &[N],
+        x: &[f32],
+        first: usize,
+        y: &mut [f32],
+    ) {
+        // Input by input, the rows side by side.
+        let mut group = vec![0.0; if x.is_empty() { 0 } else { R * self.inputs }];
+        for (nth, rows) in x.chunks_exact(R * self.inputs).enumerate() {
             for (at, row) in rows.chunks_exact(self.inputs).enumerate() {
-                let places = group.iter_mut().skip(at).step_by(ROWS);
+                let places = group.iter_mut().skip(at).step_by(R);
                 places.zip(row).for_each(|(place, value)| *place = *value);
             }
             for (block, weights) in values.chunks_exact(self.inputs * BLOCK).enumerate() {
-                for column in (0..BLOCK).step_by(COLUMNS) {
-                    let sums = sums::<N, ROWS, COLUMNS>(&group, weights, column);
+                for column in (0..BLOCK).step_by(C) {
+                    let sums = sums::<N, R, C>(&group, weights, column);
                     for (at, sums) in sums.iter().enumerate() {
-                        self.put(y, ROWS * nth + at, block * BLOCK + column, sums);
+                        self.put(y, first + R * nth + at, block * BLOCK + column, sums);
                     }
                 }
-            }
-        }
-        let single = x.len() / self.inputs / ROWS * ROWS;
-        for (nth, row) in groups.remainder().chunks_exact(self.inputs).enumerate() {
-            for (block, weights) in values.chunks_exact(self.inputs * BLOCK).enumerate() {
-                let [sums] = sums::<N, 1, BLOCK>(row, weights, 0);
-                self.put(y, single + nth, block * BLOCK, &sums);
             }
         }
     }

@@ -50,8 +50,8 @@ pub struct Plain {
 /// Keys and values of one text so far, claimed once.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    /// A layer's keys, `[attention width, context]`, so that one query is compared with many of them
-    /// at once, and its values, `[context, attention width]`.
+    /// A layer's keys, `[context / LANES, attention width, LANES]`, so that a query is compared with
+    /// many of them at once, and its values, `[context, attention width]`.
     layers: Vec<(Vec<f32>, Vec<f32>)>,
     len: usize,
     context: usize,
@@ -59,8 +59,12 @@ pub struct Memory {
 
 impl Memory {
     pub fn new(architecture: Architecture) -> Self {
-        let size = architecture.context * architecture.attention_width();
-        let layers = (0..architecture.layers).map(|_| (vec![0.0; size], vec![0.0; size])).collect();
+        let (context, attention) = (architecture.context, architecture.attention_width());
+        let layer = || {
+            let keys = vec![0.0; context.next_multiple_of(LANES) * attention];
+            (keys, vec![0.0; context * attention])
+        };
+        let layers = (0..architecture.layers).map(|_| layer()).collect();
         Self { layers, len: 0, context: architecture.context }
     }
 
@@ -294,7 +298,8 @@ impl Plain {
                 }
             }
             let (keys, kept) = &mut memories[row.text].layers[layer];
-            let places = keys.iter_mut().skip(row.position).step_by(self.architecture.context);
+            let first = row.position / LANES * attention * LANES + row.position % LANES;
+            let places = keys.iter_mut().skip(first).step_by(LANES);
             for (place, key) in places.zip(&values[attention..2 * attention]) {
                 *place = *key;
             }
@@ -316,19 +321,23 @@ impl Plain {
         let attention = self.architecture.attention_width();
         let head = self.architecture.head_width();
         let scale = (head as f32).powf(-0.5);
-        let context = self.architecture.context;
-        let mut scores = vec![0.0_f32; context];
+        let mut scores = vec![0.0_f32; self.architecture.context.next_multiple_of(LANES)];
         let queries = query_key_value.chunks_exact(3 * attention);
         for ((row, query), mixed) in rows.iter().zip(queries).zip(mixed.chunks_exact_mut(attention))
         {
             let (keys, values) = &memories[row.text].layers[layer];
-            let scores = &mut scores[..=row.position];
+            let blocks = row.position / LANES + 1;
             for begin in (0..attention).step_by(head) {
-                scores.fill(0.0);
                 let own = &query[begin..begin + head];
-                for (query, keys) in own.iter().zip(keys.chunks_exact(context).skip(begin)) {
-                    scores.iter_mut().zip(keys).for_each(|(score, key)| *score += query * key);
+                let places = scores.chunks_exact_mut(LANES).take(blocks);
+                for (place, keys) in places.zip(keys.chunks_exact(attention * LANES)) {
+                    let mut sums = [0.0_f32; LANES];
+                    for (query, keys) in own.iter().zip(keys.chunks_exact(LANES).skip(begin)) {
+                        sums.iter_mut().zip(keys).for_each(|(sum, key)| *sum += query * key);
+                    }
+                    place.copy_from_slice(&sums);
                 }
+                let scores = &mut scores[..=row.position];
                 let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 for score in scores.iter_mut() {
                     *score = exp((*score - highest) * scale);
