@@ -1,8 +1,8 @@
 //! Weights at a byte a number: a quarter of the file, the same words.
 //!
 //! Symmetric, with a scale for each row of the embedding (a row is a token) and for each column of
-//! every other matrix (a column is an output); norms stay as they are. The numbers become floats
-//! again when a model is loaded: at these sizes a token takes as long either way.
+//! every other matrix (a column is an output); norms stay as they are. Loaded, the numbers are floats
+//! again; the forward by hand sees that they are whole ones of a scale and keeps them as bytes.
 
 use std::path::Path;
 
