@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::congestion::{CongestionLevel, SegmentState, View};
-use crate::domain::network::{Connection, Costs, DetectorKind, Network, Segment, SegmentId, Turn};
+use crate::domain::network::{Costs, DetectorKind, Network, Segment, SegmentId, Turn};
 use crate::domain::packed::Packed;
 
 /// Share of free-flow speed assumed where nothing is known, not even of neighbours: the middle of
@@ -163,26 +163,21 @@ impl Memory {
     }
 }
 
-/// What a lane at the end of the segment lets through, vehicles a second. Where roads cross or run
-/// into each other without a signal they take turns: four that all give way to each other let some
-/// 450 an hour through each (Highway Capacity Manual 2010, chapter 20, all-way stop); those who come
-/// towards each other go together, which makes it 600. A wider road goes first, and one that goes
-/// straight on before one that has to turn (chapter 19).
+/// What a lane at the end of the segment lets through, vehicles a second. Where roads run into each
+/// other without a signal those take turns; four let through 450 an hour each (Highway Capacity
+/// Manual 2010, chapter 20, all-way stop), and a wider road goes first.
 fn lane_veh_s(network: &Network, id: SegmentId) -> f64 {
     let segment = network.segment(id);
     if segment.to_signal {
         return SIGNAL_LANE_VEH_S;
     }
-    let goes_on = |c: &&Connection| c.cars_allowed && c.turn != Turn::TurnAround;
-    let straight = |c: &&Connection| c.turn == Turn::Straight;
-    let goes_straight = |id| network.outgoing(id).iter().filter(goes_on).any(|c| straight(&c));
-    let through = goes_straight(id);
-    let onward = network.outgoing(id).iter().filter(goes_on).filter(|c| !through || straight(c));
+    let onward = network.outgoing(id).iter().filter(|c| c.cars_allowed);
+    let onward = onward.filter(|c| c.turn != Turn::TurnAround);
     let others: BTreeSet<SegmentId> = onward
-        .flat_map(|c| network.incoming(c.to).iter().filter(goes_on))
+        .flat_map(|c| network.incoming(c.to))
+        .filter(|c| c.cars_allowed && c.turn != Turn::TurnAround)
+        .filter(|c| c.from != id && network.segment(c.from).lanes >= segment.lanes)
         .map(|c| c.from)
-        .filter(|&from| from != id && network.segment(from).lanes >= segment.lanes)
-        .filter(|&from| !through || goes_straight(from))
         .collect();
     LANE_VEH_S / (1 + others.len()) as f64
 }
