@@ -89,9 +89,9 @@ class Setting:
 
     @functools.cached_property
     def guide(self) -> str:
-        """The hash of what guides."""
+        """The hash of what guides: no pages, which only people read."""
         beside = [self.pipeline.parent / ".." / name for name in ("schemas", "models")]
-        files = [file for folder in beside for file in sorted(folder.rglob("*")) if file.is_file()]
+        files = [file for folder in beside for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix != ".md"]
         roads = [self.world / name for name in VISIBLE if (self.world / name).exists()]
         return hash_of([self.binary, *files, *roads])
 
