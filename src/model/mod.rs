@@ -13,6 +13,7 @@ use std::path::Path;
 use crate::plan::Backend;
 use crate::ports::Writer;
 
+mod arithmetic;
 pub mod backend;
 pub mod cache;
 pub mod card;

@@ -9,13 +9,13 @@
     reason = "only what is inlined into a pass is compiled for the processor that runs it"
 )]
 
+use super::quantize::MOST;
+
 /// Outputs that are laid out together. Of one row all of them are computed at a time, of more a
 /// quarter: what fits the vector registers.
 const BLOCK: usize = 64;
 
-/// The largest whole number that a byte stands for, and how far from one, in parts of it, a quotient
-/// of numbers that were rounded once may lie.
-const MOST: f32 = 127.0;
+/// How far from a whole number a quotient of numbers that were rounded once may lie.
 const ROUNDED: f32 = 1e-4;
 
 /// A matrix in blocks of columns, each block's rows side by side.

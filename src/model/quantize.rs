@@ -13,7 +13,7 @@ use super::checkpoint::{Checkpoint, ModelError, Stowed, floats, little_endian, t
 use super::weights::{Architecture, Weights};
 
 /// The largest whole number that a byte stands for here; -128 is left out, to be symmetric.
-const MOST: f32 = 127.0;
+pub(super) const MOST: f32 = 127.0;
 
 /// Stores the model in `model` again in `out` under `name`, at a byte a number.
 pub fn quantize(model: &Path, name: &str, out: &Path) -> Result<Card, ModelError> {

@@ -103,12 +103,14 @@ fn an_unmeasured_road_lets_through_what_the_next_one_takes() {
     let network = Arc::new(draft.build());
     let mut traffic = Traffic::on(&network);
     let capacity = |traffic: &Traffic| times(&network, traffic).capacity_veh_s;
+    let lane_veh_s = times(&network, &traffic).lane_veh_s[wide.0 as usize];
     let measured = capacity(&traffic);
     traffic.unknown("1,0>2,0");
     let unmeasured = capacity(&traffic);
     let onward = network.outgoing(wide).iter().map(|c| c.to.0 as usize);
     let taken: f64 = onward.map(|to| unmeasured[to]).sum();
     let wide = wide.0 as usize;
+    assert!((measured[wide] - 8.0 * lane_veh_s).abs() < 1e-9, "{measured:?}");
     assert!((unmeasured[wide] - taken).abs() < 1e-9 && taken < measured[wide], "{taken}");
 }
 
