@@ -100,6 +100,13 @@ pub struct Connection {
     pub cars_allowed: bool,
 }
 
+impl Connection {
+    /// Whether cars may make this move, and it is none of turning round.
+    pub fn leads_on(&self) -> bool {
+        self.cars_allowed && self.turn != Turn::TurnAround
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetectorKind {
     /// An induction loop in one lane.

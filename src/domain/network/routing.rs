@@ -216,8 +216,7 @@ impl<'n> Router<'n> {
         let length_m = |id: SegmentId| self.network.segment(id).length_m.max(0.0);
         let before = |id: SegmentId, frontier: &mut BinaryHeap<Reached>, distance: f64| {
             for c in self.network.incoming(id) {
-                let open = c.cars_allowed && c.turn != Turn::TurnAround;
-                if open && !targets.contains(&c.from) && costs.get(c.from).is_finite() {
+                if c.leads_on() && !targets.contains(&c.from) && costs.get(c.from).is_finite() {
                     frontier.push(Reached { distance, id: c.from });
                 }
             }

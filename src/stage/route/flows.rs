@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::network::{Connection, Network, SegmentId, Turn};
+use crate::domain::network::{Connection, Network, SegmentId};
 
 use super::times::Times;
 
@@ -44,7 +44,7 @@ pub(super) fn turning_share(network: &Network, times: &Times, connection: &Conne
 /// What speaks for a move: the traffic on the road beyond. `None` where no traffic is counted on.
 fn onward_veh_s(network: &Network, times: &Times, c: &Connection) -> Option<f64> {
     let to = network.segment(c.to);
-    if !c.cars_allowed || c.turn == Turn::TurnAround || !to.cars_allowed {
+    if !c.leads_on() || !to.cars_allowed {
         return None;
     }
     // A road of three lanes is not reached over one alone.

@@ -171,11 +171,10 @@ fn lane_veh_s(network: &Network, id: SegmentId) -> f64 {
     if segment.to_signal {
         return SIGNAL_LANE_VEH_S;
     }
-    let onward = network.outgoing(id).iter().filter(|c| c.cars_allowed);
-    let onward = onward.filter(|c| c.turn != Turn::TurnAround);
+    let onward = network.outgoing(id).iter().filter(|c| c.leads_on());
     let others: BTreeSet<SegmentId> = onward
         .flat_map(|c| network.incoming(c.to))
-        .filter(|c| c.cars_allowed && c.turn != Turn::TurnAround)
+        .filter(|c| c.leads_on())
         .filter(|c| c.from != id && network.segment(c.from).lanes >= segment.lanes)
         .map(|c| c.from)
         .collect();
@@ -320,7 +319,7 @@ fn by_neighbours(
     let (mut sum, mut weights) = (0.0, 0.0);
     for (c, neighbour, weight) in ahead.chain(behind) {
         let Some((share, trust)) = known[neighbour.0 as usize] else { continue };
-        if !c.cars_allowed || c.turn == Turn::TurnAround {
+        if !c.leads_on() {
             continue;
         }
         let turning = if c.turn == Turn::Straight { 1.0 } else { 0.5 };
