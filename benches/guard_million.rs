@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use wayside::domain::closure::Reason;
+use wayside::domain::closure::{Announced, Reason};
 use wayside::domain::congestion::CongestionLevel;
 use wayside::domain::direction::{Audience, Cause, Direction, DirectionState, Evidence};
 use wayside::domain::network::{Network, SegmentId, SignId, Turn, fold};
@@ -155,6 +155,8 @@ fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Spac
     let via = (0..rng.random_range(0..=3)).map(|_| segment(rng)).collect::<Vec<_>>();
     let seconds = |rng: &mut ChaCha8Rng| rng.random_bool(0.7).then(|| rng.random_range(0..4000));
     let cause = causes[rng.random_range(0..causes.len())];
+    let announced = announced(cause, ts, rng);
+    let trouble = segment(rng);
     let direction = Direction {
         id: format!("d-{n:04}"),
         revision: 1,
@@ -164,12 +166,10 @@ fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Spac
         applies_on: if on_sign { Vec::new() } else { vec![segment(rng)] },
         audience,
         cause,
-        reason: (cause == Cause::Closure && rng.random_bool(0.5))
-            .then(|| Reason::ALL[rng.random_range(0..Reason::ALL.len())]),
-        until: (cause == Cause::Closure && rng.random_bool(0.5))
-            .then(|| ts + std::time::Duration::from_secs(rng.random_range(0..50_000))),
+        announced,
         level: levels[rng.random_range(0..levels.len())],
-        avoid: vec![segment(rng)],
+        avoid: vec![trouble],
+        closed: if cause == Cause::Closure { vec![trouble] } else { Vec::new() },
         way: via.clone(),
         via,
         turn: turns[rng.random_range(0..turns.len())],
@@ -180,6 +180,23 @@ fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Spac
         evidence: Evidence::default(),
     };
     (direction, space)
+}
+
+/// What an operator says of a closure or an incident, some of it far off.
+fn announced(cause: Cause, ts: Timestamp, rng: &mut ChaCha8Rng) -> Announced {
+    let mut told = Announced::default();
+    if cause == Cause::Congestion {
+        return told;
+    }
+    let some_time = |rng: &mut ChaCha8Rng| {
+        let far = std::time::Duration::from_secs(rng.random_range(0..50_000));
+        rng.random_bool(0.5).then_some(far)
+    };
+    told.reason = rng.random_bool(0.5).then(|| Reason::ALL[rng.random_range(0..Reason::ALL.len())]);
+    told.until = some_time(rng).map(|far| ts + far);
+    told.since = some_time(rng).map(|far| ts - far);
+    told.lanes = (cause == Cause::Incident && rng.random_bool(0.7)).then(|| rng.random_range(0..4));
+    told
 }
 
 const TURNS: [&str; 15] = [

@@ -88,9 +88,20 @@ pub struct Closure {
 /// The event that closes each segment now. Ordered, so that whatever walks it is repeatable.
 pub type ClosedSegments = BTreeMap<SegmentId, String>;
 
-/// Until when each segment is planned to be closed: the latest of its events' ends, where all of them
-/// have one and it is not long past. What is planned opens nothing.
-pub type Ends = BTreeMap<SegmentId, Timestamp>;
+/// What operators say of a segment that is closed, or has lanes shut, now. Where several events are on
+/// it, only what they agree on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Announced {
+    pub reason: Option<Reason>,
+    /// The first of the events' beginnings, where all of them have one.
+    pub since: Option<Timestamp>,
+    /// When it is planned to be over: the latest of the events' ends, where all of them have one and
+    /// it is not long past. What is planned opens nothing.
+    pub until: Option<Timestamp>,
+    /// Lanes that are shut; none where the whole road is closed.
+    pub lanes: Option<u32>,
+}
 
-/// Why each segment is closed now: where an operator says so and no other one says otherwise.
-pub type Reasons = BTreeMap<SegmentId, Reason>;
+/// By segment; of one that is closed, what is said of the closure.
+pub type Announcements = BTreeMap<SegmentId, Announced>;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::closure::{ClosedSegments, Ends, Reasons};
+use super::closure::{Announcements, ClosedSegments};
 use super::network::SegmentId;
 
 /// Traffic status by share of free-flow speed, in the words of DATEX II (`TrafficStatusEnum` /
@@ -69,8 +69,7 @@ pub struct View<'a> {
     /// By segment index.
     pub states: &'a [SegmentState],
     pub closed: &'a ClosedSegments,
-    pub reasons: &'a Reasons,
-    pub ends: &'a Ends,
+    pub announced: &'a Announcements,
     pub incidents: &'a Incidents,
     /// Segments that nobody can pass by all that the sensors say, though nobody announced it; with
     /// `detected@` and the moment.
@@ -102,8 +101,7 @@ impl fmt::Debug for View<'_> {
             .field("change", &self.change)
             .field("states", &self.states)
             .field("closed", &self.closed)
-            .field("reasons", &self.reasons)
-            .field("ends", &self.ends)
+            .field("announced", &self.announced)
             .field("incidents", &self.incidents)
             .field("blocked", &self.blocked)
             .finish_non_exhaustive()

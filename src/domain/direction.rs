@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::closure::Reason;
+use super::closure::Announced;
 use super::congestion::CongestionLevel;
 use super::network::{SegmentId, SignId, Turn};
 use super::time::Timestamp;
@@ -59,14 +59,15 @@ pub struct Direction {
     pub state: DirectionState,
     pub audience: Audience,
     pub cause: Cause,
-    /// Why the road is closed, as its operator said; for closures alone.
-    pub reason: Option<Reason>,
-    /// When the road is planned to open again; for closures alone.
-    pub until: Option<Timestamp>,
+    /// What the road's operator said of the closure or of the lanes that are shut; nothing of
+    /// congestion, or of what was found by sensors.
+    pub announced: Announced,
     /// The worst level on the avoided segments, where known; none for closures.
     pub level: Option<CongestionLevel>,
     /// Segments to avoid, at least one; the first is where the trouble is, and names it.
     pub avoid: Vec<SegmentId>,
+    /// Those of them that an operator has closed.
+    pub closed: Vec<SegmentId>,
     /// Segments to pass in order, chosen so that the way is unmistakable; empty: "another way".
     pub via: Vec<SegmentId>,
     /// The whole advised way, in order, as drivers fill it in: from the addressed segment (the

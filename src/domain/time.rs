@@ -89,7 +89,12 @@ impl Timestamp {
     pub fn by_clock(self, zone: chrono_tz::Tz) -> String {
         const MINUTE_MS: i64 = 60_000;
         let up = self.0.saturating_add(MINUTE_MS - 1).div_euclid(MINUTE_MS) * MINUTE_MS;
-        let time = DateTime::from_timestamp_millis(up).unwrap_or_default();
+        Self(up).minute_by_clock(zone)
+    }
+
+    /// The minute that a clock in this zone shows at this moment, `07:05`.
+    pub fn minute_by_clock(self, zone: chrono_tz::Tz) -> String {
+        let time = DateTime::from_timestamp_millis(self.0).unwrap_or_default();
         time.with_timezone(&zone).format("%H:%M").to_string()
     }
 

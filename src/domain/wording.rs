@@ -104,10 +104,17 @@ pub enum Slot {
     Turn,
     /// When a closed road is planned to open again, by the clock of the place.
     Until,
+    /// The roads that cross a closed one where the closed stretch begins and ends: both or neither.
+    Between0,
+    Between1,
+    /// How many lanes are shut, with the noun.
+    Lanes,
+    /// Since when a road is closed, or lanes are shut, by the clock of the place.
+    Since,
 }
 
 impl Slot {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Closed,
         Self::Via0,
         Self::Via1,
@@ -116,7 +123,15 @@ impl Slot {
         Self::Saving,
         Self::Turn,
         Self::Until,
+        Self::Between0,
+        Self::Between1,
+        Self::Lanes,
+        Self::Since,
     ];
+
+    /// Roads and places: those that a reader looks for by name.
+    pub const NAMES: [Self; 6] =
+        [Self::Closed, Self::Via0, Self::Via1, Self::Dest, Self::Between0, Self::Between1];
 
     /// As it stands in drafts and in the corpus.
     pub fn tag(self) -> &'static str {
@@ -129,6 +144,10 @@ impl Slot {
             Self::Saving => "<SAVING>",
             Self::Turn => "<TURN>",
             Self::Until => "<UNTIL>",
+            Self::Between0 => "<BETWEEN_0>",
+            Self::Between1 => "<BETWEEN_1>",
+            Self::Lanes => "<LANES>",
+            Self::Since => "<SINCE>",
         }
     }
 
@@ -198,7 +217,7 @@ pub struct SlotFact {
 pub struct WordingRequest {
     pub language: Language,
     pub problem: Problem,
-    /// Why a road is closed, as its operator said; may be said, never must.
+    /// Why a road is closed or has lanes shut, as its operator said; may be said, never must.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     pub slots: Vec<SlotFact>,

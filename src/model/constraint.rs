@@ -5,6 +5,8 @@
 //! follow, so it never ends in a corner. Whatever chooses among the allowed tokens (a model, chance)
 //! cannot write an invalid text. Knows nothing of probabilities.
 
+use std::collections::BTreeMap;
+
 use crate::domain::wording::{Draft, Problem, Slot, Space, WordingRequest};
 use crate::ports::WriterError;
 
@@ -13,13 +15,16 @@ use super::sampler::Place;
 use super::vocabulary::{END, NEXT, Token, Vocabulary};
 
 /// Clauses come in this order; all but the problem and the advice may be left out.
-pub const KINDS: usize = 6;
+pub const KINDS: usize = 7;
 pub const PROBLEM: usize = 0;
-pub const REASON: usize = 1;
-pub const UNTIL: usize = 2;
-pub const DELAY: usize = 3;
-pub const ADVICE: usize = 4;
-pub const SAVING: usize = 5;
+/// Between which roads, or how many lanes.
+pub const EXTENT: usize = 1;
+pub const REASON: usize = 2;
+/// Since when, until when, or both.
+pub const TIME: usize = 3;
+pub const DELAY: usize = 4;
+pub const ADVICE: usize = 5;
+pub const SAVING: usize = 6;
 
 /// More than any space holds.
 const NEVER: u16 = u16::MAX;
@@ -38,13 +43,12 @@ pub struct Constraint<'g> {
     fitting: [Vec<Fitting<'g>>; KINDS],
     /// The kinds that a text may not do without.
     must: [bool; KINDS],
-    required: SlotSet,
     limit: u16,
     pages: Pages,
-    /// The least that completes a page, in which the clauses of kinds before `k` are decided and
-    /// said these facts: `need[k][said]`. `NEVER` too where the next page cannot be completed.
-    need: Box<[[u16; SlotSet::COUNT]; KINDS + 1]>,
-    said: SlotSet,
+    /// The least that completes a page in which the clauses of kinds before `k` are decided. `NEVER` too
+    /// where the next page cannot be completed. No fact is said by two kinds of clauses, so what was said
+    /// before makes no difference.
+    need: [u16; KINDS + 1],
     /// What the finished clauses took of the page that the newest of them is on, and its kind.
     spent: u16,
     last: usize,
@@ -98,30 +102,29 @@ impl<'g> Constraint<'g> {
         // Advice names the way where one is known; "another way" is the answer only where none is,
         // or where none fits.
         let mut why = String::new();
-        let reason: Vec<&[Clause]> =
-            request.reason.map(|reason| book.reason(reason)).into_iter().collect();
-        // Nobody plans the end of a queue.
-        let closed = request.problem == Problem::RoadClosed;
-        let until: Vec<&[Clause]> = closed.then(|| book.until()).into_iter().collect();
+        let told = Told::of(request, book);
         for named_way in [true, false] {
             let mut fitting = [
                 fit(&[book.problem(request.problem)], PROBLEM, request.space, &facts),
-                fit(&reason, REASON, request.space, &facts),
-                fit(&until, UNTIL, request.space, &facts),
+                fit(&told.extent, EXTENT, request.space, &facts),
+                fit(&told.reason, REASON, request.space, &facts),
+                fit(&told.time, TIME, request.space, &facts),
                 fit(&[book.delay()], DELAY, request.space, &facts),
                 fit(&advice(book, named_way), ADVICE, request.space, &facts),
                 fit(&[book.saving()], SAVING, request.space, &facts),
             ];
-            let mut must = std::array::from_fn(|kind| !is_optional(kind));
+            let mut must = std::array::from_fn(|kind| {
+                !is_optional(kind) || !facts.required.is_apart_from(SlotSet::of_kind(kind))
+            });
             let mut need = need_of(&fitting, must, &facts);
-            let mut least = need[PROBLEM][SlotSet::default().index()];
+            let mut least = need[PROBLEM];
             if least <= facts.limit {
                 if let Some(keep) = keep {
                     for (kind, fitting) in fitting.iter_mut().enumerate() {
                         must[kind] |= keep(kind, fitting);
                     }
                     need = need_of(&fitting, must, &facts);
-                    least = need[PROBLEM][SlotSet::default().index()];
+                    least = need[PROBLEM];
                     if least > facts.limit {
                         why = format!(
                             "what is to be kept leaves no room: {least} of {}",
@@ -133,11 +136,9 @@ impl<'g> Constraint<'g> {
                 let mut constraint = Self {
                     fitting,
                     must,
-                    required: facts.required,
                     limit: facts.limit,
                     pages: facts.pages,
                     need,
-                    said: SlotSet::default(),
                     spent: 0,
                     last: PROBLEM,
                     open: Vec::new(),
@@ -196,7 +197,6 @@ impl<'g> Constraint<'g> {
             if !self.may_go_on(&complete) {
                 return false;
             }
-            self.said = self.said.union(complete.clause.slots());
             self.spent = self.spent(complete.kind) + complete.cost;
             self.last = complete.kind;
             let (from, to) = following(complete.kind);
@@ -253,8 +253,9 @@ impl<'g> Constraint<'g> {
         &self.open
     }
 
-    pub fn required(&self) -> SlotSet {
-        self.required
+    /// Whether a text for this request may not do without a clause of this kind.
+    pub fn must(&self, kind: usize) -> bool {
+        self.must[kind]
     }
 
     /// Rows of a sign's page, characters of a vehicle text.
@@ -278,38 +279,31 @@ impl<'g> Constraint<'g> {
             open.extend(
                 self.fitting[kind]
                     .iter()
-                    .filter(|fitting| self.leads_to_an_end(fitting, self.said, self.spent(kind))),
+                    .filter(|fitting| self.leads_to_an_end(fitting, self.spent(kind))),
             );
         }
         self.open = open;
         self.depth = 0;
     }
 
-    /// Whether a text can be completed with this clause after what was said and spent.
-    fn leads_to_an_end(&self, fitting: &Fitting<'_>, said: SlotSet, spent: u16) -> bool {
-        let slots = fitting.clause.slots();
-        said.is_apart_from(slots)
-            && spent
-                .saturating_add(fitting.cost)
-                .saturating_add(self.need[fitting.kind + 1][said.union(slots).index()])
-                <= self.limit
+    /// Whether a text can be completed with this clause after what was spent.
+    fn leads_to_an_end(&self, fitting: &Fitting<'_>, spent: u16) -> bool {
+        let after = self.need[fitting.kind + 1];
+        spent.saturating_add(fitting.cost).saturating_add(after) <= self.limit
     }
 
     fn may_end(&self, complete: &Fitting<'_>) -> bool {
-        complete.kind >= ADVICE
-            && (complete.kind == SAVING || !self.must[SAVING])
-            && self.required.is_within(self.said.union(complete.clause.slots()))
+        complete.kind == SAVING || (complete.kind == ADVICE && !self.must[SAVING])
     }
 
     fn may_go_on(&self, complete: &Fitting<'_>) -> bool {
         match complete.kind {
             // Advice must follow, and the clause was opened only because it can.
-            PROBLEM | REASON | UNTIL | DELAY => true,
+            PROBLEM | EXTENT | REASON | TIME | DELAY => true,
             ADVICE => {
-                let said = self.said.union(complete.clause.slots());
                 // The saving stands on the advice's page.
                 let spent = self.spent(ADVICE).saturating_add(complete.cost);
-                self.fitting[SAVING].iter().any(|next| self.leads_to_an_end(next, said, spent))
+                self.fitting[SAVING].iter().any(|next| self.leads_to_an_end(next, spent))
             }
             _ => false,
         }
@@ -343,11 +337,38 @@ pub fn is_optional(kind: usize) -> bool {
 /// The kinds, first to last, that may come after one.
 fn following(kind: usize) -> (usize, usize) {
     match kind {
-        PROBLEM => (REASON, ADVICE),
-        REASON => (UNTIL, ADVICE),
-        UNTIL => (DELAY, ADVICE),
+        PROBLEM => (EXTENT, ADVICE),
+        EXTENT => (REASON, ADVICE),
+        REASON => (TIME, ADVICE),
+        TIME => (DELAY, ADVICE),
         DELAY => (ADVICE, ADVICE),
         _ => (SAVING, SAVING),
+    }
+}
+
+/// The clauses by which a text may say what an operator announced: of closures, or of lanes that are
+/// shut. Nobody plans the end of a queue, or gives a reason for it.
+#[derive(Default)]
+struct Told<'g> {
+    extent: Vec<&'g [Clause]>,
+    reason: Vec<&'g [Clause]>,
+    time: Vec<&'g [Clause]>,
+}
+
+impl<'g> Told<'g> {
+    fn of(request: &WordingRequest, book: &'g Phrasebook) -> Self {
+        let reason = request.reason.map(|reason| book.reason(reason)).into_iter().collect();
+        match request.problem {
+            Problem::RoadClosed => Self {
+                extent: vec![book.between()],
+                reason,
+                time: vec![book.since(), book.until()],
+            },
+            Problem::Incident => {
+                Self { extent: vec![book.lanes()], reason, time: vec![book.since()] }
+            }
+            Problem::Queue | Problem::SlowTraffic | Problem::HeavyTraffic => Self::default(),
+        }
     }
 }
 
@@ -392,13 +413,16 @@ fn advice(book: &Phrasebook, named_way: bool) -> Vec<&[Clause]> {
 
 fn fit<'g>(lists: &[&'g [Clause]], kind: usize, space: Space, facts: &Facts) -> Vec<Fitting<'g>> {
     let gap = u16::from(kind != PROBLEM && matches!(space, Space::Vehicle { .. }));
+    let required = facts.required.within(SlotSet::of_kind(kind));
     lists
         .iter()
         .copied()
         .flatten()
         .filter(|clause| {
             let slots = clause.slots();
-            slots.is_within(facts.there) && (slots.has(Slot::Via0) || !slots.has(Slot::Via1))
+            slots.is_within(facts.there)
+                && required.is_within(slots)
+                && (slots.has(Slot::Via0) || !slots.has(Slot::Via1))
         })
         .filter_map(|clause| {
             let cost = clause.cost(space, &facts.lengths)?.saturating_add(gap);
@@ -407,49 +431,38 @@ fn fit<'g>(lists: &[&'g [Clause]], kind: usize, space: Space, facts: &Facts) -> 
         .collect()
 }
 
-/// Backwards over the kinds: the least cost of every way to end, by what was said before.
+/// Backwards over the kinds: the least cost of every way to end.
 fn need_of(
     fitting: &[Vec<Fitting<'_>>; KINDS],
     must: [bool; KINDS],
     facts: &Facts,
-) -> Box<[[u16; SlotSet::COUNT]; KINDS + 1]> {
-    let mut need = Box::new([[NEVER; SlotSet::COUNT]; KINDS + 1]);
-    for said in SlotSet::every() {
-        if facts.required.is_within(said) {
-            need[KINDS][said.index()] = 0;
-        }
-    }
+) -> [u16; KINDS + 1] {
+    let mut need = [0; KINDS + 1];
     for kind in (0..KINDS).rev() {
-        let cheapest = cheapest(&fitting[kind]);
-        for said in SlotSet::every() {
-            let mut least = if must[kind] { NEVER } else { need[kind + 1][said.index()] };
-            for (slots, cost) in &cheapest {
-                if said.is_apart_from(*slots) {
-                    let after = need[kind + 1][said.union(*slots).index()];
-                    least = least.min(cost.saturating_add(after));
-                }
-            }
-            // A page that ends here asks nothing of the one before it but that it can be filled.
-            if kind > 0 && !facts.pages.is_one_page(kind - 1, kind) {
-                least = if least <= facts.limit { 0 } else { NEVER };
-            }
-            need[kind][said.index()] = least;
+        let after = need[kind + 1];
+        let cheapest = fitting[kind].iter().map(|fitting| fitting.cost).min();
+        let mut least = match (cheapest, must[kind]) {
+            (Some(cost), true) => cost.saturating_add(after),
+            (None, true) => NEVER,
+            (_, false) => after,
+        };
+        // A page that ends here asks nothing of the one before it but that it can be filled.
+        if kind > 0 && !facts.pages.is_one_page(kind - 1, kind) {
+            least = if least <= facts.limit { 0 } else { NEVER };
         }
+        need[kind] = least;
     }
     need
 }
 
 /// The cheapest clause for each set of slots, in the order of the sets.
 pub(super) fn cheapest(fitting: &[Fitting<'_>]) -> Vec<(SlotSet, u16)> {
-    let mut least = [NEVER; SlotSet::COUNT];
+    let mut least = BTreeMap::new();
     for fitting in fitting {
-        let at = &mut least[fitting.clause.slots().index()];
-        *at = fitting.cost.min(*at);
+        let cost = least.entry(fitting.clause.slots()).or_insert(NEVER);
+        *cost = fitting.cost.min(*cost);
     }
-    SlotSet::every()
-        .map(|slots| (slots, least[slots.index()]))
-        .filter(|(_, cost)| *cost != NEVER)
-        .collect()
+    least.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -55,7 +55,9 @@ impl Contexts {
                 Slot::Delay | Slot::Turn => 0.6,
                 Slot::Saving => 0.65,
                 // Below.
-                Slot::Until => continue,
+                Slot::Until | Slot::Between0 | Slot::Between1 | Slot::Lanes | Slot::Since => {
+                    continue;
+                }
             };
             if !rng.random_bool(likely) {
                 continue;
@@ -84,7 +86,39 @@ impl Contexts {
             let required = any_make && (seed >> 24).is_multiple_of(4);
             slots.push(SlotFact { slot: Slot::Until, text, required });
         }
-        WordingRequest { language, problem, reason, slots, space, seed }
+        let mut request = WordingRequest { language, problem, reason, slots, space, seed };
+        told(&mut request, any_make);
+        request
+    }
+}
+
+/// What operators say besides a closure's reason and end: drawn from a seed of its own, so that all else
+/// is drawn as before there was any of it.
+fn told(request: &mut WordingRequest, any_make: bool) {
+    let mut rng = ChaCha8Rng::seed_from_u64(request.seed ^ 0x0074_6f6c_6400);
+    let (closed, incident) =
+        (request.problem == Problem::RoadClosed, request.problem == Problem::Incident);
+    let vehicle = matches!(request.space, Space::Vehicle { .. });
+    let mut slots = Vec::new();
+    let named = request.slot(Slot::Closed).is_some_and(|fact| fact.required);
+    if closed && vehicle && rng.random_bool(0.5) && named {
+        slots.extend([Slot::Between0, Slot::Between1]);
+    }
+    if incident {
+        if rng.random_bool(0.4) {
+            request.reason = Some(Reason::ALL[rng.random_range(0..Reason::ALL.len())]);
+        }
+        if rng.random_bool(0.5) {
+            slots.push(Slot::Lanes);
+        }
+    }
+    if (closed || incident) && vehicle && rng.random_bool(0.4) {
+        slots.push(Slot::Since);
+    }
+    let required = any_make && rng.random_bool(0.15);
+    for slot in slots {
+        let text = text(&mut rng, slot, request.language, request.space);
+        request.slots.push(SlotFact { slot, text, required });
     }
 }
 
@@ -102,8 +136,28 @@ pub fn restated(request: &WordingRequest, language: Language, space: Space) -> W
             let turn = turns(language)[at.unwrap_or(0)];
             fact.text = if vehicle { turn.to_owned() } else { unaccented(turn).to_uppercase() };
         }
+        if fact.slot == Slot::Lanes {
+            let (count, _) = fact.text.split_once(' ').unwrap_or(("2", ""));
+            let (one, more) = lanes(language);
+            let text = format!("{count} {}", if count == "1" { one } else { more });
+            fact.text = if vehicle { text } else { text.to_uppercase() };
+        }
     }
+    // Signs are told neither of these.
+    let of_vehicles = [Slot::Between0, Slot::Between1, Slot::Since];
+    restated.slots.retain(|fact| vehicle || !of_vehicles.contains(&fact.slot));
     restated
+}
+
+/// One lane, and more of them.
+fn lanes(language: Language) -> (&'static str, &'static str) {
+    match language {
+        Language::En => ("lane", "lanes"),
+        Language::It => ("corsia", "corsie"),
+        Language::De => ("Spur", "Spuren"),
+        Language::Fr => ("voie", "voies"),
+        Language::Es => ("carril", "carriles"),
+    }
 }
 
 /// Left, right and straight on.
@@ -164,11 +218,19 @@ fn space(rng: &mut ChaCha8Rng) -> Space {
 
 fn text(rng: &mut ChaCha8Rng, slot: Slot, language: Language, space: Space) -> String {
     let text = match slot {
-        Slot::Closed | Slot::Via0 | Slot::Via1 => name(rng, 5, 22),
+        Slot::Closed | Slot::Via0 | Slot::Via1 | Slot::Between0 | Slot::Between1 => {
+            name(rng, 5, 22)
+        }
         Slot::Dest => name(rng, 4, 16),
         Slot::Delay => format!("{} min", rng.random_range(2..60)),
         Slot::Saving => format!("{} min", rng.random_range(2..25)),
         Slot::Until => "00:00".to_owned(),
+        Slot::Since => format!("{:02}:{:02}", rng.random_range(0..24), 5 * rng.random_range(0..12)),
+        Slot::Lanes => {
+            let count = rng.random_range(1..=3);
+            let (one, more) = lanes(language);
+            format!("{count} {}", if count == 1 { one } else { more })
+        }
         Slot::Turn => {
             let turns = turns(language);
             turns[rng.random_range(0..turns.len())].to_owned()
@@ -254,7 +316,11 @@ mod tests {
                     turn_at(request.language, &request.slot(Slot::Turn)?.text)
                 };
                 assert_eq!(turn(&restated), turn(&request), "{request:?}");
-                assert_eq!(restated.slots.len(), request.slots.len());
+                let on_signs = |fact: &&SlotFact| {
+                    !matches!(fact.slot, Slot::Between0 | Slot::Between1 | Slot::Since)
+                };
+                let kept = request.slots.iter().filter(on_signs).count();
+                assert_eq!(restated.slots.len(), kept);
             }
         }
     }

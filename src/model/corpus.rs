@@ -27,10 +27,20 @@ pub struct Corpus {
 #[serde(deny_unknown_fields)]
 pub struct Phrases {
     pub problem: BTreeMap<Problem, Vec<String>>,
-    /// Why a road is closed; a language may lack words for some of it, and then does not say it.
+    /// Between which roads a closed one is closed; a language, or signs, may lack words for it.
+    #[serde(default)]
+    pub between: Vec<String>,
+    /// How many lanes are shut; may be lacking too.
+    #[serde(default)]
+    pub lanes: Vec<String>,
+    /// Why a road is closed or has lanes shut; a language may lack words for some of it, and then does not say it.
     #[serde(default)]
     pub reason: BTreeMap<Reason, Vec<String>>,
-    /// When a closed road is planned to open again; a language may lack words for it.
+    /// Since when a road is closed or has lanes shut; may be lacking.
+    #[serde(default)]
+    pub since: Vec<String>,
+    /// When a closed road is planned to open again, and since when it is closed if said in one; may be
+    /// lacking.
     #[serde(default)]
     pub until: Vec<String>,
     pub delay: Vec<String>,
@@ -88,13 +98,48 @@ pub const MARKS: [char; 4] = ['.', ',', ':', ';'];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Problem,
+    Between,
+    Lanes,
     Reason,
+    Since,
     Until,
     Delay,
     OtherRoute,
     Turn,
     Via,
     Saving,
+}
+
+impl Role {
+    /// The slots that its clauses may hold. Clauses that may stand in one text have none in common.
+    pub fn allowed(self) -> &'static [Slot] {
+        match self {
+            Self::Problem => &[Slot::Closed],
+            Self::Between => &[Slot::Between0, Slot::Between1],
+            Self::Lanes => &[Slot::Lanes],
+            Self::Reason => &[],
+            Self::Since => &[Slot::Since],
+            Self::Until => &[Slot::Since, Slot::Until],
+            Self::Delay => &[Slot::Delay],
+            Self::Saving => &[Slot::Saving],
+            Self::OtherRoute => &[Slot::Dest],
+            Self::Turn => &[Slot::Turn, Slot::Dest],
+            Self::Via => &[Slot::Turn, Slot::Dest, Slot::Via0, Slot::Via1],
+        }
+    }
+
+    /// Those that they must hold.
+    fn needed(self) -> &'static [Slot] {
+        match self {
+            Self::Problem | Self::Reason | Self::OtherRoute => &[],
+            Self::Until => &[Slot::Until],
+            Self::Turn => &[Slot::Turn],
+            Self::Via => &[Slot::Via0],
+            Self::Between | Self::Lanes | Self::Since | Self::Delay | Self::Saving => {
+                self.allowed()
+            }
+        }
+    }
 }
 
 /// One way of saying a clause.
@@ -283,32 +328,13 @@ fn check(pieces: &[Piece], form: Form, role: Role) -> Result<(), String> {
         .iter()
         .filter_map(|p| if let Piece::Slot(slot) = p { Some(*slot) } else { None })
         .collect();
-    let has = |slot: Slot| slots.contains(&slot);
     if Slot::ALL.into_iter().any(|slot| slots.iter().filter(|s| **s == slot).count() > 1) {
         return Err("a slot stands twice".to_owned());
     }
-    let allowed: &[Slot] = match role {
-        Role::Problem => &[Slot::Closed],
-        Role::Reason => &[],
-        Role::Until => &[Slot::Until],
-        Role::Delay => &[Slot::Delay],
-        Role::Saving => &[Slot::Saving],
-        Role::OtherRoute => &[Slot::Dest],
-        Role::Turn => &[Slot::Turn, Slot::Dest],
-        Role::Via => &[Slot::Turn, Slot::Dest, Slot::Via0, Slot::Via1],
-    };
-    if let Some(slot) = slots.iter().find(|slot| !allowed.contains(slot)) {
+    if let Some(slot) = slots.iter().find(|slot| !role.allowed().contains(slot)) {
         return Err(format!("{slot} has no place in this kind of clause"));
     }
-    let needed = match role {
-        Role::Problem | Role::Reason | Role::OtherRoute => None,
-        Role::Until => Some(Slot::Until),
-        Role::Delay => Some(Slot::Delay),
-        Role::Saving => Some(Slot::Saving),
-        Role::Turn => Some(Slot::Turn),
-        Role::Via => Some(Slot::Via0),
-    };
-    if let Some(slot) = needed.filter(|slot| !has(*slot)) {
+    if let Some(slot) = role.needed().iter().find(|slot| !slots.contains(slot)) {
         return Err(format!("this kind of clause needs {slot}"));
     }
     let breaks = pieces.iter().filter(|p| **p == Piece::RowBreak).count();

@@ -12,11 +12,24 @@ use super::vocabulary::{Token, Vocabulary, VocabularyError};
 
 /// A set of slots, one bit each in the order of `Slot::ALL`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SlotSet(u8);
+pub struct SlotSet(u16);
 
 impl SlotSet {
-    /// Sets that there are.
-    pub const COUNT: usize = 1 << Slot::ALL.len();
+    /// What clauses of a kind (`constraint::KINDS`) may say.
+    pub(super) fn of_kind(kind: usize) -> Self {
+        use super::constraint::{ADVICE, DELAY, EXTENT, PROBLEM, SAVING, TIME};
+        let roles: &[Role] = match kind {
+            PROBLEM => &[Role::Problem],
+            EXTENT => &[Role::Between, Role::Lanes],
+            TIME => &[Role::Since, Role::Until],
+            DELAY => &[Role::Delay],
+            ADVICE => &[Role::OtherRoute, Role::Turn, Role::Via],
+            SAVING => &[Role::Saving],
+            _ => &[Role::Reason],
+        };
+        let slots = roles.iter().flat_map(|role| role.allowed());
+        slots.fold(Self::default(), |set, slot| set.with(*slot))
+    }
 
     #[must_use]
     pub fn with(self, slot: Slot) -> Self {
@@ -35,6 +48,10 @@ impl SlotSet {
     /// The slots that a request has facts for.
     pub(super) fn offered(request: &WordingRequest) -> Self {
         request.slots.iter().fold(Self::default(), |set, fact| set.with(fact.slot))
+    }
+
+    pub(super) fn within(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     pub(super) fn without(self, other: Self) -> Self {
@@ -59,14 +76,6 @@ impl SlotSet {
 
     pub fn slots(self) -> impl Iterator<Item = Slot> {
         Slot::ALL.into_iter().filter(move |slot| self.has(*slot))
-    }
-
-    pub(super) fn index(self) -> usize {
-        usize::from(self.0)
-    }
-
-    pub(super) fn every() -> impl Iterator<Item = Self> {
-        (0..Self::COUNT).map(|bits| Self(bits as u8))
     }
 }
 
@@ -146,7 +155,10 @@ impl Clause {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phrasebook {
     problem: BTreeMap<Problem, Vec<Clause>>,
+    between: Vec<Clause>,
+    lanes: Vec<Clause>,
     reason: BTreeMap<Reason, Vec<Clause>>,
+    since: Vec<Clause>,
     until: Vec<Clause>,
     delay: Vec<Clause>,
     other_route: Vec<Clause>,
@@ -166,7 +178,19 @@ impl Phrasebook {
         self.reason.get(&reason).map_or(&[], Vec::as_slice)
     }
 
-    /// Empty where the phrases have none.
+    /// Empty where the phrases have none, as the next three.
+    pub fn between(&self) -> &[Clause] {
+        &self.between
+    }
+
+    pub fn lanes(&self) -> &[Clause] {
+        &self.lanes
+    }
+
+    pub fn since(&self) -> &[Clause] {
+        &self.since
+    }
+
     pub fn until(&self) -> &[Clause] {
         &self.until
     }
@@ -196,6 +220,9 @@ impl Phrasebook {
             .values()
             .chain(self.reason.values())
             .chain([
+                &self.between,
+                &self.lanes,
+                &self.since,
                 &self.until,
                 &self.delay,
                 &self.other_route,
@@ -213,7 +240,8 @@ impl Phrasebook {
         };
         most(&mut self.problem.values().flatten())
             + most(&mut self.reason.values().flatten())
-            + most(&mut self.until.iter())
+            + most(&mut self.between.iter().chain(&self.lanes))
+            + most(&mut self.since.iter().chain(&self.until))
             + most(&mut self.delay.iter())
             + most(&mut self.other_route.iter().chain(&self.turn).chain(&self.via))
             + most(&mut self.saving.iter())
@@ -342,10 +370,16 @@ fn lists<'c>(corpus: &'c Corpus, form: Form) -> Vec<List<'c>> {
     let advice = &phrases.advice;
     let part =
         |role, place: &str, patterns: &'c [String]| (Said::Part(role), place.to_owned(), patterns);
-    let until = (!phrases.until.is_empty()).then(|| part(Role::Until, "until", &phrases.until));
+    // What a language may lack words for.
+    let told = [
+        part(Role::Between, "between", &phrases.between),
+        part(Role::Lanes, "lanes", &phrases.lanes),
+        part(Role::Since, "since", &phrases.since),
+        part(Role::Until, "until", &phrases.until),
+    ];
     problems
         .chain(reasons)
-        .chain(until)
+        .chain(told.into_iter().filter(|(_, _, patterns)| !patterns.is_empty()))
         .chain([
             part(Role::Delay, "delay", &phrases.delay),
             part(Role::OtherRoute, "advice.other_route", &advice.other_route),
@@ -360,7 +394,10 @@ fn book(corpus: &Corpus, form: Form, vocabulary: &Vocabulary) -> Result<Phrasebo
     let (language, form_word) = (corpus.language.code(), form.word());
     let mut book = Phrasebook {
         problem: BTreeMap::new(),
+        between: Vec::new(),
+        lanes: Vec::new(),
         reason: BTreeMap::new(),
+        since: Vec::new(),
         until: Vec::new(),
         delay: Vec::new(),
         other_route: Vec::new(),
@@ -407,6 +444,9 @@ fn book(corpus: &Corpus, form: Form, vocabulary: &Vocabulary) -> Result<Phrasebo
             Said::Reason(reason) => {
                 book.reason.insert(reason, clauses);
             }
+            Said::Part(Role::Between) => book.between = clauses,
+            Said::Part(Role::Lanes) => book.lanes = clauses,
+            Said::Part(Role::Since) => book.since = clauses,
             Said::Part(Role::Until) => book.until = clauses,
             Said::Part(Role::Delay) => book.delay = clauses,
             Said::Part(Role::OtherRoute) => book.other_route = clauses,
@@ -425,6 +465,9 @@ fn role_word(role: Role) -> &'static str {
     match role {
         Role::Problem => "a problem",
         Role::Reason => "a reason",
+        Role::Between => "a stretch",
+        Role::Lanes => "lanes",
+        Role::Since => "a beginning",
         Role::Until => "an end",
         Role::Delay => "a delay",
         Role::OtherRoute => "advice (other_route)",

@@ -139,14 +139,18 @@ mod tests {
     fn chance_reaches_all_advice_there_is() {
         let (vocabulary, grammar) = fixture::corpus();
         let mut writer = RandomWriter::new(vocabulary, grammar, 3);
-        let mut request = fixture::request(Space::Sign { rows: 4, cols: 18, pages: 1 });
-        request.problem = Problem::RoadClosed;
         let mut seen = [0; Slot::ALL.len()];
-        for seed in 0..400 {
-            request.seed = seed;
-            let text = writer.write(&request, 0, &|| false).unwrap().rows.join(" ");
-            for slot in Slot::ALL {
-                seen[slot as usize] += usize::from(text.contains(slot.tag()));
+        for space in
+            [Space::Sign { rows: 4, cols: 18, pages: 1 }, Space::Vehicle { max_chars: 300 }]
+        {
+            for problem in [Problem::RoadClosed, Problem::Incident] {
+                for seed in 0..200 {
+                    let request = WordingRequest { problem, seed, ..fixture::request(space) };
+                    let text = writer.write(&request, 0, &|| false).unwrap().rows.join(" ");
+                    for slot in Slot::ALL {
+                        seen[slot as usize] += usize::from(text.contains(slot.tag()));
+                    }
+                }
             }
         }
         assert!(seen.iter().all(|times| *times > 10), "{seen:?}");

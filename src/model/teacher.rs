@@ -10,9 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::domain::wording::{Problem, Slot, Space, WordingRequest};
 use crate::ports::WriterError;
 
-use super::constraint::{
-    ADVICE, Constraint, Fitting, KINDS, PROBLEM, REASON, cheapest, is_optional,
-};
+use super::constraint::{ADVICE, Constraint, Fitting, KINDS, PROBLEM, REASON, cheapest};
 use super::grammar::{Grammar, SlotSet};
 use super::vocabulary::{NEXT, Token};
 
@@ -79,7 +77,7 @@ fn plan(constraint: &Constraint<'_>, request: &WordingRequest, rng: &mut ChaCha8
     let options: [Vec<Option<(SlotSet, u16)>>; KINDS] = std::array::from_fn(|kind| {
         let mut options: Vec<_> =
             cheapest(constraint.fitting(kind)).into_iter().map(Some).collect();
-        if is_optional(kind) {
+        if !constraint.must(kind) {
             options.push(None);
         }
         options
@@ -101,7 +99,7 @@ fn plan(constraint: &Constraint<'_>, request: &WordingRequest, rng: &mut ChaCha8
         };
         let cost = page(PROBLEM).max(page(ADVICE));
         let said = plan.iter().flatten().fold(SlotSet::default(), |s, p| s.union(p.0));
-        if cost > u32::from(constraint.limit()) || !constraint.required().is_within(said) {
+        if cost > u32::from(constraint.limit()) {
             continue;
         }
         let worth = worth(said, plan[REASON].is_some(), request) + SPREAD * gumbel(rng);
@@ -125,11 +123,14 @@ fn worth(said: SlotSet, reason: bool, request: &WordingRequest) -> f32 {
             // A turn says what a road's name says, to who knows no names; with a name it adds less.
             Slot::Turn if said.has(Slot::Via0) => 0.9,
             Slot::Closed | Slot::Turn => 2.0,
-            Slot::Via1 => 1.1,
+            // The two ends of a stretch are one fact.
+            Slot::Via1 | Slot::Between0 => 1.1,
+            Slot::Between1 => 0.0,
             Slot::Dest | Slot::Until => 1.2,
+            Slot::Since => 0.5,
             // On a closed road nobody waits.
             Slot::Delay if request.problem == Problem::RoadClosed => 0.3,
-            Slot::Delay => 1.4,
+            Slot::Delay | Slot::Lanes => 1.4,
             // Two times in one text are easily mixed up.
             Slot::Saving if said.has(Slot::Delay) => 0.4,
             Slot::Saving => 1.0,
@@ -137,7 +138,8 @@ fn worth(said: SlotSet, reason: bool, request: &WordingRequest) -> f32 {
         .sum();
     // Why a road is closed helps to believe the sign; it changes nobody's way.
     let each = if reason { each + 1.3 } else { each };
-    each - TOO_MANY * (said.len() + u32::from(reason)).saturating_sub(facts) as f32
+    let count = said.without(SlotSet::default().with(Slot::Between1)).len() + u32::from(reason);
+    each - TOO_MANY * count.saturating_sub(facts) as f32
 }
 
 fn by_share<'g>(choices: &[Fitting<'g>], rng: &mut ChaCha8Rng) -> Option<Fitting<'g>> {

@@ -27,8 +27,9 @@ pub const END: Token = 4;
 const ROW_BREAK: Token = 5;
 const FIRST_MARK: Token = 6;
 const FIRST_SLOT: Token = FIRST_MARK + MARKS.len() as Token;
-/// Slots that came later have their tokens behind all others, so that those keep their places: what a
-/// model has learnt of them, and which contexts are held out, hangs on them.
+/// Slots that came later have their tokens behind all others, each its three (the slot, that it may be
+/// said, that it must), so that those before keep their places: what a model has learnt of them, and which
+/// contexts are held out, hangs on them.
 const FIRST_SLOTS: usize = 7;
 const LATER_SLOTS: Token = FIRST_SLOT
     + (FIRST_SLOTS
@@ -86,9 +87,12 @@ impl Vocabulary {
         tokens.extend(first.iter().map(|slot| format!("may={}", slot.tag())));
         tokens.extend(first.iter().map(|slot| format!("must={}", slot.tag())));
         tokens.extend((0..LENGTH_CLASSES).map(|class| format!("length={}", 2 * class)));
-        tokens.extend(later.iter().map(|slot| slot.tag().to_owned()));
-        tokens.extend(later.iter().map(|slot| format!("may={}", slot.tag())));
-        tokens.extend(later.iter().map(|slot| format!("must={}", slot.tag())));
+        tokens.extend(
+            later
+                .iter()
+                .map(|slot| slot.tag())
+                .flat_map(|tag| [tag.to_owned(), format!("may={tag}"), format!("must={tag}")]),
+        );
         tokens
     }
 
@@ -144,7 +148,7 @@ impl Vocabulary {
             }
             Piece::Slot(slot) => Some(match *slot as usize {
                 at @ 0..FIRST_SLOTS => FIRST_SLOT + at as Token,
-                at => LATER_SLOTS + (at - FIRST_SLOTS) as Token,
+                at => LATER_SLOTS + 3 * (at - FIRST_SLOTS) as Token,
             }),
             Piece::RowBreak => Some(ROW_BREAK),
         }
@@ -152,9 +156,11 @@ impl Vocabulary {
 
     pub fn slot(token: Token) -> Option<Slot> {
         let (first, later) = Slot::ALL.split_at(FIRST_SLOTS);
-        let (slots, from) =
-            if token < LATER_SLOTS { (first, FIRST_SLOT) } else { (later, LATER_SLOTS) };
-        slots.get(usize::from(token.checked_sub(from)?)).copied()
+        match token.checked_sub(LATER_SLOTS).map(usize::from) {
+            Some(at) if at % 3 == 0 => later.get(at / 3).copied(),
+            Some(_) => None,
+            None => first.get(usize::from(token.checked_sub(FIRST_SLOT)?)).copied(),
+        }
     }
 
     /// What breaks a row inside a clause.

@@ -47,10 +47,17 @@ pub(super) fn direction(
         put("sign_id", json!(network.sign(*sign).name));
     }
     put("cause", json!(direction.cause));
-    if let Some(reason) = direction.reason {
+    let told = direction.announced;
+    if let Some(reason) = told.reason {
         put("reason", json!(reason));
     }
-    if let Some(until) = direction.until {
+    if let Some(lanes) = told.lanes {
+        put("lanes_closed", json!(lanes));
+    }
+    if let Some(since) = told.since {
+        put("since", json!(since));
+    }
+    if let Some(until) = told.until {
         put("until", json!(until));
     }
     put("avoid_edges", names(&direction.avoid));
@@ -155,7 +162,7 @@ fn words_of(wording: &Wording, voice: Option<&Voice>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::closure::Reason;
+    use crate::domain::closure::{Announced, Reason};
     use crate::domain::direction::{Cause, Evidence};
     use crate::domain::network::testing::grid;
     use crate::domain::time::Timestamp;
@@ -172,10 +179,10 @@ mod tests {
                 state: DirectionState::Show,
                 audience: Audience::Area { tile: "1".to_owned(), part: "a".to_owned() },
                 cause: Cause::Closure,
-                reason,
-                until: None,
+                announced: Announced { reason, ..Announced::default() },
                 level: None,
                 avoid: vec![SegmentId(0)],
+                closed: Vec::new(),
                 via: Vec::new(),
                 way: Vec::new(),
                 applies_on: Vec::new(),

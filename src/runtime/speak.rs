@@ -421,7 +421,7 @@ fn same_facts(a: &WordingRequest, b: &WordingRequest) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::closure::Reason;
+    use crate::domain::closure::{Announced, Reason};
     use crate::domain::direction::{Cause, Evidence};
     use crate::domain::network::SegmentId;
     use crate::domain::network::testing::grid;
@@ -442,10 +442,10 @@ mod tests {
                 state: DirectionState::Show,
                 audience: Audience::Area { tile: "1".to_owned(), part: "a".to_owned() },
                 cause: Cause::Closure,
-                reason,
-                until: None,
+                announced: Announced { reason, ..Announced::default() },
                 level: None,
                 avoid: vec![SegmentId(0)],
+                closed: Vec::new(),
                 via: Vec::new(),
                 way: Vec::new(),
                 applies_on: Vec::new(),

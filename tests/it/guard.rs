@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use wayside::domain::closure::{ClosedSegments, Reason};
+use wayside::domain::closure::{Announced, ClosedSegments, Reason};
 use wayside::domain::congestion::CongestionLevel;
 use wayside::domain::direction::{Audience, Cause, Direction, DirectionState, Evidence};
 use wayside::domain::network::{Network, Place, SegmentId, SignId, Turn, fold};
@@ -74,6 +74,18 @@ fn draw(network: &Network, rng: &mut ChaCha8Rng) -> (Direction, ClosedSegments) 
         .unwrap();
         let vehicles = rng.random_bool(0.5);
         let area = Audience::Area { tile: "1".to_owned(), part: "a".to_owned() };
+        let mut announced = Announced::default();
+        if cause != Cause::Congestion {
+            let at = |range: std::ops::Range<i64>, rng: &mut ChaCha8Rng| {
+                let at = Timestamp::from_millis(rng.random_range(range));
+                at.filter(|_| rng.random_bool(0.5))
+            };
+            announced.since = at(-50_000_000..60_000, rng);
+            announced.until = at(-60_000..50_000_000, rng);
+            announced.reason = Reason::ALL.choose(rng).copied().filter(|_| rng.random_bool(0.5));
+            let shut = cause == Cause::Incident && rng.random_bool(0.7);
+            announced.lanes = shut.then(|| rng.random_range(0..4));
+        }
         let direction = Direction {
             id: format!("d-{}", rng.random_range(0..10_000)),
             revision: 1,
@@ -82,12 +94,10 @@ fn draw(network: &Network, rng: &mut ChaCha8Rng) -> (Direction, ClosedSegments) 
             state: DirectionState::Show,
             audience: if vehicles { area } else { Audience::Sign(sign) },
             cause,
-            reason: (cause == Cause::Closure && rng.random_bool(0.5))
-                .then(|| Reason::ALL[rng.random_range(0..Reason::ALL.len())]),
-            until: (cause == Cause::Closure && rng.random_bool(0.5))
-                .then(|| Timestamp::from_millis(rng.random_range(-60_000..50_000_000)).unwrap()),
+            announced,
             level,
             avoid: vec![avoid],
+            closed: if cause == Cause::Closure { vec![avoid] } else { Vec::new() },
             via,
             applies_on: if vehicles { vec![way[0]] } else { Vec::new() },
             destination: way.last().map(|id| id.0 as usize),

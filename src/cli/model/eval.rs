@@ -176,9 +176,9 @@ impl Names {
         let mut taken: Vec<String> = Vec::new();
         request.slots.retain_mut(|fact| {
             let names = match fact.slot {
-                Slot::Closed | Slot::Via0 | Slot::Via1 => &self.streets,
                 Slot::Dest => &self.places,
-                Slot::Delay | Slot::Saving | Slot::Turn | Slot::Until => return true,
+                name if Slot::NAMES.contains(&name) => &self.streets,
+                _ => return true,
             };
             let fitting: Vec<String> = names
                 .iter()
@@ -190,6 +190,11 @@ impl Names {
             fact.text.clone_from(name);
             true
         });
+        // A stretch has two ends or none.
+        let ends = [Slot::Between0, Slot::Between1];
+        if ends.iter().any(|end| request.slot(*end).is_none()) {
+            request.slots.retain(|fact| !ends.contains(&fact.slot));
+        }
         minutes(request, &mut rng);
     }
 }

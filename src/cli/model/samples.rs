@@ -132,6 +132,10 @@ fn facts(sign: &WordingRequest, vehicle: &WordingRequest) -> String {
             Slot::Delay => "delay",
             Slot::Saving => "saving",
             Slot::Until => "until",
+            Slot::Since => "since",
+            Slot::Between0 => "between two roads",
+            Slot::Between1 => continue,
+            Slot::Lanes => "lanes shut",
             Slot::Turn => "turn",
         };
         facts.push(what.to_owned());

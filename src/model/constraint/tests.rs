@@ -41,7 +41,7 @@ fn requests() -> impl Strategy<Value = WordingRequest> {
         .prop_map(|(language, problem, reason, facts, space, seed)| WordingRequest {
             language,
             problem,
-            reason: reason.filter(|_| problem == Problem::RoadClosed),
+            reason: reason.filter(|_| matches!(problem, Problem::RoadClosed | Problem::Incident)),
             slots: Slot::ALL
                 .into_iter()
                 .zip(facts)
@@ -99,22 +99,24 @@ fn fits(draft: &Draft, request: &WordingRequest) -> bool {
 /// The cheapest text by trying every combination of clauses: slow, and plainly right.
 fn any_text_fits(grammar: &Grammar, request: &WordingRequest) -> bool {
     let Some(book) = grammar.book(request.language, request.space) else { return false };
-    let facts = Facts::of(request);
+    let facts = Facts { required: SlotSet::default(), ..Facts::of(request) };
+    let required = Facts::of(request).required;
     let part = |lists: &[&[Clause]], kind| cheapest(&fit(lists, kind, request.space, &facts));
     let problems = part(&[book.problem(request.problem)], PROBLEM);
     let advice = part(&[book.via(), book.turn(), book.other_route()], ADVICE);
-    let mut delays = part(&[book.delay()], DELAY);
-    delays.push((SlotSet::default(), 0));
-    let mut savings = part(&[book.saving()], SAVING);
-    savings.push((SlotSet::default(), 0));
-    let mut untils = part(&[book.until()], UNTIL);
-    if request.problem != Problem::RoadClosed {
-        untils.clear();
-    }
-    untils.push((SlotSet::default(), 0));
+    let told = Told::of(request, book);
+    let optional = |lists: &[&[Clause]], kind| {
+        let mut parts = part(lists, kind);
+        parts.push((SlotSet::default(), 0));
+        parts
+    };
+    let (extents, times) = (optional(&told.extent, EXTENT), optional(&told.time, TIME));
+    let delays = optional(&[book.delay()], DELAY);
+    let savings = optional(&[book.saving()], SAVING);
     // With the room that each takes of the first page and of the second.
     let second = usize::from(matches!(request.space, Space::Sign { pages: 2, .. }));
-    let lists = [(problems, 0), (untils, 0), (delays, 0), (advice, second), (savings, second)];
+    let lists =
+        [(problems, 0), (extents, 0), (times, 0), (delays, 0), (advice, second), (savings, second)];
     let mut texts = vec![(SlotSet::default(), [0_u32; 2])];
     for (list, page) in &lists {
         let with = |(said, cost): &(SlotSet, [u32; 2])| {
@@ -128,7 +130,7 @@ fn any_text_fits(grammar: &Grammar, request: &WordingRequest) -> bool {
         texts = texts.iter().flat_map(with).collect();
     }
     texts.iter().any(|(said, cost)| {
-        facts.required.is_within(*said) && cost.iter().all(|cost| *cost <= u32::from(facts.limit))
+        required.is_within(*said) && cost.iter().all(|cost| *cost <= u32::from(facts.limit))
     })
 }
 

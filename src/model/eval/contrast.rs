@@ -11,11 +11,14 @@ use super::super::contexts::other_turn;
 /// is not taken out: what it leaves room for is another fact's to fill.
 pub(super) fn flips(request: &WordingRequest) -> Vec<(WordingRequest, usize)> {
     /// Problems that leave the other facts what they are worth; a closure does not, since nobody
-    /// waits on a closed road.
+    /// waits on a closed road, nor does an incident of which an operator says what of no jam is said.
     const ALIKE: [Problem; 4] =
         [Problem::Incident, Problem::Queue, Problem::SlowTraffic, Problem::HeavyTraffic];
     let mut flips = Vec::new();
-    if let Some(at) = ALIKE.iter().position(|problem| *problem == request.problem) {
+    let told = [Slot::Lanes, Slot::Since].iter().any(|slot| request.slot(*slot).is_some())
+        || request.reason.is_some();
+    let alike = ALIKE.iter().position(|problem| *problem == request.problem);
+    if let Some(at) = alike.filter(|_| !told) {
         let problem = ALIKE[(at + 1) % ALIKE.len()];
         flips.push((WordingRequest { problem, ..request.clone() }, PROBLEM));
     }
@@ -65,6 +68,10 @@ mod tests {
                 _ => {}
             }
         }
+        let told_of = [Slot::Lanes, Slot::Since];
+        let mut untold = request.clone();
+        untold.slots.retain(|fact| !told_of.contains(&fact.slot));
+        let (told, request) = (request, untold);
         let flips = flips(&request);
         let kinds: Vec<usize> = flips.iter().map(|(_, kind)| *kind).collect();
         assert_eq!(kinds, [PROBLEM, DELAY, SAVING, ADVICE]);
@@ -74,6 +81,8 @@ mod tests {
                 + usize::from(flipped.problem != request.problem);
             assert_eq!((changed, flipped.slots.len()), (1, request.slots.len()), "{kind}");
         }
+        let kinds = super::flips(&told).into_iter().map(|(_, kind)| kind);
+        assert_eq!(kinds.collect::<Vec<_>>(), [DELAY, SAVING, ADVICE], "lanes are shut");
         let closed = WordingRequest {
             problem: Problem::RoadClosed,
             reason: Some(Reason::Wind),

@@ -37,13 +37,17 @@ pub fn read(dir: &Path, language: Language) -> Result<(Vec<Reference>, usize), S
     Ok((references, beyond))
 }
 
+/// What came since: all of it is in slots.
+const SINCE_THEN: [&str; 4] = ["until", "since", "lanes", "place"];
+
 #[derive(Deserialize)]
 struct Line {
     id: String,
     space: serde_json::Value,
     facts: Facts,
+    /// What it asks for beyond the facts that there were when it was written.
     #[serde(default)]
-    needs: Option<serde_json::Value>,
+    needs: Vec<String>,
     references: Vec<String>,
 }
 
@@ -65,7 +69,8 @@ struct Fact {
 impl Line {
     /// `None` when it asks for facts that there are not.
     fn reference(self, language: Language) -> Option<Reference> {
-        if self.needs.is_some() || !self.facts.others.is_empty() {
+        let came = |need: &String| SINCE_THEN.contains(&need.as_str());
+        if !self.needs.iter().all(came) || !self.facts.others.is_empty() {
             return None;
         }
         let space: Space = serde_json::from_value(self.space).ok()?;

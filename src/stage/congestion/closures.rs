@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::closure::{
-    ClosedSegments, Closure, ClosureKind, ClosureState, Ends, Reason, Reasons,
+    Announced, Announcements, ClosedSegments, Closure, ClosureKind, ClosureState, Reason,
 };
 use crate::domain::congestion::Incidents;
 use crate::domain::network::{Network, SegmentId};
@@ -31,9 +31,7 @@ pub(super) struct Closures {
     events: BTreeMap<String, Event>,
     closed: ClosedSegments,
     #[serde(default)]
-    reasons: Reasons,
-    #[serde(default)]
-    ends: Ends,
+    announced: Announcements,
     incidents: Incidents,
 }
 
@@ -57,6 +55,8 @@ struct Event {
     kind: ClosureKind,
     #[serde(default)]
     reason: Option<Reason>,
+    #[serde(default)]
+    lanes_closed: Option<u32>,
     /// An event that is announced ahead acts from here on.
     start: Option<Timestamp>,
     #[serde(default)]
@@ -69,12 +69,8 @@ impl Closures {
         &self.closed
     }
 
-    pub(super) fn reasons(&self) -> &Reasons {
-        &self.reasons
-    }
-
-    pub(super) fn ends(&self) -> &Ends {
-        &self.ends
+    pub(super) fn announced(&self) -> &Announcements {
+        &self.announced
     }
 
     pub(super) fn incidents(&self) -> &Incidents {
@@ -105,6 +101,7 @@ impl Closures {
             state: closure.state,
             kind: closure.kind,
             reason: closure.reason,
+            lanes_closed: closure.lanes_closed,
             start: closure.start,
             planned_end: closure.planned_end,
             segments,
@@ -121,8 +118,6 @@ impl Closures {
     pub(super) fn pass(&mut self, now: Timestamp) -> bool {
         let mut closed = ClosedSegments::new();
         let mut incidents = Incidents::new();
-        let mut reasons: BTreeMap<SegmentId, Option<Reason>> = BTreeMap::new();
-        let mut ends: BTreeMap<SegmentId, Option<Timestamp>> = BTreeMap::new();
         let acts = |e: &Event| {
             e.state == ClosureState::Active && e.start.is_none_or(|start| start <= now.max(e.ts))
         };
@@ -134,27 +129,23 @@ impl Closures {
             for &segment in &event.segments {
                 // Two events on one segment: the first id stands for both until it ends.
                 held.entry(segment).or_insert_with(|| id.clone());
-                if event.kind == ClosureKind::RoadClosed {
-                    let known = ends.entry(segment).or_insert(event.planned_end);
-                    *known = (*known).zip(event.planned_end).map(|(one, other)| one.max(other));
-                }
-                if let (ClosureKind::RoadClosed, Some(reason)) = (event.kind, event.reason) {
-                    let known = reasons.entry(segment).or_insert(Some(reason));
-                    *known = known.filter(|known| *known == reason);
-                }
             }
         }
-        let reasons = reasons.into_iter().filter_map(|(id, reason)| Some((id, reason?))).collect();
-        let to_come = |(id, end): (SegmentId, Option<Timestamp>)| Some((id, end?));
-        let ends: Ends =
-            ends.into_iter().filter_map(to_come).filter(|(_, end)| *end + GRACE > now).collect();
-        let changed = closed != self.closed
-            || incidents != self.incidents
-            || reasons != self.reasons
-            || ends != self.ends;
+        let mut told: BTreeMap<SegmentId, Vec<&Event>> = BTreeMap::new();
+        for event in self.events.values().filter(|event| acts(event)) {
+            // Of a closed road it does not matter which lanes are shut.
+            let counts =
+                |id: &&SegmentId| event.kind == ClosureKind::RoadClosed || !closed.contains_key(id);
+            for &segment in event.segments.iter().filter(counts) {
+                told.entry(segment).or_default().push(event);
+            }
+        }
+        let announced: Announcements =
+            told.into_iter().map(|(id, events)| (id, agreed(&events, now))).collect();
+        let changed =
+            closed != self.closed || incidents != self.incidents || announced != self.announced;
         self.closed = closed;
-        self.reasons = reasons;
-        self.ends = ends;
+        self.announced = announced;
         self.incidents = incidents;
         changed
     }
@@ -168,6 +159,30 @@ impl Closures {
             }
         }
     }
+}
+
+/// What the events on one segment agree on: of a reason and of lanes, those that give one.
+fn agreed(events: &[&Event], now: Timestamp) -> Announced {
+    let until = all(events, |event| event.planned_end).and_then(|ends| ends.into_iter().max());
+    let since = all(events, |event| event.start).and_then(|starts| starts.into_iter().min());
+    Announced {
+        reason: one(events.iter().filter_map(|event| event.reason)),
+        since,
+        until: until.filter(|end| *end + GRACE > now),
+        lanes: one(events.iter().filter_map(|event| {
+            event.lanes_closed.filter(|_| event.kind == ClosureKind::LanesClosed)
+        })),
+    }
+}
+
+fn all<T>(events: &[&Event], of: impl Fn(&Event) -> Option<T>) -> Option<Vec<T>> {
+    events.iter().map(|event| of(event)).collect()
+}
+
+/// The one value that there is.
+fn one<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
+    let first = values.next()?;
+    values.all(|other| other == first).then_some(first)
 }
 
 fn nothing_to_close(closure: &Closure) -> Refusal {

@@ -3,7 +3,7 @@
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, StringViewArray};
 
 use super::*;
-use crate::domain::closure::{ClosureKind, ClosureState, Reason};
+use crate::domain::closure::{Announced, ClosureKind, ClosureState, Reason};
 use crate::domain::network::testing::grid;
 use crate::domain::refusal::DeadReason;
 
@@ -260,6 +260,31 @@ fn a_road_opens_when_the_last_of_its_events_is_cleared() {
     // The planned end of all of these was a minute after they were announced.
 }
 
+/// What operators say of a segment now.
+fn told(stage: &Congestion, id: SegmentId) -> Announced {
+    stage.view().announced.get(&id).copied().unwrap_or_default()
+}
+
+/// Beginnings count from the first of all events; lanes are said while no road is closed, and where
+/// all who give a number give the same one.
+#[test]
+fn lanes_and_beginnings_are_told_where_events_agree() {
+    let mut stage = stage(&[0]);
+    let road = stage.network.id(ROAD);
+    let mut take = |event, kind, ts, start: Option<i64>, lanes_closed| {
+        let told_at = closure(event, ClosureState::Active, ts, &[ROAD]);
+        let start = start.map(minute);
+        stage.closure(&Closure { kind, lanes_closed, start, ..told_at }).unwrap();
+        let told = told(&stage, road);
+        (told.since, told.lanes)
+    };
+    let (lanes, road_closed) = (ClosureKind::LanesClosed, ClosureKind::RoadClosed);
+    assert_eq!(take("works", lanes, 5, Some(4), Some(1)), (Some(minute(4)), Some(1)));
+    assert_eq!(take("crash", lanes, 6, Some(3), None), (Some(minute(3)), Some(1)));
+    assert_eq!(take("crash", lanes, 7, None, Some(2)), (None, None));
+    assert_eq!(take("flood", road_closed, 8, Some(7), Some(2)), (Some(minute(7)), None));
+}
+
 #[test]
 fn a_road_is_closed_for_a_reason_that_all_who_give_one_agree_on() {
     use ClosureState::{Active, Cleared};
@@ -268,7 +293,7 @@ fn a_road_is_closed_for_a_reason_that_all_who_give_one_agree_on() {
     let mut take = |event, state, ts, reason| {
         let closure = Closure { reason, ..closure(event, state, ts, &[ROAD]) };
         stage.closure(&closure).unwrap();
-        (stage.view().reasons.get(&road).copied(), stage.view().change)
+        (told(&stage, road).reason, stage.view().change)
     };
     let (reason, before) = take("works", Active, 0, None);
     assert_eq!(reason, None);
@@ -305,7 +330,7 @@ fn a_closed_road_has_an_end_where_all_say_so() {
         closure.planned_end = end.map(minute);
         stage.closure(&closure).unwrap();
         stage.advance(minute(ts), minute(ts));
-        (stage.view().ends.get(&road).copied(), stage.view().change)
+        (told(&stage, road).until, stage.view().change)
     };
     let (end, before) = take("works", ClosureState::Active, 0, Some(20));
     assert_eq!(end, Some(minute(20)));
@@ -318,9 +343,9 @@ fn a_closed_road_has_an_end_where_all_say_so() {
     assert_ne!(before, after);
     // It has passed, and the road is still closed.
     stage.advance(minute(25), minute(25));
-    assert_eq!(stage.view().ends.get(&road), Some(&minute(25)));
+    assert_eq!(told(&stage, road).until, Some(minute(25)));
     stage.advance(minute(26), minute(26));
-    assert_eq!(stage.view().ends.get(&road), None);
+    assert_eq!(told(&stage, road).until, None);
     assert!(stage.closed().contains_key(&road));
 }
 

@@ -24,7 +24,12 @@ struct Corpus {
 #[serde(deny_unknown_fields)]
 struct Material {
     problem: BTreeMap<Problem, Vec<String>>,
+    #[serde(default)]
+    between: Vec<String>,
+    lanes: Vec<String>,
     reason: BTreeMap<Reason, Vec<String>>,
+    #[serde(default)]
+    since: Vec<String>,
     until: Vec<String>,
     delay: Vec<String>,
     advice: Advice,
@@ -77,7 +82,10 @@ impl Material {
         let reasons = self.reason.iter();
         lists
             .extend(reasons.map(|(reason, list)| (reason_list(*reason), list.as_slice(), &[][..])));
-        lists.push(("until".into(), &self.until, &[Slot::Until]));
+        lists.push(("between".into(), &self.between, &[Slot::Between0, Slot::Between1]));
+        lists.push(("lanes".into(), &self.lanes, &[Slot::Lanes]));
+        lists.push(("since".into(), &self.since, &[Slot::Since]));
+        lists.push(("until".into(), &self.until, &[Slot::Since, Slot::Until]));
         lists.push(("delay".into(), &self.delay, &[Slot::Delay]));
         lists.push(("other_route".into(), &self.advice.other_route, &[]));
         lists.push(("turn".into(), &self.advice.turn, &[Slot::Turn, Slot::Dest]));
@@ -157,6 +165,9 @@ fn check_text(language: Language, space: Space, list: &str, text: &str, allowed:
     assert!(slots.iter().all(|s| allowed.contains(s)), "{place}");
     assert_eq!(slots.len(), slots.iter().collect::<BTreeSet<_>>().len(), "{place}");
     let needed = match list {
+        "between" => Some(Slot::Between0),
+        "lanes" => Some(Slot::Lanes),
+        "since" => Some(Slot::Since),
         "until" => Some(Slot::Until),
         "delay" => Some(Slot::Delay),
         "saving" => Some(Slot::Saving),
@@ -166,6 +177,8 @@ fn check_text(language: Language, space: Space, list: &str, text: &str, allowed:
     };
     assert!(needed.is_none_or(|slot| slots.contains(&slot)), "{place}");
     let at = |slot| text.find(Slot::tag(slot));
+    assert_eq!(at(Slot::Between0).is_some(), at(Slot::Between1).is_some(), "{place}");
+    assert!(at(Slot::Between0) <= at(Slot::Between1), "{place}");
     assert!(at(Slot::Via1).is_none_or(|second| at(Slot::Via0).is_some_and(|v| v < second)));
 
     let mut plain = text.to_owned();
@@ -328,6 +341,9 @@ fn template_phrases_are_of_the_corpus() {
                 assert!(phrases.reason.is_empty());
                 let pairs = [
                     (phrases.problem, texts(&material.problem[&problem])),
+                    (phrases.between, texts(&material.between)),
+                    (phrases.lanes, texts(&material.lanes)),
+                    (phrases.since, texts(&material.since)),
                     (phrases.until, texts(&material.until)),
                     (phrases.delay, texts(&material.delay)),
                     (phrases.saving, texts(&material.saving)),

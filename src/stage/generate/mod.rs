@@ -5,6 +5,7 @@
 //! up for its controller, [`voice()`] a vehicle's text for speech. Knows nothing of any model, and
 //! does not judge what a draft says: that is the guard's affair.
 
+mod crossings;
 mod fill;
 mod font;
 mod multi;

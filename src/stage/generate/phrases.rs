@@ -20,9 +20,15 @@ type List = &'static [&'static str];
 /// What may be combined for one request.
 pub(super) struct Phrases {
     pub problem: List,
-    /// Why a road is closed; empty where the request has no reason.
+    /// Between which roads a closed one is closed; none on signs.
+    pub between: List,
+    /// How many lanes are shut.
+    pub lanes: List,
+    /// Why a road is closed or has lanes shut; empty where the request has no reason.
     pub reason: List,
-    /// When a closed road is planned to open again.
+    /// Since when a road is closed or has lanes shut; none on signs.
+    pub since: List,
+    /// When a closed road is planned to open again; may say since when it is closed.
     pub until: List,
     pub delay: List,
     pub saving: List,
@@ -48,6 +54,24 @@ impl Phrases {
         of(problem, reason)
     }
 
+    /// How far the trouble reaches, as far as the request's facts say it.
+    pub fn extent(&self, request: &WordingRequest) -> List {
+        if request.slot(Slot::Between0).is_some() {
+            self.between
+        } else if request.slot(Slot::Lanes).is_some() {
+            self.lanes
+        } else {
+            &[]
+        }
+    }
+
+    /// Since when and until when it lasts, as far as the request's facts say it.
+    pub fn time(&self, request: &WordingRequest) -> impl Iterator<Item = &'static str> {
+        let list = |slot, list: List| request.slot(slot).map_or(&[][..], |_| list);
+        let [until, since] = [list(Slot::Until, self.until), list(Slot::Since, self.since)];
+        until.iter().chain(since).copied()
+    }
+
     /// The advice that the request's facts call for: a road, else a turn, else another way.
     pub fn advice(&self, request: &WordingRequest) -> impl Iterator<Item = &'static str> {
         let list = if request.slot(Slot::Via0).is_some() {
@@ -62,6 +86,8 @@ impl Phrases {
 }
 
 /// Each phrase, or none.
-pub(super) fn or_none(list: List) -> impl Iterator<Item = Option<&'static str>> {
-    list.iter().copied().map(Some).chain([None])
+pub(super) fn or_none(
+    phrases: impl IntoIterator<Item = &'static str>,
+) -> impl Iterator<Item = Option<&'static str>> {
+    phrases.into_iter().map(Some).chain([None])
 }

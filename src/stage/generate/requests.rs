@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::crossings::Crossings;
 use super::{showable, template, width};
-use crate::domain::direction::{Audience, Direction};
-use crate::domain::network::{Network, Turn, fold};
+use crate::domain::direction::{Audience, Cause, Direction};
+use crate::domain::network::{Network, SegmentId, Turn, fold};
 use crate::domain::time::Timestamp;
 use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, WordingRequest};
 
@@ -33,6 +34,7 @@ const MIN_MINUTES: u32 = 2;
 #[derive(Clone, Debug)]
 pub struct Requests {
     network: Arc<Network>,
+    crossings: Crossings,
     /// Folds that more than one name of the network has.
     ambiguous: BTreeSet<String>,
     /// `None`: no time of day is given.
@@ -53,7 +55,7 @@ impl Requests {
         }
         let ambiguous =
             names.into_iter().filter(|(_, count)| *count > 1).map(|(folded, _)| folded).collect();
-        Self { network, ambiguous, zone: None }
+        Self { crossings: Crossings::of(&network), network, ambiguous, zone: None }
     }
 
     /// Times of day are given by the clock of this zone.
@@ -72,10 +74,14 @@ impl Requests {
     /// - `Dest`: the place, if it is called otherwise than those and there is a way or turn to say;
     /// - `Turn`: left, right or straight on; to vehicles only when they are on one segment, since
     ///   "the next junction" must be the same for all;
-    /// - why the road is closed, where its operator said so;
+    /// - why the road is closed or has lanes shut, where its operator said so;
     /// - `Delay` rounded to whole minutes, `Saving` rounded down, from 2 minutes on, and no saving
     ///   beyond the delay;
-    /// - `Until`, when a closed road is planned to open again, where that is within twelve hours.
+    /// - `Until`, when a closed road is planned to open again, where that is within twelve hours;
+    /// - `Since`, to vehicles, when it was closed or its lanes were shut, within twelve hours too;
+    /// - `Lanes` that are shut, where the road has more;
+    /// - `Between0`, `Between1`, to vehicles: the roads that cross a closed stretch at its ends, where the
+    ///   closed road itself has to be named.
     ///
     /// Required are the advised road, or the turn where no road is offered; in vehicles the road
     /// with the trouble as well. Where the space is too small for that, the demands fall in this
@@ -96,7 +102,7 @@ impl Requests {
         let mut request = WordingRequest {
             language,
             problem: Problem::of(direction.cause, direction.level),
-            reason: direction.reason,
+            reason: direction.announced.reason,
             slots: self.slots(direction, space, language),
             space,
             seed: seed(&direction.id, language),
@@ -110,6 +116,11 @@ impl Requests {
         // A destination is only ever said with the way to it.
         if request.slot(Slot::Via0).is_none() && request.slot(Slot::Turn).is_none() {
             request.slots.retain(|fact| fact.slot != Slot::Dest);
+        }
+        // Nor a stretch of a road without its name.
+        if !request.slot(Slot::Closed).is_some_and(|fact| fact.required) {
+            let ends = [Slot::Between0, Slot::Between1];
+            request.slots.retain(|fact| !ends.contains(&fact.slot));
         }
         request
     }
@@ -166,11 +177,60 @@ impl Requests {
             let text = if vehicle { word.to_owned() } else { fold(word) };
             offer(Slot::Turn, text, !has_way);
         }
-        let soon = |until: &Timestamp| *until > direction.ts && until.since(direction.ts) <= SOON;
-        if let (Some(until), Some(zone)) = (direction.until.filter(soon), self.zone) {
-            offer(Slot::Until, until.by_clock(zone), false);
-        }
+        self.told(direction, space, language, &mut offer);
         slots
+    }
+
+    /// What the road's operator said, of a closure or of lanes that are shut.
+    fn told(
+        &self,
+        direction: &Direction,
+        space: Space,
+        language: Language,
+        offer: &mut impl FnMut(Slot, String, bool),
+    ) {
+        let (told, now) = (direction.announced, direction.ts);
+        let vehicle = matches!(space, Space::Vehicle { .. });
+        let is_closure = direction.cause == Cause::Closure;
+        let soon = |until: &Timestamp| *until > now && until.since(now) <= SOON;
+        let lately = |since: &Timestamp| *since < now && now.since(*since) <= SOON;
+        if let Some(zone) = self.zone {
+            if let Some(until) = told.until.filter(|_| is_closure).filter(soon) {
+                offer(Slot::Until, until.by_clock(zone), false);
+            }
+            if let Some(since) = told.since.filter(|_| vehicle).filter(lately) {
+                offer(Slot::Since, since.minute_by_clock(zone), false);
+            }
+        }
+        if let Some([begin, end]) = self.between(direction).filter(|_| vehicle && is_closure) {
+            offer(Slot::Between0, begin, false);
+            offer(Slot::Between1, end, false);
+        }
+        let first = direction.avoid.first().map(|id| id.0 as usize);
+        let all = first.and_then(|at| self.network.segments.get(at)).map_or(0, |s| s.lanes);
+        let shut = told.lanes.filter(|_| direction.cause == Cause::Incident);
+        if let Some(lanes) = shut.filter(|lanes| (1..u32::from(all)).contains(lanes)) {
+            let text = lane_words(lanes, language);
+            offer(Slot::Lanes, if vehicle { text } else { fold(&text) }, false);
+        }
+    }
+
+    /// The names of two different roads that cross a closed stretch where it begins and ends, as
+    /// vehicles may be told them.
+    fn between(&self, direction: &Direction) -> Option<[String; 2]> {
+        let space = Space::Vehicle { max_chars: u16::MAX };
+        let sayable = |names: Vec<&str>| -> Vec<String> {
+            let name = |text| Name { text, folded: fold(text) };
+            let names = names.into_iter().map(name).filter(|name| self.sayable(name, space));
+            names.map(|name| name.text.to_owned()).collect()
+        };
+        let closed = direction.closed.iter().filter(|id| direction.avoid.first() != Some(id));
+        let closed: Vec<SegmentId> =
+            direction.avoid.first().into_iter().chain(closed).copied().collect();
+        let [begin, end] = self.crossings.around(&self.network, &closed).map(sayable);
+        let begin = begin.into_iter().next()?;
+        let end = end.into_iter().find(|name| fold(name) != fold(&begin))?;
+        Some([begin, end])
     }
 
     /// Folded streets of the addressed segments.
@@ -194,7 +254,7 @@ impl Requests {
             return false;
         }
         match space {
-            // Digits on a sign are times, nothing else.
+            // Digits on a sign count or are times, and belong to no name.
             Space::Sign { cols, .. } => {
                 let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).count();
                 width(&name.folded) <= usize::from(cols)
@@ -213,6 +273,17 @@ impl Requests {
 
 fn in_unit(minutes: u32, vehicle: bool) -> String {
     if vehicle { format!("{minutes} min") } else { format!("{minutes} MIN") }
+}
+
+fn lane_words(lanes: u32, language: Language) -> String {
+    let (one, more) = match language {
+        Language::En => ("lane", "lanes"),
+        Language::It => ("corsia", "corsie"),
+        Language::De => ("Spur", "Spuren"),
+        Language::Fr => ("voie", "voies"),
+        Language::Es => ("carril", "carriles"),
+    };
+    format!("{lanes} {}", if lanes == 1 { one } else { more })
 }
 
 fn turn_words(turn: Turn, language: Language) -> Option<&'static str> {

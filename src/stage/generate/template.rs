@@ -66,22 +66,28 @@ struct Text {
 /// How much a driver gains from a fact, the others being equal.
 fn worth(slot: Slot) -> u32 {
     match slot {
-        Slot::Via0 => 256,
-        Slot::Closed => 128,
-        Slot::Delay => 64,
-        Slot::Turn => 32,
-        Slot::Until => 16,
-        Slot::Saving => 4,
-        Slot::Dest => 2,
-        Slot::Via1 => 1,
+        Slot::Via0 => 2048,
+        Slot::Closed => 1024,
+        Slot::Delay => 512,
+        Slot::Turn => 256,
+        Slot::Lanes => 128,
+        Slot::Until => 64,
+        // The two ends of a stretch are one fact.
+        Slot::Between0 => 16,
+        Slot::Between1 => 0,
+        Slot::Saving => 8,
+        Slot::Dest => 4,
+        Slot::Via1 => 2,
+        Slot::Since => 1,
     }
 }
 
-/// Where the advice stands among the clauses of a combination.
-const ADVICE: usize = 4;
+/// Clauses of a combination, and where the advice stands among them.
+const CLAUSES: usize = 7;
+const ADVICE: usize = 5;
 
 /// Why a road is closed changes nobody's way, but helps to believe the sign.
-const WORTH_OF_REASON: u32 = 8;
+const WORTH_OF_REASON: u32 = 32;
 
 /// All combinations of phrases that fit, best first; among equals the earlier phrases.
 fn ranked(request: &WordingRequest) -> Vec<Text> {
@@ -90,21 +96,28 @@ fn ranked(request: &WordingRequest) -> Vec<Text> {
         Space::Sign { .. } => SIGN_UNITS,
         Space::Vehicle { .. } => VEHICLE_UNITS,
     };
-    let until = request.slot(Slot::Until).map_or(&[][..], |_| phrases.until);
+    let list = |list: &'static [&'static str]| phrases::or_none(list.iter().copied());
+    let mut asides = Vec::new();
+    for extent in list(phrases.extent(request)) {
+        for reason in list(phrases.reason) {
+            for time in phrases::or_none(phrases.time(request)) {
+                for delay in list(phrases.delay) {
+                    asides.push([extent, reason, time, delay]);
+                }
+            }
+        }
+    }
     let mut texts = Vec::new();
     let mut order = 0;
     for problem in phrases.problem {
         for advice in phrases.advice(request) {
-            for reason in phrases::or_none(phrases.reason) {
-                for until in phrases::or_none(until) {
-                    for delay in phrases::or_none(phrases.delay) {
-                        for saving in phrases::or_none(phrases.saving) {
-                            order += 1;
-                            let plan = [Some(*problem), reason, until, delay, Some(advice), saving];
-                            if let Some((draft, worth)) = combined(request, plan, units) {
-                                texts.push(Text { draft, worth, order });
-                            }
-                        }
+            for [extent, reason, time, delay] in &asides {
+                for saving in list(phrases.saving) {
+                    order += 1;
+                    let (problem, advice) = (Some(*problem), Some(advice));
+                    let plan = [problem, *extent, *reason, *time, *delay, advice, saving];
+                    if let Some((draft, worth)) = combined(request, plan, units) {
+                        texts.push(Text { draft, worth, order });
                     }
                 }
             }
@@ -118,15 +131,17 @@ fn ranked(request: &WordingRequest) -> Vec<Text> {
 /// no more units of information than a driver takes in, and fits.
 fn combined(
     request: &WordingRequest,
-    plan: [Option<&'static str>; 6],
+    plan: [Option<&'static str>; CLAUSES],
     units: usize,
 ) -> Option<(Draft, u32)> {
-    let (reason, advice) = (plan[1], plan[ADVICE]);
+    let (reason, advice) = (plan[2], plan[ADVICE]);
     let clauses: Vec<&str> = plan.into_iter().flatten().collect();
     let slots = slots_of(&clauses);
     // Advice without a name is a unit of its own; a problem and a reason always are.
     let unnamed_advice = usize::from(slots_of(advice.as_slice()).is_empty());
-    let said = slots.len() + 1 + usize::from(reason.is_some()) + unnamed_advice;
+    // The two ends of a stretch are one.
+    let facts = slots.iter().filter(|slot| **slot != Slot::Between1).count();
+    let said = facts + 1 + usize::from(reason.is_some()) + unnamed_advice;
     if said > units
         || slots.iter().any(|slot| request.slot(*slot).is_none())
         || request.slots.iter().any(|fact| fact.required && !slots.contains(&fact.slot))

@@ -27,7 +27,7 @@ pub fn voice(request: &WordingRequest, draft: &Draft, home: Language) -> Result<
                     say.push_str(&aloud);
                     sentences.marked(fact, &format!("sub alias=\"{aloud}\""), "sub");
                 }
-                Part::Fact(Slot::Turn | Slot::Until, fact) => {
+                Part::Fact(Slot::Turn | Slot::Until | Slot::Since | Slot::Lanes, fact) => {
                     say.push_str(fact);
                     sentences.word(fact);
                 }

@@ -68,6 +68,7 @@ const NOUNS: &[&str] = &[
 pub(super) const TONGUE: Tongue = Tongue {
     turns: &["links", "rechts", "geradeaus"],
     units: &["min", "minute", "minuten"],
+    lanes: ["Spur", "Spuren"],
     letters: "abcdefghijklmnopqrstuvwxyzäöüß",
     nouns: NOUNS,
     sign: Phrases {
@@ -125,6 +126,8 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        between: &[],
+        lanes: &["[engstelle] {lanes} weniger", "verengt um {lanes}"],
         reason: &[
             (Reason::Roadworks, &["[wegen] (baustelle|bauarbeiten)"]),
             (Reason::Accident, &["[wegen] unfall", "wegen eines unfalls", "nach einem unfall"]),
@@ -135,6 +138,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Snow, &["[wegen] schnee", "strasse verschneit"]),
             (Reason::Wind, &["[wegen|kraeftiger] wind", "[wegen|kraeftige] boeen"]),
         ],
+        since: &[],
         until: &[
             "[voraussichtlich] bis [etwa] {until} uhr",
             "bis etwa {until}",
@@ -245,6 +249,18 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        between: &[
+            "zwischen {between} und {and}",
+            "betroffen ist (der abschnitt|die strecke) zwischen {between} und {and}",
+            "(es geht um|das gilt für) (den abschnitt|die strecke) zwischen {between} und {and}",
+            "(der abschnitt|die strecke) zwischen {between} und {and} ist betroffen",
+            "das betrifft (den abschnitt|die strecke) von {between} bis {and}",
+        ],
+        lanes: &[
+            "[dort gibt es|der verkehr läuft dort mit|die straße hat dort] {lanes} weniger",
+            "die fahrbahn ist dort um {lanes} (schmaler|verengt)",
+            "dort geht es mit {lanes} weniger weiter",
+        ],
         reason: &[
             (
                 Reason::Roadworks,
@@ -328,6 +344,12 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        since: &[
+            "[so ist es|das besteht] seit {since} uhr",
+            "das (ist|gilt) seit {since} uhr so",
+            "begonnen hat das um {since} uhr",
+            "das dauert seit {since} uhr an",
+        ],
         until: &[
             "das dauert [voraussichtlich|etwa] bis {until} uhr",
             "das dauert bis etwa {until} uhr",
@@ -335,6 +357,9 @@ pub(super) const TONGUE: Tongue = Tongue {
             "die straße ist [voraussichtlich] ab {until} uhr wieder frei",
             "ab etwa {until} uhr ist die straße wieder frei",
             "geplant ist das bis {until} uhr",
+            "von {since} uhr bis [voraussichtlich] {until} uhr",
+            "das dauert seit {since} uhr und [voraussichtlich] bis {until} uhr",
+            "begonnen hat das um {since} uhr , geplant ist es bis {until} uhr",
         ],
         delay: &[
             "(zeitverlust|verzögerung) [von] @about {delay}",

@@ -1,7 +1,7 @@
 //! Whether a direction can be driven and is true now, before it is worded.
 
 use super::objection::{Objection, Rules};
-use crate::domain::closure::ClosedSegments;
+use crate::domain::closure::{Announced, ClosedSegments};
 use crate::domain::congestion::CongestionLevel;
 use crate::domain::direction::{Audience, Cause, Direction, DirectionState};
 use crate::domain::network::{Network, SegmentId, Turn};
@@ -32,9 +32,13 @@ pub(super) fn check(
         let (cause, segment) = (direction.cause.word(), name(network, *trouble));
         rules.object(Objection::FalseCause { cause, segment })?;
     }
-    if let Some(reason) = direction.reason.filter(|_| direction.cause != Cause::Closure) {
-        rules.object(Objection::StrayReason { reason, cause: direction.cause.word() })?;
+    for closed_too in &direction.closed {
+        if !closed.contains_key(closed_too) || !direction.avoid.contains(closed_too) {
+            let (cause, segment) = (Cause::Closure.word(), name(network, *closed_too));
+            rules.object(Objection::FalseCause { cause, segment })?;
+        }
     }
+    operators_word(rules, direction)?;
     for id in direction.via.iter().chain(&direction.way) {
         if let Some(event) = closed.get(id) {
             let (segment, event) = (name(network, *id), event.clone());
@@ -72,6 +76,25 @@ pub(super) fn check(
         check_turn(rules, network, direction, turn)?;
     }
     Ok(())
+}
+
+/// Operators say why, since when and until when of what they have closed or shut, and how many lanes
+/// of what cars still pass.
+fn operators_word(rules: &Rules, direction: &Direction) -> Result<(), Objection> {
+    let Announced { reason, since, until, lanes } = direction.announced;
+    let congestion = direction.cause == Cause::Congestion;
+    let said = [
+        (reason.is_some() && congestion, "why it is"),
+        (since.is_some() && congestion, "since when it is"),
+        (until.is_some() && congestion, "until when it will be"),
+        (lanes.is_some() && direction.cause != Cause::Incident, "how many lanes are shut"),
+    ];
+    match said.into_iter().find(|(stray, _)| *stray) {
+        Some((_, what)) => {
+            rules.object(Objection::StrayWord { what, cause: direction.cause.word() })
+        }
+        None => Ok(()),
+    }
 }
 
 /// The turn must be the one by which the advised way leaves an addressed segment. That all who are
@@ -117,7 +140,13 @@ pub(super) fn check_indices(
     direction: &Direction,
 ) -> Result<(), Objection> {
     let segments = network.segments.len();
-    let lists = [&direction.avoid, &direction.via, &direction.way, &direction.applies_on];
+    let lists = [
+        &direction.avoid,
+        &direction.closed,
+        &direction.via,
+        &direction.way,
+        &direction.applies_on,
+    ];
     for id in lists.into_iter().flatten() {
         let index = id.0 as usize;
         if index >= segments {

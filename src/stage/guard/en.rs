@@ -14,6 +14,7 @@ use crate::domain::wording::Problem;
 pub(super) const TONGUE: Tongue = Tongue {
     turns: &["left", "right", "straight on"],
     units: &["min", "minute", "minutes"],
+    lanes: ["lane", "lanes"],
     letters: "abcdefghijklmnopqrstuvwxyz",
     nouns: &[],
     sign: Phrases {
@@ -67,6 +68,8 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        between: &[],
+        lanes: &["{lanes} (blocked|out of use)"],
         reason: &[
             (Reason::Roadworks, &["[due to] roadworks", "works (on the road|in progress)"]),
             (Reason::Accident, &["accident", "(due to|after) ([an] accident|a crash)"]),
@@ -77,6 +80,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Snow, &["[due to] snow", "snow on the road", "snowy road"]),
             (Reason::Wind, &["[due to] (wind|(high|strong) winds)"]),
         ],
+        since: &[],
         until: &[
             "(until|till) [about] {until}",
             "(expected|planned) until {until}",
@@ -192,6 +196,20 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        between: &[
+            "[(this|it) is] between {between} and {and}",
+            "the stretch runs from {between} to {and}",
+            "(it affects|this concerns) the (part|stretch) between {between} and {and}",
+            "the (part|stretch) affected is between {between} and {and}",
+            "the (part|stretch) from {between} to {and} is affected",
+        ],
+        lanes: &[
+            "[expect to find|this leaves] {lanes} (blocked|out of use)",
+            "{lanes} blocked there",
+            "traffic there has to do without {lanes}",
+            "the road there has lost {lanes}",
+            "it has taken {lanes} out of use",
+        ],
         reason: &[
             (
                 Reason::Roadworks,
@@ -274,12 +292,19 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        since: &[
+            "[(this|it) has been so|it has been like this|it has lasted] since {since}",
+            "it began at {since}",
+        ],
         until: &[
             "(this is expected to|it (should|is expected to)) last until [about] {until}",
             "it is planned until [about] {until}",
             "the road (should|is expected to) reopen at [about] {until}",
             "expect this until [about] {until}",
             "until [about] {until}",
+            "from {since} until [about] {until}",
+            "it began at {since} and (should|is expected to) last until [about] {until}",
+            "it has lasted since {since} and is planned until [about] {until}",
         ],
         delay: &[
             "expect a delay of [about] {delay}",

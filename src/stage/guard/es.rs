@@ -13,6 +13,7 @@ use crate::domain::wording::Problem;
 pub(super) const TONGUE: Tongue = Tongue {
     turns: &["a la izquierda", "a la derecha", "recto"],
     units: &["min", "minuto", "minutos"],
+    lanes: ["carril", "carriles"],
     letters: "abcdefghijklmnopqrstuvwxyzáéíñóúü",
     nouns: &[],
     sign: Phrases {
@@ -75,6 +76,8 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        between: &[],
+        lanes: &["[estrechamiento|se circula con] {lanes} menos"],
         reason: &[
             (Reason::Roadworks, &["[@because|hay] obras", "obras en la via"]),
             (Reason::Accident, &["[@because|debido a un|hay un] accidente"]),
@@ -88,6 +91,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Snow, &["[@because] nieve", "nieve en la via", "via nevada"]),
             (Reason::Wind, &["[@because|hay] viento [fuerte]", "rachas de viento"]),
         ],
+        since: &[],
         until: &[
             "[previsto] hasta las {until}",
             "hasta cerca de las {until}",
@@ -220,6 +224,16 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        between: &[
+            "[(afecta al|se trata del) tramo] entre {between} y {and}",
+            "el tramo afectado está entre {between} y {and}",
+            "(es el tramo|el tramo va) de {between} a {and}",
+            "el tramo entre {between} y {and} está afectado",
+        ],
+        lanes: &[
+            "[[allí] (hay|se circula con)|la vía tiene allí|el tráfico pasa con] {lanes} menos",
+            "la (calzada|vía) pierde {lanes}",
+        ],
         reason: &[
             (
                 Reason::Roadworks,
@@ -302,11 +316,15 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        since: &["[es así|[la situación] dura] desde las {since}", "empezó a las {since}"],
         until: &[
             "[durará|se prevé] hasta las {until} [aproximadamente]",
             "la reapertura está prevista para las {until}",
             "la vía se reabrirá hacia las {until}",
             "se espera reabrir hacia las {until}",
+            "desde las {since} hasta las {until} [aproximadamente]",
+            "dura desde las {since} y se prevé hasta las {until}",
+            "empezó a las {since} y durará hasta las {until}",
         ],
         delay: &[
             "(demora|retraso) de @some {delay}",

@@ -92,6 +92,8 @@ fn is_for_names(character: char) -> bool {
 }
 
 fn is_in_a_name(character: char, request: &WordingRequest) -> bool {
-    let names = [Slot::Closed, Slot::Via0, Slot::Via1, Slot::Dest];
-    names.iter().filter_map(|slot| request.slot(*slot)).any(|fact| fact.text.contains(character))
+    Slot::NAMES
+        .iter()
+        .filter_map(|slot| request.slot(*slot))
+        .any(|fact| fact.text.contains(character))
 }

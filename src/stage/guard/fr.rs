@@ -14,6 +14,7 @@ use crate::domain::wording::Problem;
 pub(super) const TONGUE: Tongue = Tongue {
     turns: &["à gauche", "à droite", "tout droit"],
     units: &["min", "minute", "minutes"],
+    lanes: ["voie", "voies"],
     letters: "abcdefghijklmnopqrstuvwxyzàâæçèéêëîïôùûüœ",
     nouns: &[],
     sign: Phrases {
@@ -73,6 +74,8 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        between: &[],
+        lanes: &["[retrecissement] {lanes} en moins", "chaussee reduite de {lanes}"],
         reason: &[
             (Reason::Roadworks, &["[cause|en raison de] travaux", "travaux en cours"]),
             (Reason::Accident, &["[cause|en raison d'un|suite a un] accident"]),
@@ -83,6 +86,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Snow, &["[cause|en raison de la] neige", "route enneigee"]),
             (Reason::Wind, &["[cause] vent [fort]", "en raison du vent", "rafales de vent"]),
         ],
+        since: &[],
         until: &["[prevu] jusqu'a {until}", "jusque vers {until}", "reouverture (vers|a) {until}"],
         delay: &[
             "retard [de|environ|estime] {delay}",
@@ -218,6 +222,18 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        between: &[
+            "[(cela concerne le|il s'agit du|c'est le) tronçon] entre {between} et {and}",
+            "c'est [le cas] entre {between} et {and}",
+            "le tronçon concerné (est|se trouve) entre {between} et {and}",
+            "le tronçon entre {between} et {and} est concerné",
+        ],
+        lanes: &[
+            "[il y a|on y circule avec|la circulation s'y fait avec] {lanes} en moins",
+            "@surface est réduite de {lanes}",
+            "la route y perd {lanes}",
+            "{lanes} en moins @there",
+        ],
         reason: &[
             (
                 Reason::Roadworks,
@@ -303,11 +319,15 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        since: &["[c'est (ainsi|le cas)|cela dure] depuis {since}", "cela a commencé à {since}"],
         until: &[
             "[cela devrait durer|cela durera|c'est prévu] jusqu'à {until} [environ]",
             "[cela durera] jusque vers {until}",
             "la réouverture est prévue (à|vers) {until}",
             "la route devrait rouvrir (à|vers) {until}",
+            "de {since} (jusque vers {until}|jusqu'à {until} environ)",
+            "cela dure depuis {since} et devrait finir vers {until}",
+            "cela a commencé à {since} et devrait durer jusqu'à {until}",
         ],
         delay: &[
             "retard @of {delay}",

@@ -108,7 +108,10 @@ enum Stated {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Clause {
     Problem,
+    Between,
+    Lanes,
     Reason,
+    Since,
     Until,
     Delay,
     Advice,
@@ -126,6 +129,8 @@ pub(super) struct Grammar {
     tries: Tries,
     turns: Vec<Vec<u32>>,
     units: Vec<u32>,
+    /// One lane, and more than one.
+    lanes: [u32; 2],
 }
 
 impl Grammar {
@@ -138,18 +143,27 @@ impl Grammar {
             tries: Tries::default(),
             turns: Vec::new(),
             units: Vec::new(),
+            lanes: [0; 2],
         };
         let mut nodes: Vec<Node> = (0..CLAUSES).map(|_| Node::default()).collect();
         grammar.turns =
             tongue.turns.iter().map(|t| t.split(' ').map(|w| grammar.learn(w)).collect()).collect();
         grammar.units = tongue.units.iter().map(|unit| grammar.learn(unit)).collect();
+        grammar.lanes = tongue.lanes.map(|lane| grammar.learn(lane));
         for (problem, patterns) in phrases.problem {
             grammar.add(&mut nodes, Clause::Problem, patterns, phrases, Stated::Problem(*problem));
         }
         for (reason, patterns) in phrases.reason {
             grammar.add(&mut nodes, Clause::Reason, patterns, phrases, Stated::Reason(*reason));
         }
-        grammar.add(&mut nodes, Clause::Until, phrases.until, phrases, Stated::Nothing);
+        for (clause, patterns) in [
+            (Clause::Between, phrases.between),
+            (Clause::Lanes, phrases.lanes),
+            (Clause::Since, phrases.since),
+            (Clause::Until, phrases.until),
+        ] {
+            grammar.add(&mut nodes, clause, patterns, phrases, Stated::Nothing);
+        }
         grammar.add(&mut nodes, Clause::Delay, phrases.delay, phrases, Stated::Nothing);
         grammar.add(&mut nodes, Clause::Advice, phrases.advice, phrases, Stated::Nothing);
         grammar.add(&mut nodes, Clause::Saving, phrases.saving, phrases, Stated::Nothing);
@@ -309,28 +323,29 @@ impl Reader<'_, '_> {
             }
             return;
         }
+        for next in self.following(clause) {
+            self.clause(*next, at);
+        }
+    }
+
+    /// The clauses that may come after one. Of an incident an operator says which lanes are shut and
+    /// since when, of a closure where it begins and ends, and until when it is planned; nobody says any
+    /// of it, or a reason, of a queue.
+    fn following(&self, clause: Clause) -> &'static [Clause] {
+        use Clause::{Advice, Between, Delay, Lanes, Reason, Saving, Since, Until};
+        let closed = self.problem == Some(Problem::RoadClosed);
+        let incident = self.problem == Some(Problem::Incident);
         match clause {
-            Clause::Problem => {
-                // Nobody gives a reason for a queue, or plans its end.
-                if self.problem == Some(Problem::RoadClosed) {
-                    self.clause(Clause::Reason, at);
-                    self.clause(Clause::Until, at);
-                }
-                self.clause(Clause::Delay, at);
-                self.clause(Clause::Advice, at);
-            }
-            Clause::Reason => {
-                self.clause(Clause::Until, at);
-                self.clause(Clause::Delay, at);
-                self.clause(Clause::Advice, at);
-            }
-            Clause::Until => {
-                self.clause(Clause::Delay, at);
-                self.clause(Clause::Advice, at);
-            }
-            Clause::Delay => self.clause(Clause::Advice, at),
-            Clause::Advice => self.clause(Clause::Saving, at),
-            Clause::Saving => {}
+            Clause::Problem if closed => &[Between, Reason, Since, Until, Delay, Advice],
+            Clause::Problem if incident => &[Lanes, Reason, Since, Delay, Advice],
+            Between => &[Reason, Since, Until, Delay, Advice],
+            Lanes => &[Reason, Since, Delay, Advice],
+            Reason if closed => &[Since, Until, Delay, Advice],
+            Reason => &[Since, Delay, Advice],
+            Clause::Problem | Since | Until => &[Delay, Advice],
+            Delay => &[Advice],
+            Advice => &[Saving],
+            Saving => &[],
         }
     }
 
@@ -351,7 +366,12 @@ impl Reader<'_, '_> {
     /// Where a fact of this kind that starts at `at` may end.
     fn ends_of(&self, slot: Slot, at: usize) -> Vec<usize> {
         match slot {
-            Slot::Closed | Slot::Via0 | Slot::Via1 | Slot::Dest => {
+            Slot::Closed
+            | Slot::Via0
+            | Slot::Via1
+            | Slot::Dest
+            | Slot::Between0
+            | Slot::Between1 => {
                 self.names.iter().filter(|name| name.start == at).map(|name| name.end).collect()
             }
             Slot::Delay | Slot::Saving => {
@@ -360,7 +380,13 @@ impl Reader<'_, '_> {
                 let counts = number && unit.is_some_and(|unit| self.grammar.units.contains(&unit));
                 counts.then_some(at + 2).into_iter().collect()
             }
-            Slot::Until => {
+            Slot::Lanes => {
+                let lane = self.words.get(at + 1).copied().flatten();
+                let number = self.tokens.get(at).filter(|token| is_number(token));
+                let noun = number.map(|token| self.grammar.lanes[usize::from(token.raw != "1")]);
+                (noun.is_some() && noun == lane).then_some(at + 2).into_iter().collect()
+            }
+            Slot::Until | Slot::Since => {
                 let time = self.tokens.get(at).is_some_and(is_time);
                 time.then_some(at + 1).into_iter().collect()
             }

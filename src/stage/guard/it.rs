@@ -13,6 +13,7 @@ use crate::domain::wording::Problem;
 pub(super) const TONGUE: Tongue = Tongue {
     turns: &["a sinistra", "a destra", "diritto"],
     units: &["min", "minuto", "minuti"],
+    lanes: ["corsia", "corsie"],
     letters: "abcdefghijklmnopqrstuvwxyzàèéìíòóùú",
     nouns: &[],
     sign: Phrases {
@@ -66,6 +67,8 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        between: &[],
+        lanes: &["[restringimento|si viaggia con] {lanes} in meno"],
         reason: &[
             (Reason::Roadworks, &["[@cause] lavori", "lavori in corso"]),
             (
@@ -79,6 +82,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Snow, &["[@cause] neve", "neve sulla strada", "strada innevata"]),
             (Reason::Wind, &["[@cause] vento [forte]", "raffiche di vento"]),
         ],
+        since: &[],
         until: &[
             "fino alle {until} [circa]",
             "(riapre|riapertura) alle {until}",
@@ -187,6 +191,15 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        between: &[
+            "[[riguarda il|nel|si tratta del|è interessato il] tratto] tra {between} e {and}",
+            "il tratto interessato è [quello] tra {between} e {and}",
+            "il tratto va da {between} a {and}",
+        ],
+        lanes: &[
+            "[c'è un restringimento con|la strada ha|si (circola|viaggia) con|il traffico scorre con|lì si passa con] {lanes} in meno",
+            "la carreggiata perde {lanes}",
+        ],
         reason: &[
             (
                 Reason::Roadworks,
@@ -271,12 +284,16 @@ pub(super) const TONGUE: Tongue = Tongue {
                 ],
             ),
         ],
+        since: &["[è così|[la situazione] dura|va avanti così] dalle {since}"],
         until: &[
             "[durerà] fino alle {until} [circa]",
             "la strada riaprirà verso le {until}",
             "la riapertura è prevista per le {until}",
             "la riapertura è attesa verso le {until}",
             "si prevede di riaprire (alle|verso le) {until}",
+            "dalle {since} fino alle {until} [circa]",
+            "dura dalle {since} e dovrebbe finire verso le {until}",
+            "è così dalle {since} e si prevede fino alle {until}",
         ],
         delay: &[
             "il ritardo [previsto|attuale|@usual] è di [circa] {delay}",

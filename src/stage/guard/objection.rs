@@ -67,7 +67,7 @@ pub enum Rule {
     SomethingToAvoid,
     InForce,
     TrueCause,
-    ReasonOfClosure,
+    OperatorsWord,
     NotOverClosed,
     NotOverAvoided,
     ForCars,
@@ -113,7 +113,7 @@ impl Rule {
         Self::SomethingToAvoid,
         Self::InForce,
         Self::TrueCause,
-        Self::ReasonOfClosure,
+        Self::OperatorsWord,
         Self::NotOverClosed,
         Self::NotOverAvoided,
         Self::ForCars,
@@ -160,7 +160,7 @@ impl Rule {
             Self::SomethingToAvoid => "something_to_avoid",
             Self::InForce => "in_force",
             Self::TrueCause => "true_cause",
-            Self::ReasonOfClosure => "reason_of_closure",
+            Self::OperatorsWord => "operators_word",
             Self::NotOverClosed => "not_over_closed",
             Self::NotOverAvoided => "not_over_avoided",
             Self::ForCars => "for_cars",
@@ -243,8 +243,8 @@ pub enum Objection {
     NotInForce { ts: Timestamp, valid_until: Timestamp },
     #[error("the cause is {cause}, but segment {segment} is not in that state")]
     FalseCause { cause: &'static str, segment: String },
-    #[error("the direction gives {} as the reason, but its cause is {cause}", .reason.word())]
-    StrayReason { reason: Reason, cause: &'static str },
+    #[error("the direction says {what} of its trouble, but its cause is {cause}")]
+    StrayWord { what: &'static str, cause: &'static str },
     #[error("the advised way passes segment {segment}, closed by {event}")]
     OverClosed { segment: String, event: String },
     #[error("the advised way passes segment {segment}, which the direction avoids")]
@@ -280,9 +280,13 @@ impl Objection {
             Self::Problem { .. } => Rule::Problem,
             Self::Reason { .. } => Rule::Reason,
             Self::Fact { slot, .. } => match slot {
-                Slot::Closed | Slot::Via0 | Slot::Via1 => Rule::Road,
+                Slot::Closed | Slot::Via0 | Slot::Via1 | Slot::Between0 | Slot::Between1 => {
+                    Rule::Road
+                }
                 Slot::Dest => Rule::Destination,
-                Slot::Delay | Slot::Saving | Slot::Until => Rule::Number,
+                Slot::Delay | Slot::Saving | Slot::Until | Slot::Since | Slot::Lanes => {
+                    Rule::Number
+                }
                 Slot::Turn => Rule::Turn,
             },
             Self::Spelling { .. } => Rule::Spelling,
@@ -300,7 +304,7 @@ impl Objection {
             Self::NothingToAvoid => Rule::SomethingToAvoid,
             Self::NotInForce { .. } => Rule::InForce,
             Self::FalseCause { .. } => Rule::TrueCause,
-            Self::StrayReason { .. } => Rule::ReasonOfClosure,
+            Self::StrayWord { .. } => Rule::OperatorsWord,
             Self::OverClosed { .. } => Rule::NotOverClosed,
             Self::OverAvoided { .. } => Rule::NotOverAvoided,
             Self::NotForCars { .. } => Rule::ForCars,

@@ -17,6 +17,8 @@ pub(super) struct Tongue {
     pub turns: &'static [&'static str],
     /// What may stand behind a number: all mean minutes.
     pub units: &'static [&'static str],
+    /// One lane, and more than one.
+    pub lanes: [&'static str; 2],
     /// Letters beside a to z.
     pub letters: &'static str,
     /// Words of vehicle texts that begin with a capital wherever they stand.
@@ -28,9 +30,15 @@ pub(super) struct Tongue {
 pub(super) struct Phrases {
     pub parts: &'static [(&'static str, &'static str)],
     pub problem: &'static [(Problem, &'static [&'static str])],
-    /// Why a road is closed.
+    /// Between which roads a closed one is closed.
+    pub between: &'static [&'static str],
+    /// How many lanes are shut.
+    pub lanes: &'static [&'static str],
+    /// Why a road is closed, or lanes are shut.
     pub reason: &'static [(Reason, &'static [&'static str])],
-    /// When a closed road is planned to open again.
+    /// Since when a road is closed, or lanes are shut.
+    pub since: &'static [&'static str],
+    /// When a closed road is planned to open again; may say since when it is closed.
     pub until: &'static [&'static str],
     pub delay: &'static [&'static str],
     pub advice: &'static [&'static str],
@@ -57,6 +65,10 @@ pub(super) fn slot_of(item: &str) -> Option<Slot> {
         "{saving}" => Some(Slot::Saving),
         "{turn}" => Some(Slot::Turn),
         "{until}" => Some(Slot::Until),
+        "{between}" => Some(Slot::Between0),
+        "{and}" => Some(Slot::Between1),
+        "{lanes}" => Some(Slot::Lanes),
+        "{since}" => Some(Slot::Since),
         _ => None,
     }
 }
@@ -137,7 +149,15 @@ mod tests {
             for phrases in [&tongue.sign, &tongue.vehicle] {
                 let problems = phrases.problem.iter().flat_map(|(_, patterns)| *patterns);
                 let reasons = phrases.reason.iter().flat_map(|(_, patterns)| *patterns);
-                let others = [phrases.until, phrases.delay, phrases.advice, phrases.saving];
+                let others = [
+                    phrases.between,
+                    phrases.lanes,
+                    phrases.since,
+                    phrases.until,
+                    phrases.delay,
+                    phrases.advice,
+                    phrases.saving,
+                ];
                 for pattern in problems.chain(reasons).chain(others.into_iter().flatten()) {
                     let count = |mark| pattern.matches(mark).count();
                     assert_eq!(count('('), count(')'), "{pattern}");
@@ -165,10 +185,14 @@ mod tests {
             for phrases in [&tongue(language).sign, &tongue(language).vehicle] {
                 let problems = phrases.problem.iter().flat_map(|(_, patterns)| *patterns);
                 let reasons = phrases.reason.iter().flat_map(|(_, patterns)| *patterns);
-                let clauses: [(&[Slot], Vec<&str>); 6] = [
+                let clauses: [(&[Slot], Vec<&str>); 9] = [
                     (&[Slot::Closed], problems.copied().collect()),
+                    (&[Slot::Between0, Slot::Between1], phrases.between.to_vec()),
+                    (&[Slot::Lanes], phrases.lanes.to_vec()),
                     (&[], reasons.copied().collect()),
-                    (&[Slot::Until], phrases.until.to_vec()),
+                    // Of these two a text has one.
+                    (&[Slot::Since], phrases.since.to_vec()),
+                    (&[Slot::Since, Slot::Until], phrases.until.to_vec()),
                     (&[Slot::Delay], phrases.delay.to_vec()),
                     (&[Slot::Via0, Slot::Via1, Slot::Dest, Slot::Turn], phrases.advice.to_vec()),
                     (&[Slot::Saving], phrases.saving.to_vec()),
@@ -181,6 +205,8 @@ mod tests {
                         assert!(once && said.iter().all(|s| slots.contains(s)), "{sentence:?}");
                         let second = said.contains(&Slot::Via1);
                         assert!(!second || said.contains(&Slot::Via0), "{sentence:?}");
+                        let ends = [Slot::Between0, Slot::Between1].map(|end| said.contains(&end));
+                        assert!(ends[0] == ends[1], "{sentence:?}");
                     }
                 }
             }

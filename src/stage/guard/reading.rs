@@ -32,16 +32,16 @@ pub(super) fn facts<'r>(
             rules.object(Objection::SlotTwice { slot })?;
         }
         let known = match slot {
-            Slot::Closed | Slot::Via0 | Slot::Via1 => names.is_street(&fact.tokens),
             Slot::Dest => names.is_place(&fact.tokens),
-            Slot::Delay | Slot::Saving | Slot::Turn | Slot::Until => true,
+            _ if is_name(slot) => names.is_street(&fact.tokens),
+            _ => true,
         };
         if !known {
             rules.object(Objection::UnknownName { slot, text: text.to_owned() })?;
         }
-        let alike = facts.iter().find(|other| {
-            is_name(slot) && is_name(other.slot) && same_folded(&other.tokens, &fact.tokens)
-        });
+        let alike = facts
+            .iter()
+            .find(|other| are_apart(slot, other.slot) && same_folded(&other.tokens, &fact.tokens));
         if let Some(other) = alike {
             let text = text.to_owned();
             rules.object(Objection::Alike { first: other.slot, second: slot, text })?;
@@ -52,7 +52,16 @@ pub(super) fn facts<'r>(
 }
 
 fn is_name(slot: Slot) -> bool {
-    matches!(slot, Slot::Closed | Slot::Via0 | Slot::Via1 | Slot::Dest)
+    Slot::NAMES.contains(&slot)
+}
+
+/// Whether two facts must have two names. A way may begin with the road at which a closed stretch
+/// does: that is where drivers are led off.
+fn are_apart(one: Slot, other: Slot) -> bool {
+    let ends = |slot| matches!(slot, Slot::Between0 | Slot::Between1);
+    let ways = |slot| matches!(slot, Slot::Via0 | Slot::Via1);
+    let led_off = (ends(one) && ways(other)) || (ways(one) && ends(other));
+    is_name(one) && is_name(other) && !led_off
 }
 
 pub(super) fn check(

@@ -1,12 +1,15 @@
 //! Whether what a writer is asked to say agrees with the direction: catches mistakes in the making
 //! of requests, before any text.
 
+use std::collections::BTreeSet;
+
 use chrono::{TimeZone, Timelike};
 
 use super::direction::moves_out;
 use super::objection::{Objection, Rules};
-use crate::domain::direction::{Audience, Direction, DirectionState};
-use crate::domain::network::{Network, SegmentId, Turn, fold};
+use super::phrases::tongue;
+use crate::domain::direction::{Audience, Cause, Direction, DirectionState};
+use crate::domain::network::{Network, Segment, SegmentId, Turn, fold};
 use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, WordingRequest};
 
 /// Minutes of delay that may be said: to the nearest whole minute, half a minute up; `None` where
@@ -46,12 +49,17 @@ pub(super) fn check(
     if request.problem != fact {
         rules.object(Objection::RequestProblem { said: request.problem, fact })?;
     }
-    if let Some(said) = request.reason.filter(|said| direction.reason != Some(*said)) {
-        rules.object(Objection::RequestReason { said, fact: direction.reason })?;
+    let fact = direction.announced.reason;
+    if let Some(said) = request.reason.filter(|said| fact != Some(*said)) {
+        rules.object(Objection::RequestReason { said, fact })?;
     }
     for asked in &request.slots {
         let allowed = match asked.slot {
-            Slot::Until => clock_time(zone, direction).into_iter().collect(),
+            Slot::Until => end(zone, direction).into_iter().collect(),
+            Slot::Since => beginning(zone, direction).into_iter().collect(),
+            Slot::Between0 | Slot::Between1 => {
+                ends_of_stretch(network, direction, request, asked.slot)
+            }
             slot => allowed(network, direction, request, slot),
         };
         if !allowed.iter().any(|text| agrees(asked, text, request.space)) {
@@ -101,20 +109,113 @@ fn allowed(
             let word = direction.turn.and_then(|turn| turn_word(turn, request.language));
             word.map(str::to_owned).into_iter().collect()
         }
-        // Needs a clock.
-        Slot::Until => Vec::new(),
+        Slot::Lanes => {
+            let lanes = direction.announced.lanes.filter(|_| direction.cause == Cause::Incident);
+            let all = direction.avoid.first().map_or(0, |id| network.segment(*id).lanes);
+            let count = lanes.filter(|lanes| (1..u32::from(all)).contains(lanes));
+            count.map(|count| lanes_shut(count, request.language)).into_iter().collect()
+        }
+        // Need a clock, or one another.
+        Slot::Until | Slot::Since | Slot::Between0 | Slot::Between1 => Vec::new(),
     }
+}
+
+fn lanes_shut(count: u32, language: Language) -> String {
+    let [one, more] = tongue(language).lanes;
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
+/// The streets that meet a closed stretch at one end of it and nowhere else: at the other end than the
+/// other slot's. A stretch is what is closed of one street and hangs together, without a fork.
+fn ends_of_stretch(
+    network: &Network,
+    direction: &Direction,
+    request: &WordingRequest,
+    slot: Slot,
+) -> Vec<String> {
+    let segments = &network.segments;
+    let Some(first) = direction.avoid.first().map(|id| network.segment(*id)) else {
+        return Vec::new();
+    };
+    let Some(street) = first.street.as_deref().filter(|_| direction.cause == Cause::Closure) else {
+        return Vec::new();
+    };
+    let is_it = |segment: &&Segment| segment.street.as_deref() == Some(street);
+    let closed: Vec<&Segment> =
+        direction.closed.iter().map(|id| network.segment(*id)).filter(is_it).collect();
+    // Grown from the first segment, a junction at a time.
+    let mut stretch = BTreeSet::from([first.from_junction.as_str(), first.to_junction.as_str()]);
+    let mut roads = BTreeSet::from([edge(first)]);
+    loop {
+        let touching = closed.iter().find(|segment| {
+            let [one, other] = edge(segment);
+            (stretch.contains(one) || stretch.contains(other)) && !roads.contains(&edge(segment))
+        });
+        let Some(touching) = touching else { break };
+        roads.insert(edge(touching));
+        stretch.extend(edge(touching));
+    }
+    let roads_at = |junction: &str| roads.iter().filter(|road| road.contains(&junction)).count();
+    let ends: Vec<&str> = stretch.iter().copied().filter(|at| roads_at(at) == 1).collect();
+    let [one, other] = ends.as_slice() else { return Vec::new() };
+    if stretch.iter().any(|at| roads_at(at) > 2) {
+        return Vec::new();
+    }
+    let touches = |segment: &Segment, at: &str| edge(segment).contains(&at);
+    let on_street: BTreeSet<&str> = segments.iter().filter(is_it).flat_map(edge).collect();
+    let crossing = |end: &str| -> BTreeSet<String> {
+        let there = segments.iter().filter(|s| touches(s, end) && !is_it(s));
+        let names: BTreeSet<&String> = there.filter_map(|s| s.street.as_ref()).collect();
+        let elsewhere = |name: &String| {
+            segments.iter().any(|s| {
+                s.street.as_ref() == Some(name)
+                    && edge(s).iter().any(|at| *at != end && on_street.contains(at))
+            })
+        };
+        names.into_iter().filter(|name| !elsewhere(name)).cloned().collect()
+    };
+    let (one, other) = (crossing(one), crossing(other));
+    let beside = if slot == Slot::Between0 { Slot::Between1 } else { Slot::Between0 };
+    let Some(beside) = request.slot(beside) else { return Vec::new() };
+    let holds = |names: &BTreeSet<String>| names.iter().any(|n| agrees(beside, n, request.space));
+    match (holds(&one), holds(&other)) {
+        (true, _) => other.into_iter().collect(),
+        (false, true) => one.into_iter().collect(),
+        (false, false) => Vec::new(),
+    }
+}
+
+/// The junctions of a segment, whichever way it leads.
+fn edge(segment: &Segment) -> [&str; 2] {
+    let mut ends = [segment.from_junction.as_str(), segment.to_junction.as_str()];
+    ends.sort_unstable();
+    ends
+}
+
+const HALF_A_DAY_MS: i64 = 12 * 60 * 60 * 1000;
+
+/// The minute in which the road was closed or its lanes were shut: only after that moment, and only where
+/// the time of day leaves no doubt of the day.
+fn beginning(zone: Option<chrono_tz::Tz>, direction: &Direction) -> Option<String> {
+    let since = direction.announced.since?.millis();
+    if !(1..=HALF_A_DAY_MS).contains(&(direction.ts.millis() - since)) {
+        return None;
+    }
+    clock_time(zone, since.div_euclid(60_000))
 }
 
 /// When the road is planned to open, rounded up to a minute: only before that moment, and only where
 /// the time of day leaves no doubt of the day.
-fn clock_time(zone: Option<chrono_tz::Tz>, direction: &Direction) -> Option<String> {
-    const HALF_A_DAY_MS: i64 = 12 * 60 * 60 * 1000;
-    let until = direction.until?.millis();
+fn end(zone: Option<chrono_tz::Tz>, direction: &Direction) -> Option<String> {
+    let until = direction.announced.until.filter(|_| direction.cause == Cause::Closure)?.millis();
     if !(1..=HALF_A_DAY_MS).contains(&(until - direction.ts.millis())) {
         return None;
     }
-    let minute = until.div_euclid(60_000) + i64::from(until.rem_euclid(60_000) > 0);
+    clock_time(zone, until.div_euclid(60_000) + i64::from(until.rem_euclid(60_000) > 0))
+}
+
+/// What a clock shows at a minute, counted from the beginning of 1970.
+fn clock_time(zone: Option<chrono_tz::Tz>, minute: i64) -> Option<String> {
     let there = zone?.timestamp_opt(minute * 60, 0).single()?;
     Some(format!("{:02}:{:02}", there.hour(), there.minute()))
 }
@@ -122,7 +223,7 @@ fn clock_time(zone: Option<chrono_tz::Tz>, direction: &Direction) -> Option<Stri
 /// A sign shows the fold of what the network has, a vehicle shows it as it is.
 fn agrees(asked: &SlotFact, text: &str, space: Space) -> bool {
     match space {
-        _ if asked.slot == Slot::Until => asked.text == text,
+        _ if matches!(asked.slot, Slot::Until | Slot::Since) => asked.text == text,
         Space::Sign { .. } => asked.text == fold(text),
         Space::Vehicle { .. } => asked.text == text,
     }

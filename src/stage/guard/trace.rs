@@ -39,10 +39,13 @@ fn members(reading: &Reading, nth: usize, start: usize, end: usize) -> Vec<&'sta
     let mut members = match nth {
         0 if matches!(reading.problem, Problem::RoadClosed | Problem::Incident) => vec!["cause"],
         0 => vec!["cause", "level"],
-        1 if reading.reason.is_some() => vec!["reason"],
         _ => Vec::new(),
     };
     let inside = reading.mentions.iter().filter(|m| (start..end).contains(&m.start));
+    // Before the advice all clauses but this one hold a fact.
+    if nth > 0 && end <= reading.advice && inside.clone().next().is_none() {
+        members.push("reason");
+    }
     for member in inside.map(|mention| member(mention.slot)) {
         if !members.contains(&member) {
             members.push(member);
@@ -57,12 +60,14 @@ fn members(reading: &Reading, nth: usize, start: usize, end: usize) -> Vec<&'sta
 
 fn member(slot: Slot) -> &'static str {
     match slot {
-        Slot::Closed => "avoid_edges",
+        Slot::Closed | Slot::Between0 | Slot::Between1 => "avoid_edges",
         Slot::Via0 | Slot::Via1 => "via_edges",
         Slot::Dest => "destination",
         Slot::Delay => "delay_s",
         Slot::Saving => "saving_s",
         Slot::Turn => "turn",
         Slot::Until => "until",
+        Slot::Since => "since",
+        Slot::Lanes => "lanes_closed",
     }
 }

@@ -121,8 +121,7 @@ fn opened(tag: &str, home: Language) -> Result<(&'static str, String, Option<Str
 }
 
 fn is_name(request: &WordingRequest, text: &str) -> bool {
-    let names = [Slot::Closed, Slot::Via0, Slot::Via1, Slot::Dest];
-    names.iter().filter_map(|slot| request.slot(*slot)).any(|fact| fact.text == text)
+    Slot::NAMES.iter().filter_map(|slot| request.slot(*slot)).any(|fact| fact.text == text)
 }
 
 fn is_count(request: &WordingRequest, text: &str) -> bool {

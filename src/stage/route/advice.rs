@@ -4,15 +4,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::closure::Reason;
+use crate::domain::closure::Announced;
 use crate::domain::congestion::{CongestionLevel, View};
 use crate::domain::direction::{Cause, Evidence, WeighedWay};
 use crate::domain::network::{Costs, Network, Penalties, Router, SegmentId, Tree, Turn};
 
-use crate::domain::time::Timestamp;
-
 use super::around::{Around, Candidate, Place, via};
 use super::times::Times;
+use super::trouble::Trouble;
 
 /// Segments of a trouble whose windows are given as evidence.
 const MAX_EVIDENCE: usize = 5;
@@ -29,9 +28,7 @@ pub(super) struct Advice {
     pub(super) here: SegmentId,
     pub(super) cause: Cause,
     #[serde(default)]
-    pub(super) reason: Option<Reason>,
-    #[serde(default)]
-    pub(super) until: Option<Timestamp>,
+    pub(super) announced: Announced,
     pub(super) level: Option<CongestionLevel>,
     pub(super) avoid: Vec<SegmentId>,
     pub(super) via: Vec<SegmentId>,
@@ -87,7 +84,6 @@ impl Facts<'_> {
         };
         let usual = self.usual.way(*way.last()?).map(|way| way.segments).unwrap_or_default();
         let met = usual.iter().copied().find(|id| trouble.segments.contains(id));
-        let announced = trouble.cause == Cause::Closure;
         let first = met.or_else(|| trouble.segments.first().copied())?;
         let mut avoid = vec![first];
         avoid.extend(trouble.segments.iter().copied().filter(|id| *id != first));
@@ -105,8 +101,7 @@ impl Facts<'_> {
         Some(Advice {
             here,
             cause: trouble.cause,
-            reason: self.view.reasons.get(&first).copied().filter(|_| announced),
-            until: self.view.ends.get(&first).copied().filter(|_| announced),
+            announced: self.announced(trouble, first),
             level,
             via: via(self.network, stem),
             turn: self.turn(here, stem, &usual),
@@ -127,6 +122,23 @@ impl Facts<'_> {
             avoid,
             way,
         })
+    }
+
+    /// What operators say of the trouble: of a closed road, or of the lanes that are shut on the road
+    /// that the trouble is called by, where they say the same of all of it.
+    fn announced(&self, trouble: &Trouble, first: SegmentId) -> Announced {
+        let street = |id: SegmentId| self.network.segment(id).street.as_ref();
+        let told: Vec<Announced> = match trouble.cause {
+            Cause::Congestion => Vec::new(),
+            Cause::Closure => self.view.announced.get(&first).copied().into_iter().collect(),
+            Cause::Incident => {
+                let here = trouble.segments.iter().filter(|id| street(**id) == street(first));
+                let shut = here.filter(|id| self.view.incidents.contains_key(id));
+                shut.filter_map(|id| self.view.announced.get(id).copied()).collect()
+            }
+        };
+        let same = told.iter().all(|other| Some(other) == told.first());
+        told.first().copied().filter(|_| same).unwrap_or_default()
     }
 
     /// The greatest place for which the told way is a way there, of those whose usual way meets the

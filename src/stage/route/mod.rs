@@ -350,7 +350,7 @@ impl Route {
 /// and which roads nobody can pass.
 fn urgent(said: &Proposal) -> impl PartialEq + use<'_> {
     let advice = &said.advice;
-    let problem = (Problem::of(advice.cause, advice.level), advice.reason, advice.until);
+    let problem = (Problem::of(advice.cause, advice.level), advice.announced);
     let named = (problem, advice.avoid.first(), &advice.via);
     (named, advice.turn, advice.destination, &advice.closed, &advice.blocked)
 }
@@ -370,10 +370,10 @@ fn direction(now: Timestamp, shown: &Shown, state: DirectionState) -> Direction 
         state,
         audience: said.audience.clone(),
         cause: advice.cause,
-        reason: advice.reason,
-        until: advice.until,
+        announced: advice.announced,
         level: advice.level,
         avoid: advice.avoid.clone(),
+        closed: advice.closed.clone(),
         via: advice.via.clone(),
         way: advice.way.clone(),
         applies_on,

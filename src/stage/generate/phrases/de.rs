@@ -84,6 +84,8 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
                 &["<CLOSED_0> / dichter verkehr", "dichter verkehr", "viel los"]
             }
         },
+        between: &[],
+        lanes: &["<LANES> weniger", "<LANES> / weniger"],
         reason: match reason {
             None => &[],
             Some(Reason::Roadworks) => &["baustelle"],
@@ -95,6 +97,7 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
             Some(Reason::Snow) => &["schnee"],
             Some(Reason::Wind) => &["kraeftiger wind", "wind"],
         },
+        since: &[],
         until: &["bis <UNTIL> uhr", "bis etwa <UNTIL>"],
         delay: &["zeitverlust <DELAY>", "zeitverlust / <DELAY>"],
         saving: &["spart <SAVING>", "spart / <SAVING>"],
@@ -130,6 +133,8 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
                 &["dichter verkehr im bereich <CLOSED_0>.", "dichter verkehr voraus."]
             }
         },
+        between: &["zwischen <BETWEEN_0> und <BETWEEN_1>."],
+        lanes: &["dort gibt es <LANES> weniger."],
         reason: match reason {
             None => &[],
             Some(Reason::Roadworks) => &["der grund sind bauarbeiten."],
@@ -141,7 +146,12 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
             Some(Reason::Snow) => &["der grund ist schnee."],
             Some(Reason::Wind) => &["der grund ist kräftiger wind."],
         },
-        until: &["voraussichtlich bis <UNTIL> uhr.", "bis etwa <UNTIL> uhr."],
+        since: &["seit <SINCE> uhr."],
+        until: &[
+            "von <SINCE> uhr bis voraussichtlich <UNTIL> uhr.",
+            "voraussichtlich bis <UNTIL> uhr.",
+            "bis etwa <UNTIL> uhr.",
+        ],
         delay: &["zeitverlust von etwa <DELAY>."],
         saving: &["das spart etwa <SAVING>."],
         other_route: &["bitte eine andere strecke wählen.", "bitte ausweichen."],

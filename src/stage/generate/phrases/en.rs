@@ -40,6 +40,8 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
                 "busy road",
             ],
         },
+        between: &[],
+        lanes: &["<LANES> blocked", "<LANES> / blocked"],
         reason: match reason {
             None => &[],
             Some(Reason::Roadworks) => &["roadworks"],
@@ -51,6 +53,7 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
             Some(Reason::Snow) => &["snow"],
             Some(Reason::Wind) => &["high winds", "wind"],
         },
+        since: &[],
         until: &["until about <UNTIL>", "until <UNTIL>"],
         delay: &["delay <DELAY>", "delay / <DELAY>"],
         saving: &["saves <SAVING>", "saves / <SAVING>"],
@@ -78,6 +81,8 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
                 &["heavy traffic ahead on <CLOSED_0>.", "heavy traffic ahead."]
             }
         },
+        between: &["between <BETWEEN_0> and <BETWEEN_1>."],
+        lanes: &["<LANES> blocked."],
         reason: match reason {
             None => &[],
             Some(Reason::Roadworks) => &["the reason is roadworks."],
@@ -89,7 +94,8 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
             Some(Reason::Snow) => &["the reason is snow."],
             Some(Reason::Wind) => &["the reason is high winds."],
         },
-        until: &["until about <UNTIL>."],
+        since: &["since <SINCE>."],
+        until: &["from <SINCE> until about <UNTIL>.", "until about <UNTIL>."],
         delay: &["expect a delay of about <DELAY>.", "delay about <DELAY>."],
         saving: &["this saves about <SAVING>."],
         other_route: &["another route is advised.", "use another route."],

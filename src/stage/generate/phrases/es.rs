@@ -31,6 +31,8 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
             Problem::SlowTraffic => &["<CLOSED_0> / trafico lento", "trafico lento", "paso lento"],
             Problem::HeavyTraffic => &["<CLOSED_0> / trafico denso", "trafico denso", "via densa"],
         },
+        between: &[],
+        lanes: &["<LANES> menos", "<LANES> / menos"],
         reason: match reason {
             None => &[],
             Some(Reason::Roadworks) => &["obras"],
@@ -42,6 +44,7 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
             Some(Reason::Snow) => &["nieve"],
             Some(Reason::Wind) => &["viento fuerte", "viento"],
         },
+        since: &[],
         until: &["hasta las <UNTIL>", "hasta / las <UNTIL>"],
         delay: &["demora <DELAY>", "demora / <DELAY>"],
         saving: &["ahorro <SAVING>", "ahorro / <SAVING>"],
@@ -80,6 +83,8 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
                 &["tráfico denso en <CLOSED_0>.", "tráfico denso más adelante."]
             }
         },
+        between: &["entre <BETWEEN_0> y <BETWEEN_1>."],
+        lanes: &["hay <LANES> menos."],
         reason: match reason {
             None => &[],
             Some(Reason::Roadworks) => &["el motivo son unas obras."],
@@ -91,7 +96,12 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
             Some(Reason::Snow) => &["el motivo es la nieve."],
             Some(Reason::Wind) => &["el motivo es el viento fuerte en la zona."],
         },
-        until: &["hasta las <UNTIL> aproximadamente.", "hasta las <UNTIL>."],
+        since: &["desde las <SINCE>."],
+        until: &[
+            "desde las <SINCE> hasta las <UNTIL> aproximadamente.",
+            "hasta las <UNTIL> aproximadamente.",
+            "hasta las <UNTIL>.",
+        ],
         delay: &["demora de unos <DELAY>."],
         saving: &["así se ahorran unos <SAVING>."],
         other_route: &["se recomienda otra ruta.", "tome otra ruta."],

@@ -32,6 +32,8 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
             }
             Problem::HeavyTraffic => &["<CLOSED_0> / trafic dense", "trafic dense", "flux dense"],
         },
+        between: &[],
+        lanes: &["<LANES> en moins", "<LANES> / en moins"],
         reason: match reason {
             None => &[],
             Some(Reason::Roadworks) => &["travaux"],
@@ -43,6 +45,7 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
             Some(Reason::Snow) => &["neige"],
             Some(Reason::Wind) => &["vent fort", "vent"],
         },
+        since: &[],
         until: &["jusque vers <UNTIL>", "jusqu'a <UNTIL>", "jusqu'a / <UNTIL>"],
         delay: &["retard <DELAY>", "retard / <DELAY>"],
         saving: &["gain <SAVING>", "gain / <SAVING>"],
@@ -80,6 +83,8 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
                 &["circulation dense sur <CLOSED_0>.", "circulation dense plus loin."]
             }
         },
+        between: &["entre <BETWEEN_0> et <BETWEEN_1>."],
+        lanes: &["il y a <LANES> en moins."],
         reason: match reason {
             None => &[],
             Some(Reason::Roadworks) => &["des travaux en sont la cause."],
@@ -91,7 +96,12 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
             Some(Reason::Snow) => &["la neige en est la cause."],
             Some(Reason::Wind) => &["le vent fort en est la cause."],
         },
-        until: &["cela durera jusque vers <UNTIL>.", "jusque vers <UNTIL>."],
+        since: &["depuis <SINCE>."],
+        until: &[
+            "de <SINCE> jusque vers <UNTIL>.",
+            "cela durera jusque vers <UNTIL>.",
+            "jusque vers <UNTIL>.",
+        ],
         delay: &["retard d'environ <DELAY>."],
         saving: &["cet itinéraire fait gagner environ <SAVING>."],
         other_route: &[

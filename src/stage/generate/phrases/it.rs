@@ -35,6 +35,8 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
                 "molte auto",
             ],
         },
+        between: &[],
+        lanes: &["<LANES> in meno", "<LANES> / in meno"],
         reason: match reason {
             None => &[],
             Some(Reason::Roadworks) => &["lavori in corso", "lavori"],
@@ -46,6 +48,7 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
             Some(Reason::Snow) => &["neve"],
             Some(Reason::Wind) => &["vento forte", "vento"],
         },
+        since: &[],
         until: &["fino alle <UNTIL>", "fino alle / <UNTIL>"],
         delay: &["ritardo <DELAY>", "ritardo / <DELAY>"],
         saving: &["risparmio <SAVING>", "risparmio / <SAVING>"],
@@ -87,6 +90,8 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
                 &["traffico intenso in <CLOSED_0>.", "traffico intenso sul percorso."]
             }
         },
+        between: &["tra <BETWEEN_0> e <BETWEEN_1>."],
+        lanes: &["<LANES> in meno."],
         reason: match reason {
             None => &[],
             Some(Reason::Roadworks) => &["sono in corso lavori stradali."],
@@ -98,7 +103,8 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
             Some(Reason::Snow) => &["il motivo è la neve."],
             Some(Reason::Wind) => &["il motivo è il vento forte sulla strada."],
         },
-        until: &["fino alle <UNTIL> circa."],
+        since: &["dalle <SINCE>."],
+        until: &["dalle <SINCE> fino alle <UNTIL> circa.", "fino alle <UNTIL> circa."],
         delay: &["ritardo di circa <DELAY>."],
         saving: &["si risparmiano circa <SAVING>."],
         other_route: &["si consiglia un altro percorso.", "prendere un'altra strada."],

@@ -6,6 +6,7 @@ use geo::line_string;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::closure::Announced;
 use crate::domain::congestion::CongestionLevel;
 use crate::domain::direction::{Cause, DirectionState, Evidence};
 use crate::domain::network::{ByName, Place, Segment, SegmentId, Sign, SignId};
@@ -60,10 +61,10 @@ fn direction(avoid: &[u32], via: &[u32]) -> Direction {
         state: DirectionState::Show,
         audience: Audience::Sign(SignId(0)),
         cause: Cause::Closure,
-        reason: None,
-        until: None,
+        announced: Announced::default(),
         level: None,
         avoid: segments(avoid),
+        closed: segments(avoid),
         via: segments(via),
         way: segments(via),
         applies_on: Vec::new(),
@@ -271,7 +272,7 @@ fn the_planned_end_is_a_time_of_day() {
     let until = |zone, from: &str, to: &str| {
         let mut direction = direction(&[1], &[]);
         direction.ts = Timestamp::parse(from).unwrap();
-        direction.until = Some(Timestamp::parse(to).unwrap());
+        direction.announced.until = Some(Timestamp::parse(to).unwrap());
         let requests = Requests::new(Arc::clone(&network)).by_clock_of(zone);
         let request = requests.of(&direction, SIGN, &[Language::It]).remove(0);
         request.slot(Slot::Until).map(|fact| fact.text.clone())
@@ -286,4 +287,69 @@ fn the_planned_end_is_a_time_of_day() {
     assert_eq!(until(None, summer, "2026-07-01T15:30:00.000Z"), None);
     let winter = "2026-12-31T20:00:00.000Z";
     assert_eq!(until(rome, winter, "2026-12-31T23:05:00.000Z").as_deref(), Some("00:05"));
+}
+
+/// What an operator says of shut lanes, on a road of three.
+#[test]
+fn lanes_are_told_with_their_noun_while_some_are_open() {
+    let mut network = network(&["Via Alta", "Viale dei Platani"], &[]);
+    network.segments[1].lanes = 3;
+    let requests = Requests::new(Arc::new(network));
+    let told = |lanes, cause, space, language| {
+        let announced = Announced { lanes: Some(lanes), ..Announced::default() };
+        let direction = Direction { cause, announced, ..direction(&[1], &[]) };
+        let request = requests.of(&direction, space, &[language]).remove(0);
+        request.slot(Slot::Lanes).map(|fact| fact.text.clone())
+    };
+    assert_eq!(told(2, Cause::Incident, SIGN, Language::It).as_deref(), Some("2 CORSIE"));
+    assert_eq!(told(1, Cause::Incident, VEHICLE, Language::De).as_deref(), Some("1 Spur"));
+    assert_eq!(told(3, Cause::Incident, VEHICLE, Language::De), None);
+    assert_eq!(told(0, Cause::Incident, VEHICLE, Language::De), None);
+    assert_eq!(told(2, Cause::Closure, VEHICLE, Language::De), None);
+}
+
+/// In vehicles, by the minute that was running then, and only where the day is beyond doubt.
+#[test]
+fn the_beginning_is_a_time_of_day() {
+    let network = Arc::new(network(&["Via Alta", "Viale dei Platani"], &[]));
+    let since = |zone, from: &str, now: &str, space| {
+        let since = Some(Timestamp::parse(from).unwrap());
+        let announced = Announced { since, ..Announced::default() };
+        let mut direction = Direction { announced, ..direction(&[1], &[]) };
+        direction.ts = Timestamp::parse(now).unwrap();
+        let requests = Requests::new(Arc::clone(&network)).by_clock_of(zone);
+        let request = requests.of(&direction, space, &[Language::It]).remove(0);
+        request.slot(Slot::Since).map(|fact| fact.text.clone())
+    };
+    let rome = Some(chrono_tz::Europe::Rome);
+    let (from, now) = ("2026-07-01T06:00:59.999Z", "2026-07-01T07:00:00.000Z");
+    assert_eq!(since(rome, from, now, VEHICLE).as_deref(), Some("08:00"));
+    assert_eq!(since(rome, from, now, SIGN), None);
+    assert_eq!(since(None, from, now, VEHICLE), None);
+    assert_eq!(since(rome, from, from, VEHICLE), None);
+    assert_eq!(since(rome, from, "2026-07-01T18:01:00.000Z", VEHICLE), None);
+}
+
+/// Each segment begins where the one before it ends.
+#[test]
+fn a_closed_stretch_lies_between_the_roads_at_its_ends() {
+    let streets = ["Via Alta", "Viale dei Platani", "Viale dei Platani", "Corso Isonzo"];
+    let between = |direction: &Direction, space| -> Vec<String> {
+        let mut network = network(&streets, &[]);
+        for (at, segment) in network.segments.iter_mut().enumerate() {
+            (segment.from_junction, segment.to_junction) = (at.to_string(), (at + 1).to_string());
+        }
+        let slots = offered(network, direction, space);
+        let ends = [Slot::Between0, Slot::Between1];
+        let told = slots.into_iter().filter(|(slot, ..)| ends.contains(slot));
+        told.map(|(_, text, _)| text).collect()
+    };
+    let closure = direction(&[1, 2], &[]);
+    assert_eq!(between(&closure, VEHICLE), ["Via Alta", "Corso Isonzo"]);
+    assert_eq!(between(&closure, SIGN), Vec::<String>::new());
+    // Where one of the ends has no road of another name, neither is said.
+    let half = Direction { closed: vec![SegmentId(1)], ..closure.clone() };
+    assert_eq!(between(&half, VEHICLE), Vec::<String>::new());
+    let incident = Direction { cause: Cause::Incident, ..closure };
+    assert_eq!(between(&incident, VEHICLE), Vec::<String>::new());
 }

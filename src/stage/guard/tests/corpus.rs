@@ -17,7 +17,12 @@ struct Corpus {
 #[derive(Deserialize)]
 struct Phrases {
     problem: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    between: Vec<String>,
+    lanes: Vec<String>,
     reason: BTreeMap<Reason, Vec<String>>,
+    #[serde(default)]
+    since: Vec<String>,
     until: Vec<String>,
     delay: Vec<String>,
     advice: BTreeMap<String, Vec<String>>,
@@ -34,6 +39,14 @@ fn fact(slot: Slot, language: Language) -> &'static str {
         (Slot::Delay, _) => "6 min",
         (Slot::Saving, _) => "4 min",
         (Slot::Until, _) => "07:45",
+        (Slot::Since, _) => "06:10",
+        (Slot::Between0, _) => "Via G. Verdi",
+        (Slot::Between1, _) => "Via San Marino",
+        (Slot::Lanes, Language::En) => "2 lanes",
+        (Slot::Lanes, Language::It) => "1 corsia",
+        (Slot::Lanes, Language::De) => "1 Spur",
+        (Slot::Lanes, Language::Fr) => "3 voies",
+        (Slot::Lanes, Language::Es) => "1 carril",
         (Slot::Turn, Language::En) => "straight on",
         (Slot::Turn, Language::It) => "a sinistra",
         (Slot::Turn, Language::De) => "geradeaus",
@@ -112,7 +125,7 @@ fn all(patterns: &[String]) -> Vec<String> {
 }
 
 /// Every problem sentence with every seventh advice sentence, each time another seventh; all delays,
-/// savings and, of a closure, reasons in turn.
+/// savings and, of closures and incidents, what operators say in turn.
 #[test]
 fn the_whole_corpus_is_read_as_meant() {
     let guard = nasty();
@@ -121,7 +134,9 @@ fn the_whole_corpus_is_read_as_meant() {
     for language in Language::ALL {
         let corpus = corpus(language);
         for (on_sign, phrases) in [(true, &corpus.sign), (false, &corpus.vehicle)] {
-            let untils = all(&phrases.until);
+            let [betweens, lanes] = [&phrases.between, &phrases.lanes].map(|list| all(list));
+            let sinces = all(&phrases.since);
+            let ends = [all(&phrases.until), sinces.clone()].concat();
             let delays = all(&phrases.delay);
             let savings = all(&phrases.saving);
             let advice: Vec<_> = phrases.advice.values().flat_map(|p| all(p)).collect();
@@ -140,14 +155,25 @@ fn the_whole_corpus_is_read_as_meant() {
                         let (stated, advised) = (stated.as_str(), advised.as_str());
                         let problem = problem(word);
                         let reason = reasons.get(texts % (reasons.len() + 1));
-                        let reason = reason.filter(|_| problem == Problem::RoadClosed);
-                        let until = &untils[texts % untils.len()];
-                        let ends = problem == Problem::RoadClosed && texts % 3 > 0;
-                        let until = ends.then_some(until.as_str());
+                        let (extents, times) = match problem {
+                            Problem::RoadClosed => (betweens.as_slice(), ends.as_slice()),
+                            Problem::Incident => (lanes.as_slice(), sinces.as_slice()),
+                            _ => (&[][..], &[][..]),
+                        };
+                        let is_told = matches!(problem, Problem::RoadClosed | Problem::Incident);
+                        let reason = reason.filter(|_| is_told);
+                        let turn = |list: &'_ [String], often: bool| {
+                            let at = texts.checked_rem(list.len()).filter(|_| often);
+                            at.map(|at| list[at].clone())
+                        };
+                        let time = turn(times, texts % 3 > 0);
+                        let extent = turn(extents, texts % 5 > 1);
                         let delay = (texts % 2 == 0).then_some(delay.as_str());
                         let saving = (texts % 4 > 1).then_some(saving.as_str());
                         let why = reason.map(|(_, text)| text.as_str());
-                        let clauses = [Some(stated), why, until, delay, Some(advised), saving];
+                        let (extent, time) = (extent.as_deref(), time.as_deref());
+                        let advised = Some(advised);
+                        let clauses = [Some(stated), extent, why, time, delay, advised, saving];
                         let clauses: Vec<_> = clauses.into_iter().flatten().collect();
                         let facts = (problem, reason.map(|(reason, _)| *reason));
                         if let Err(objection) = ask(&guard, language, on_sign, facts, &clauses) {

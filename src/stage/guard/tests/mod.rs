@@ -126,7 +126,7 @@ fn nasty() -> Guard {
 }
 
 const SIGN: Space = Space::Sign { rows: 14, cols: 120, pages: 1 };
-const VEHICLE: Space = Space::Vehicle { max_chars: 400 };
+const VEHICLE: Space = Space::Vehicle { max_chars: 500 };
 
 /// A request whose facts are given in the network's spelling; those after `!` are required.
 fn request(

@@ -20,8 +20,6 @@ struct Sample {
     facts: Vec<(Slot, String)>,
 }
 
-const NAMED: [Slot; 4] = [Slot::Closed, Slot::Via0, Slot::Via1, Slot::Dest];
-
 impl Sample {
     fn draw(rng: &mut ChaCha8Rng) -> Self {
         let language = *Language::ALL.choose(rng).unwrap();
@@ -30,13 +28,19 @@ impl Sample {
         let (problem, patterns) = phrases.problem.choose(rng).unwrap();
         let mut clauses = vec![sentence(patterns, phrases, rng)];
         let mut reason = None;
-        if *problem == Problem::RoadClosed && rng.random_bool(0.5) {
+        let (closed, incident) = (*problem == Problem::RoadClosed, *problem == Problem::Incident);
+        let extents = if closed { phrases.between } else { phrases.lanes };
+        if (closed || incident) && !extents.is_empty() && rng.random_bool(0.5) {
+            clauses.push(sentence(extents, phrases, rng));
+        }
+        if (closed || incident) && rng.random_bool(0.5) {
             let (given, patterns) = phrases.reason.choose(rng).unwrap();
             clauses.push(sentence(patterns, phrases, rng));
             reason = Some(*given);
         }
-        if *problem == Problem::RoadClosed && rng.random_bool(0.5) {
-            clauses.push(sentence(phrases.until, phrases, rng));
+        let times = if closed && rng.random_bool(0.5) { phrases.until } else { phrases.since };
+        if (closed || incident) && !times.is_empty() && rng.random_bool(0.5) {
+            clauses.push(sentence(times, phrases, rng));
         }
         if rng.random_bool(0.5) {
             clauses.push(sentence(phrases.delay, phrases, rng));
@@ -48,6 +52,11 @@ impl Sample {
         let mut streets = STREETS.to_vec();
         streets.shuffle(rng);
         let turns = tongue(language).turns;
+        let lanes = rng.random_range(1..4);
+        let lane = tongue(language).lanes[usize::from(lanes != 1)];
+        let time = |rng: &mut ChaCha8Rng, hours| {
+            format!("{:02}:{:02}", rng.random_range(hours), rng.random_range(0..60))
+        };
         let facts = vec![
             (Slot::Closed, streets[0].to_owned()),
             (Slot::Via0, streets[1].to_owned()),
@@ -55,7 +64,11 @@ impl Sample {
             (Slot::Dest, (*PLACES.choose(rng).unwrap()).to_owned()),
             (Slot::Delay, format!("{} min", rng.random_range(1..30))),
             (Slot::Saving, format!("{} min", rng.random_range(31..60))),
-            (Slot::Until, format!("{:02}:{:02}", rng.random_range(0..24), rng.random_range(0..60))),
+            (Slot::Since, time(rng, 0..12)),
+            (Slot::Until, time(rng, 12..24)),
+            (Slot::Between0, streets[3].to_owned()),
+            (Slot::Between1, streets[4].to_owned()),
+            (Slot::Lanes, format!("{lanes} {lane}")),
             (Slot::Turn, (*turns.choose(rng).unwrap()).to_owned()),
         ];
         Self { language, space, problem: *problem, reason, clauses, facts }
@@ -113,10 +126,10 @@ fn sentence(patterns: &[&str], phrases: &Phrases, rng: &mut ChaCha8Rng) -> Vec<S
 /// What is done to a text that was right. Each returns false if the text has nothing to do it to.
 type Change = fn(&mut Sample, &mut WordingRequest, &mut ChaCha8Rng) -> bool;
 
-const CHANGES: [(&str, Change); 17] = [
+const CHANGES: [(&str, Change); 20] = [
     ("another name", |sample, _, rng| {
         let said = sample.said();
-        let Some(slot) = NAMED.into_iter().rfind(|slot| said.contains(slot)) else {
+        let Some(slot) = Slot::NAMES.into_iter().rfind(|slot| said.contains(slot)) else {
             return false;
         };
         let stranger = stranger(sample, rng);
@@ -124,7 +137,9 @@ const CHANGES: [(&str, Change); 17] = [
     }),
     ("a name cut short or made longer", |sample, _, rng| {
         let said = sample.said();
-        let Some(slot) = NAMED.into_iter().find(|slot| said.contains(slot)) else { return false };
+        let Some(slot) = Slot::NAMES.into_iter().find(|slot| said.contains(slot)) else {
+            return false;
+        };
         let name = text_of(sample, slot);
         let words: Vec<_> = name.split(' ').collect();
         let other = match rng.random_range(0..3) {
@@ -148,6 +163,28 @@ const CHANGES: [(&str, Change); 17] = [
         let unit = ["h", "s", "km", "ore", "minuti", "minutes"].choose(rng).unwrap();
         let text = text_of(sample, slot).replace("min", unit);
         replace(sample, slot, &text)
+    }),
+    ("another time", |sample, _, rng| {
+        let said = sample.said();
+        let times = [Slot::Since, Slot::Until].into_iter().filter(|slot| said.contains(slot));
+        let Some(slot) = times.collect::<Vec<_>>().choose(rng).copied() else { return false };
+        let hour = rng.random_range(0..24);
+        replace(sample, slot, &format!("{hour:02}:{:02}", rng.random_range(0..60)))
+    }),
+    ("another number of lanes", |sample, _, rng| {
+        let lane = text_of(sample, Slot::Lanes).split_once(' ').unwrap().1.to_owned();
+        let text = format!("{} {lane}", rng.random_range(4..9));
+        sample.said().contains(&Slot::Lanes) && replace(sample, Slot::Lanes, &text)
+    }),
+    ("what an operator says, of something that has none", |sample, _, rng| {
+        let phrases = phrases(sample.language, sample.space);
+        let stray = match sample.problem {
+            Problem::RoadClosed => phrases.lanes,
+            Problem::Incident => phrases.until,
+            _ => [phrases.lanes, phrases.until].choose(rng).unwrap(),
+        };
+        sample.clauses.insert(1, sentence(stray, phrases, rng));
+        true
     }),
     ("another turn", |sample, _, rng| {
         let turns = tongue(sample.language).turns;
@@ -221,12 +258,14 @@ const CHANGES: [(&str, Change); 17] = [
         let Some(reason) = sample.reason else { return false };
         let others: Vec<_> = phrases.reason.iter().filter(|(other, _)| *other != reason).collect();
         let (_, patterns) = others.choose(rng).unwrap();
-        sample.clauses[1] = sentence(patterns, phrases, rng);
+        let extent = |slot| matches!(slot, Some(Slot::Between0 | Slot::Lanes));
+        let at = 1 + usize::from(sample.clauses[1].iter().any(|item| extent(slot_of(item))));
+        sample.clauses[at] = sentence(patterns, phrases, rng);
         true
     }),
     ("a reason that was not given", |_, request, _| request.reason.take().is_some()),
-    ("a reason for something else than a closure", |sample, request, rng| {
-        if sample.problem == Problem::RoadClosed {
+    ("a reason for congestion", |sample, request, rng| {
+        if matches!(sample.problem, Problem::RoadClosed | Problem::Incident) {
             return false;
         }
         let phrases = phrases(sample.language, sample.space);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::domain::closure::{ClosedSegments, Reason};
+use crate::domain::closure::{Announced, ClosedSegments, Reason};
 use crate::domain::congestion::CongestionLevel;
 use crate::domain::direction::{Audience, Cause, Direction, DirectionState, Evidence};
 use crate::domain::network::Turn;
@@ -65,10 +65,10 @@ fn direction() -> Direction {
         state: DirectionState::Show,
         audience: Audience::Sign(SignId(0)),
         cause: Cause::Closure,
-        reason: None,
-        until: None,
+        announced: Announced::default(),
         level: None,
         avoid: ids(&[4]),
+        closed: ids(&[4]),
         via: ids(&[1, 3]),
         way: ids(&[0, 1, 2, 3]),
         applies_on: Vec::new(),
@@ -192,8 +192,9 @@ fn breaking(rule: Rule) -> Case {
         Rule::SomethingToAvoid => bad_direction(|d| d.avoid.clear()),
         Rule::InForce => bad_direction(|d| d.valid_until = d.ts),
         Rule::TrueCause => bad_direction(|d| d.avoid = ids(&[6])),
-        Rule::ReasonOfClosure => bad_direction(|d| {
-            (d.cause, d.reason) = (Cause::Incident, Some(Reason::Accident));
+        Rule::OperatorsWord => bad_direction(|d| {
+            d.closed.clear();
+            (d.cause, d.announced.reason) = (Cause::Congestion, Some(Reason::Accident));
         }),
         Rule::NotOverClosed => Case::Direction(direction(), closed(&[2, 4])),
         Rule::NotOverAvoided => bad_direction(|d| d.avoid.push(SegmentId(2))),
@@ -212,6 +213,7 @@ impl Case {
             Self::Direction(mut direction, _) => {
                 direction.cause = Cause::Incident;
                 direction.avoid = ids(&[6]);
+                direction.closed.clear();
                 direction.destination = None;
                 Self::Direction(direction, ClosedSegments::new())
             }
@@ -397,7 +399,10 @@ fn a_request_says_what_the_direction_says() {
 #[test]
 fn a_time_of_day_must_be_the_planned_end() {
     let guard = nasty().by_clock_of(Some(chrono_tz::Europe::Rome));
-    let ends = |at: Timestamp| Direction { until: Some(at), ..direction() };
+    let ends = |at: Timestamp| {
+        let announced = Announced { until: Some(at), ..Announced::default() };
+        Direction { announced, ..direction() }
+    };
     let hour = std::time::Duration::from_hours(1);
     // One in the morning in Rome is midnight UTC.
     let asked = |time: &str| request(En, SIGN, RoadClosed, &[(Slot::Until, time)]);
@@ -421,4 +426,101 @@ fn a_time_of_day_must_be_the_planned_end() {
     let queue = request(En, SIGN, Queue, &[(Slot::Until, "17:30")]);
     let text = wording(En, "QUEUES AHEAD / UNTIL 17:30 / USE OTHER ROUTE");
     assert_eq!(guard.check(&queue, &text).map_err(|o| o.rule()), Err(Rule::Grammar));
+}
+
+/// Segment 4, Via San, is closed; Via Ritardo leads into it, Via San Marco away.
+#[test]
+fn a_stretch_must_lie_between_the_roads_that_are_named() {
+    let guard = nasty();
+    let area = Audience::Area { tile: "1".to_owned(), part: "a".to_owned() };
+    let direction = Direction { audience: area, applies_on: ids(&[0]), ..direction() };
+    let asked = |direction: &Direction, between: [&str; 2]| {
+        let facts = [(Slot::Between0, between[0]), (Slot::Between1, between[1])];
+        let request = request(En, VEHICLE, RoadClosed, &facts);
+        guard.check_request(direction, &request).map_err(|o| o.rule())
+    };
+    assert_eq!(asked(&direction, ["Via Ritardo", "Via San Marco"]), Ok(()));
+    assert_eq!(asked(&direction, ["Via San Marco", "Via Ritardo"]), Ok(()));
+    for wrong in [
+        ["Via Ritardo", "Via Ritardo"],
+        ["Via Ritardo", "Via Minuti"],
+        ["Via Chiusa", "Via San Marco"],
+        ["Via San", "Via San Marco"],
+    ] {
+        assert_eq!(asked(&direction, wrong), Err(Rule::RequestFacts), "{wrong:?}");
+    }
+    let one = request(En, VEHICLE, RoadClosed, &[(Slot::Between0, "Via Ritardo")]);
+    let answer = guard.check_request(&direction, &one).map_err(|o| o.rule());
+    assert_eq!(answer, Err(Rule::RequestFacts));
+    // What is not closed, or not known to be, has no ends.
+    let open = Direction { closed: Vec::new(), cause: Cause::Incident, ..direction };
+    let facts = [(Slot::Between0, "Via Ritardo"), (Slot::Between1, "Via San Marco")];
+    let request = request(En, VEHICLE, Problem::Incident, &facts);
+    let answer = guard.check_request(&open, &request).map_err(|o| o.rule());
+    assert_eq!(answer, Err(Rule::RequestFacts));
+}
+
+/// A way may begin with the road at which the closed stretch does.
+#[test]
+fn the_road_at_a_stretchs_end_may_be_the_way() {
+    let facts = [
+        (Closed, "!Via Roma"),
+        (Slot::Between0, "Via San"),
+        (Slot::Between1, "Via San Marco"),
+        (Via0, "!Via San"),
+    ];
+    let said = |text: &str| {
+        let request = request(En, VEHICLE, RoadClosed, &facts);
+        nasty().check(&request, &wording(En, text)).map_err(|o| o.rule())
+    };
+    let text = "Via Roma is closed. Between Via San and Via San Marco. Use Via San.";
+    assert_eq!(said(text), Ok(()));
+    let swapped = "Via Roma is closed. Between Via San Marco and Via San. Use Via San.";
+    assert_eq!(said(swapped), Err(Rule::Road));
+    let wrong = "Via Roma is closed. Between Via San and Via Minuti. Use Via San.";
+    assert_eq!(said(wrong), Err(Rule::Road));
+}
+
+#[test]
+fn lanes_and_beginnings_must_be_the_operators() {
+    use crate::domain::wording::Problem::Incident;
+    let mut network = network(&STREETS, &PLACES);
+    network.segments[6].lanes = 3;
+    let guard = Guard::new(Arc::new(network)).by_clock_of(Some(chrono_tz::Europe::Rome));
+    let minute = std::time::Duration::from_mins(1);
+    let announced = Announced { lanes: Some(1), since: Some(at(0)), ..Announced::default() };
+    let incident = Direction {
+        cause: Cause::Incident,
+        avoid: ids(&[6]),
+        closed: Vec::new(),
+        announced,
+        ts: at(0) + 90 * minute,
+        valid_until: at(0) + 95 * minute,
+        ..direction()
+    };
+    assert_eq!(guard.check_direction(&incident, &ClosedSegments::new()), Ok(()));
+    let asked = |slot, text: &str| {
+        let request = request(En, SIGN, Incident, &[(slot, text)]);
+        guard.check_request(&incident, &request).map_err(|o| o.rule())
+    };
+    assert_eq!(asked(Slot::Lanes, "1 lane"), Ok(()));
+    assert_eq!(asked(Slot::Lanes, "2 lanes"), Err(Rule::RequestFacts));
+    assert_eq!(asked(Slot::Lanes, "1 lanes"), Err(Rule::RequestFacts));
+    assert_eq!(asked(Slot::Since, "01:00"), Ok(()));
+    assert_eq!(asked(Slot::Since, "02:30"), Err(Rule::RequestFacts));
+    let said = |rows: &str, lanes: &str| {
+        let request = request(En, SIGN, Incident, &[(Slot::Lanes, lanes)]);
+        guard.check(&request, &wording(En, rows)).map_err(|o| o.rule())
+    };
+    assert_eq!(said("INCIDENT / 2 LANES BLOCKED / USE OTHER ROUTE", "2 lanes"), Ok(()));
+    assert_eq!(said("INCIDENT / 3 LANES BLOCKED / USE OTHER ROUTE", "2 lanes"), Err(Rule::Number));
+    assert_eq!(said("INCIDENT / 2 LANE BLOCKED / USE OTHER ROUTE", "2 lanes"), Err(Rule::Grammar));
+    // A closed road has none, and its closure is not said to be an incident's.
+    let closed = wording(En, "ROAD CLOSED / 2 LANES BLOCKED / USE OTHER ROUTE");
+    let request = request(En, SIGN, RoadClosed, &[(Slot::Lanes, "2 lanes")]);
+    assert_eq!(guard.check(&request, &closed).map_err(|o| o.rule()), Err(Rule::Grammar));
+    let stray =
+        Direction { cause: Cause::Congestion, level: Some(CongestionLevel::Slow), ..incident };
+    let answer = guard.check_direction(&stray, &ClosedSegments::new()).map_err(|o| o.rule());
+    assert_eq!(answer, Err(Rule::OperatorsWord));
 }

@@ -4,7 +4,7 @@ mod properties;
 mod reckoning;
 
 use super::*;
-use crate::domain::closure::{ClosedSegments, Ends, Reason, Reasons};
+use crate::domain::closure::{Announced, Announcements, ClosedSegments, Reason};
 use crate::domain::congestion::{CongestionLevel, Incidents, SegmentState};
 use crate::domain::direction::Cause;
 use crate::domain::network::testing::{Draft, grid};
@@ -40,8 +40,7 @@ struct Traffic {
     network: Arc<Network>,
     states: Vec<SegmentState>,
     closed: ClosedSegments,
-    reasons: Reasons,
-    ends: Ends,
+    announced: Announcements,
     incidents: Incidents,
     blocked: Incidents,
     change: u64,
@@ -60,8 +59,7 @@ impl Traffic {
             states: network.segments.iter().map(free).collect(),
             network: Arc::clone(network),
             closed: ClosedSegments::new(),
-            reasons: Reasons::new(),
-            ends: Ends::new(),
+            announced: Announcements::new(),
             incidents: Incidents::new(),
             blocked: Incidents::new(),
             change: 1,
@@ -104,8 +102,7 @@ impl Traffic {
             change: self.change,
             states: &self.states,
             closed: &self.closed,
-            reasons: &self.reasons,
-            ends: &self.ends,
+            announced: &self.announced,
             incidents: &self.incidents,
             blocked: &self.blocked,
             evidence: Box::new(|id| Some(format!("minute@{}", id.0))),
@@ -320,33 +317,61 @@ fn a_full_way_round_is_left_after_the_dwell() {
     assert!(after.is_some_and(|d| d.state == Clear || d.via != shown.via));
 }
 
+fn because(reason: Reason) -> Announced {
+    Announced { reason: Some(reason), ..Announced::default() }
+}
+
 #[test]
 fn a_reason_goes_with_its_closure_and_a_new_one_is_said_at_once() {
     let (network, mut route) = town();
     let mut traffic = Traffic::on(&network);
     let road = network.id("2,1>3,1");
     traffic.close("2,1>3,1", "works");
-    traffic.reasons.insert(road, Reason::Roadworks);
+    traffic.announced.insert(road, because(Reason::Roadworks));
     let shown = sign(route.update(at(0), &traffic.view())).unwrap();
-    assert_eq!((shown.revision, shown.reason), (1, Some(Reason::Roadworks)));
-    traffic.reasons.insert(road, Reason::Event);
+    assert_eq!((shown.revision, shown.announced), (1, because(Reason::Roadworks)));
+    assert_eq!(shown.closed, [road]);
+    traffic.announced.insert(road, because(Reason::Event));
     traffic.change += 1;
     let shown = sign(route.update(at(1), &traffic.view())).unwrap();
-    assert_eq!((shown.revision, shown.reason), (2, Some(Reason::Event)));
-    traffic.reasons.clear();
+    assert_eq!((shown.revision, shown.announced), (2, because(Reason::Event)));
+    traffic.announced.clear();
     traffic.change += 1;
     let shown = sign(route.update(at(2), &traffic.view())).unwrap();
-    assert_eq!((shown.revision, shown.reason), (3, None));
+    assert_eq!((shown.revision, shown.announced), (3, Announced::default()));
 }
 
 #[test]
-fn what_is_no_closure_has_no_reason() {
+fn what_sensors_found_has_no_reason() {
     let (network, mut route) = town();
     let mut traffic = Traffic::on(&network);
     traffic.block("2,1>3,1");
-    traffic.reasons.insert(network.id("2,1>3,1"), Reason::Fog);
+    traffic.announced.insert(network.id("2,1>3,1"), because(Reason::Fog));
     let shown = sign(route.update(at(0), &traffic.view())).unwrap();
-    assert_eq!((shown.cause, shown.reason), (Cause::Incident, None));
+    assert_eq!((shown.cause, shown.announced), (Cause::Incident, Announced::default()));
+}
+
+/// A jam before lanes that are shut is told with what their operator says, unless the lanes are on
+/// another road than the one that the trouble is called by.
+#[test]
+fn lanes_that_are_shut_go_with_the_jam_before_them() {
+    let lanes = Announced { lanes: Some(1), ..because(Reason::Accident) };
+    let told = |named: &str| {
+        let mut draft = draft();
+        let shut = grid(6, 3).build().id("3,1>4,1");
+        draft.edit(shut).street = Some(named.to_owned());
+        let network = Arc::new(draft.build());
+        let mut route = Route::new(&plan(), Arc::clone(&network));
+        let mut traffic = Traffic::on(&network);
+        traffic.speed("2,1>3,1", 3.0);
+        traffic.incidents.insert(shut, "crash".to_owned());
+        traffic.announced.insert(shut, lanes);
+        sign(route.update(at(0), &traffic.view())).map(|shown| (shown.cause, shown.announced))
+    };
+    let (network, _) = town();
+    let street = network.segment(network.id("2,1>3,1")).street.clone().unwrap_or_default();
+    assert_eq!(told(&street), Some((Cause::Incident, lanes)));
+    assert_eq!(told("Elsewhere"), Some((Cause::Incident, Announced::default())));
 }
 
 #[test]
