@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use crate::domain::wording::{Draft, Problem, Slot, Space, WordingRequest};
 use crate::ports::WriterError;
 
-use super::grammar::{Clause, Grammar, Phrasebook, SlotSet};
+use super::grammar::{Clause, Grammar, Phrasebook};
 use super::sampler::Place;
+use super::slots::SlotSet;
 use super::vocabulary::{END, NEXT, Token, Vocabulary};
 
 /// Clauses come in this order; all but the problem and the advice may be left out.

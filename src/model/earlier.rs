@@ -9,7 +9,8 @@ use crate::ports::WriterError;
 
 use super::constraint::{Clauses, Constraint, Fitting, KINDS, PROBLEM, REASON, is_optional};
 use super::corpus;
-use super::grammar::{Grammar, SlotSet};
+use super::grammar::Grammar;
+use super::slots::SlotSet;
 use super::vocabulary::{END, NEXT, Token, Vocabulary};
 
 /// A text that a direction showed, by its clauses, and the facts that it was written for.

@@ -34,6 +34,7 @@ mod plain;
 pub mod quantize;
 pub mod random;
 pub mod sampler;
+pub mod slots;
 pub mod teacher;
 #[cfg(feature = "train")]
 pub mod train;

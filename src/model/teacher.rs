@@ -11,7 +11,8 @@ use crate::domain::wording::{Problem, Slot, Space, WordingRequest};
 use crate::ports::WriterError;
 
 use super::constraint::{ADVICE, Constraint, Fitting, KINDS, PROBLEM, REASON, cheapest};
-use super::grammar::{Grammar, SlotSet};
+use super::grammar::Grammar;
+use super::slots::SlotSet;
 use super::vocabulary::{NEXT, Token};
 
 /// Facts beyond the problem that a driver takes in: while passing a sign, and from a text that can
