@@ -37,6 +37,20 @@ impl Language {
     }
 }
 
+impl Language {
+    /// So many lanes, `2 lanes`.
+    pub fn lanes(self, count: u32) -> String {
+        let (one, more) = match self {
+            Self::En => ("lane", "lanes"),
+            Self::It => ("corsia", "corsie"),
+            Self::De => ("Spur", "Spuren"),
+            Self::Fr => ("voie", "voies"),
+            Self::Es => ("carril", "carriles"),
+        };
+        format!("{count} {}", if count == 1 { one } else { more })
+    }
+}
+
 impl FromStr for Language {
     type Err = ();
     fn from_str(code: &str) -> Result<Self, ()> {

@@ -137,9 +137,8 @@ pub fn restated(request: &WordingRequest, language: Language, space: Space) -> W
             fact.text = if vehicle { turn.to_owned() } else { unaccented(turn).to_uppercase() };
         }
         if fact.slot == Slot::Lanes {
-            let (count, _) = fact.text.split_once(' ').unwrap_or(("2", ""));
-            let (one, more) = lanes(language);
-            let text = format!("{count} {}", if count == "1" { one } else { more });
+            let count = fact.text.split_once(' ').and_then(|(count, _)| count.parse().ok());
+            let text = language.lanes(count.unwrap_or(2));
             fact.text = if vehicle { text } else { text.to_uppercase() };
         }
     }
@@ -147,17 +146,6 @@ pub fn restated(request: &WordingRequest, language: Language, space: Space) -> W
     let of_vehicles = [Slot::Between0, Slot::Between1, Slot::Since];
     restated.slots.retain(|fact| vehicle || !of_vehicles.contains(&fact.slot));
     restated
-}
-
-/// One lane, and more of them.
-fn lanes(language: Language) -> (&'static str, &'static str) {
-    match language {
-        Language::En => ("lane", "lanes"),
-        Language::It => ("corsia", "corsie"),
-        Language::De => ("Spur", "Spuren"),
-        Language::Fr => ("voie", "voies"),
-        Language::Es => ("carril", "carriles"),
-    }
 }
 
 /// Left, right and straight on.
@@ -226,11 +214,7 @@ fn text(rng: &mut ChaCha8Rng, slot: Slot, language: Language, space: Space) -> S
         Slot::Saving => format!("{} min", rng.random_range(2..25)),
         Slot::Until => "00:00".to_owned(),
         Slot::Since => format!("{:02}:{:02}", rng.random_range(0..24), 5 * rng.random_range(0..12)),
-        Slot::Lanes => {
-            let count = rng.random_range(1..=3);
-            let (one, more) = lanes(language);
-            format!("{count} {}", if count == 1 { one } else { more })
-        }
+        Slot::Lanes => language.lanes(rng.random_range(1..=3)),
         Slot::Turn => {
             let turns = turns(language);
             turns[rng.random_range(0..turns.len())].to_owned()

@@ -202,7 +202,10 @@ impl Requests {
                 offer(Slot::Since, since.minute_by_clock(zone), false);
             }
         }
-        if let Some([begin, end]) = self.between(direction).filter(|_| vehicle && is_closure) {
+        if vehicle
+            && is_closure
+            && let Some([begin, end]) = self.between(direction)
+        {
             offer(Slot::Between0, begin, false);
             offer(Slot::Between1, end, false);
         }
@@ -210,7 +213,7 @@ impl Requests {
         let all = first.and_then(|at| self.network.segments.get(at)).map_or(0, |s| s.lanes);
         let shut = told.lanes.filter(|_| direction.cause == Cause::Incident);
         if let Some(lanes) = shut.filter(|lanes| (1..u32::from(all)).contains(lanes)) {
-            let text = lane_words(lanes, language);
+            let text = language.lanes(lanes);
             offer(Slot::Lanes, if vehicle { text } else { fold(&text) }, false);
         }
     }
@@ -273,17 +276,6 @@ impl Requests {
 
 fn in_unit(minutes: u32, vehicle: bool) -> String {
     if vehicle { format!("{minutes} min") } else { format!("{minutes} MIN") }
-}
-
-fn lane_words(lanes: u32, language: Language) -> String {
-    let (one, more) = match language {
-        Language::En => ("lane", "lanes"),
-        Language::It => ("corsia", "corsie"),
-        Language::De => ("Spur", "Spuren"),
-        Language::Fr => ("voie", "voies"),
-        Language::Es => ("carril", "carriles"),
-    };
-    format!("{lanes} {}", if lanes == 1 { one } else { more })
 }
 
 fn turn_words(turn: Turn, language: Language) -> Option<&'static str> {
