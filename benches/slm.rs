@@ -135,7 +135,7 @@ fn peers(model: &Path) {
 fn ours(engine: &mut Engine, prompts: &[Vec<Token>], more: usize) -> Speeds {
     let (mut read, mut reading, mut writing) = (0, Duration::ZERO, Duration::ZERO);
     for prompt in prompts {
-        engine.begin(1);
+        engine.begin(&[None]);
         let start = Instant::now();
         let mut logits = engine.feed(&[(0, prompt)]).unwrap().swap_remove(0);
         reading += start.elapsed();

@@ -170,8 +170,8 @@ pub trait Writer: Send {
         asked.iter().map(|asked| self.write(asked.request, 0, expired)).collect()
     }
 
-    /// Goes into `why`: the model's name and the first 12 digits of its hash.
-    fn name(&self) -> &str;
+    /// Goes into `why`: the name of what writes this request, and the first 12 digits of its hash.
+    fn name(&self, request: &WordingRequest) -> &str;
 }
 
 /// What time it is. Only `io/clock` asks the machine.

@@ -16,6 +16,7 @@ use crate::domain::direction::Cause;
 use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, WordingRequest};
 use crate::model::influence::{Change, Influence, influence};
 use crate::plan::Backend;
+use crate::ports::Writer;
 use crate::stage::generate;
 
 #[derive(Debug, clap::Args)]
@@ -42,8 +43,9 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         for request in requests(&message).exits(Exit::Input)? {
             let language = request.language.code();
             let wrote = message["why"]["writers"][language].as_str().unwrap_or_default();
-            if wrote != about.name {
-                writeln!(out, "  {language}: written by {wrote}, not by this model")?;
+            if wrote != writer.name(&request) {
+                let own = writer.name(&request);
+                writeln!(out, "  {language}: written by {wrote}, not by {own}")?;
                 continue;
             }
             let revises = message["why"]["revises"].as_array().into_iter().flatten();

@@ -9,9 +9,10 @@ use burn::tensor::Device;
 
 use crate::plan::Backend;
 
+use super::adapter::Adapter;
 use super::cache::Cache;
 use super::plain::{Memory, Plain};
-use super::transformer::{Tables, TensorError, Transformer, numbers, sequence};
+use super::transformer::{Addition, Tables, TensorError, Transformer, numbers, sequence};
 use super::vocabulary::Token;
 use super::weights::{Architecture, Weights};
 
@@ -36,7 +37,9 @@ enum Body {
 struct Burn {
     model: Transformer,
     tables: Tables,
-    caches: Vec<Cache>,
+    additions: Vec<Addition>,
+    /// Of each text, and which adapter it is written with.
+    caches: Vec<(Cache, Option<usize>)>,
 }
 
 impl Engine {
@@ -44,7 +47,8 @@ impl Engine {
     pub fn new(weights: &Weights, device: &Device) -> Result<Self, TensorError> {
         let model = Transformer::new(weights, device)?;
         let tables = Tables::new(weights.architecture, device);
-        Ok(Self { body: Body::Burn(Box::new(Burn { model, tables, caches: Vec::new() })) })
+        let burn = Burn { model, tables, additions: Vec::new(), caches: Vec::new() };
+        Ok(Self { body: Body::Burn(Box::new(burn)) })
     }
 
     /// Through burn on the CPU: the measure of all others.
@@ -66,20 +70,37 @@ impl Engine {
         })
     }
 
-    /// Begins so many new texts, numbered from 0 on.
-    pub fn begin(&mut self, texts: usize) {
+    /// With these adapters, numbered from 0 on.
+    pub fn adapted(mut self, adapters: &[Adapter]) -> Result<Self, TensorError> {
+        for adapter in adapters {
+            match &mut self.body {
+                Body::Plain { model, .. } => model.adapt(adapter)?,
+                Body::Burn(burn) => {
+                    burn.additions.push(Addition::new(adapter, burn.tables.device())?);
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// Begins new texts, numbered from 0 on, each with an adapter or with the model alone.
+    pub fn begin(&mut self, texts: &[Option<usize>]) {
         let architecture = self.architecture();
+        let chosen = texts.iter().copied().chain(std::iter::repeat(None));
         match &mut self.body {
             Body::Plain { memories, .. } => {
-                let most = memories.len().max(texts);
+                let most = memories.len().max(texts.len());
                 memories.resize_with(most, || Memory::new(architecture));
-                memories.iter_mut().for_each(Memory::clear);
+                memories.iter_mut().zip(chosen).for_each(|(memory, own)| memory.begin(own));
             }
             Body::Burn(burn) => {
                 let Burn { tables, caches, .. } = &mut **burn;
-                let most = caches.len().max(texts);
-                caches.resize_with(most, || Cache::new(architecture, tables.device()));
-                caches.iter_mut().for_each(Cache::clear);
+                let most = caches.len().max(texts.len());
+                caches.resize_with(most, || (Cache::new(architecture, tables.device()), None));
+                for ((cache, adapter), own) in caches.iter_mut().zip(chosen) {
+                    cache.clear();
+                    *adapter = own;
+                }
             }
         }
     }
@@ -103,9 +124,9 @@ impl Engine {
                 model.feed(&mut texts)
             }
             Body::Burn(burn) => {
-                let Burn { model, tables, caches } = &mut **burn;
+                let Burn { model, tables, additions, caches } = &mut **burn;
                 let feed = |(nth, tokens): &(usize, &[Token])| {
-                    let cache = caches.get_mut(*nth).ok_or_else(unknown)?;
+                    let (cache, adapter) = caches.get_mut(*nth).ok_or_else(unknown)?;
                     if tokens.is_empty() || tokens.len() > cache.room() {
                         return Err(TensorError::Device(format!(
                             "{} tokens for a cache with room for {}",
@@ -114,7 +135,8 @@ impl Engine {
                         )));
                     }
                     let input = sequence(tokens, tables.device());
-                    let logits = model.forward(input, tables, Some(cache));
+                    let addition = adapter.and_then(|nth| additions.get(nth));
+                    let logits = model.forward(input, tables, Some(cache), addition);
                     numbers(logits.narrow(1, tokens.len() - 1, 1))
                 };
                 parts.iter().map(feed).collect()
@@ -122,14 +144,24 @@ impl Engine {
         }
     }
 
-    /// The logits after each of these tokens, without what was fed before: the plain way, for
-    /// checks.
+    /// The logits of the model alone after each of these tokens, without what was fed before: the
+    /// plain way, for checks.
     pub fn logits(&self, tokens: &[Token]) -> Result<Vec<f32>, TensorError> {
+        self.logits_with(None, tokens)
+    }
+
+    /// The same with an adapter.
+    pub fn logits_with(
+        &self,
+        adapter: Option<usize>,
+        tokens: &[Token],
+    ) -> Result<Vec<f32>, TensorError> {
         match &self.body {
-            Body::Plain { model, .. } => model.logits(tokens),
+            Body::Plain { model, .. } => model.logits(tokens, adapter),
             Body::Burn(burn) => {
                 let input = sequence(tokens, burn.tables.device());
-                numbers(burn.model.forward(input, &burn.tables, None))
+                let addition = adapter.and_then(|nth| burn.additions.get(nth));
+                numbers(burn.model.forward(input, &burn.tables, None, addition))
             }
         }
     }
@@ -160,8 +192,15 @@ fn prompt(architecture: Architecture) -> Vec<Token> {
         .collect()
 }
 
+/// Logits known to be right, and the adapter that they are with.
+type Right = (Option<usize>, Vec<f32>);
+
 /// Compares an engine, with and without its cache, with logits known to be right.
-fn agrees(engine: &mut Engine, right: &[f32]) -> Result<(), String> {
+fn agrees(engine: &mut Engine, rights: &[Right]) -> Result<(), String> {
+    rights.iter().try_for_each(|(adapter, right)| agrees_with(engine, *adapter, right))
+}
+
+fn agrees_with(engine: &mut Engine, adapter: Option<usize>, right: &[f32]) -> Result<(), String> {
     let prompt = prompt(engine.architecture());
     let wrong = |way: &str, logits: &[f32], right: &[f32]| {
         // Written so that a value that is no number counts as a difference.
@@ -172,9 +211,9 @@ fn agrees(engine: &mut Engine, right: &[f32]) -> Result<(), String> {
         let apart = logits.iter().zip(right).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         Err(format!("{way} logits differ from the CPU's by up to {apart}"))
     };
-    let plain = engine.logits(&prompt).map_err(|e| e.to_string())?;
+    let plain = engine.logits_with(adapter, &prompt).map_err(|e| e.to_string())?;
     wrong("uncached", &plain, right)?;
-    engine.begin(1);
+    engine.begin(&[adapter]);
     let (head, tail) = prompt.split_at(prompt.len() / 2);
     let size = engine.architecture().vocabulary;
     let mut end = head.len() * size;
@@ -198,9 +237,16 @@ pub struct Chosen {
 }
 
 /// Puts the weights where they run best. Fails only when the CPU itself fails its self-test.
-pub fn choose(weights: &Weights, wanted: Backend) -> Result<Chosen, String> {
-    let mut burn = Engine::burn(weights).map_err(|e| e.to_string())?;
-    let right = burn.logits(&prompt(weights.architecture)).map_err(|e| e.to_string())?;
+pub fn choose(weights: &Weights, adapters: &[Adapter], wanted: Backend) -> Result<Chosen, String> {
+    let failed = |error: TensorError| error.to_string();
+    let with_all = |engine: Result<Engine, TensorError>| engine?.adapted(adapters);
+    let mut burn = with_all(Engine::burn(weights)).map_err(failed)?;
+    // The model alone and, for all adapters, the first: they differ by their numbers only.
+    let right = std::iter::once(None).chain((!adapters.is_empty()).then_some(Some(0)));
+    let right = right
+        .map(|adapter| Ok((adapter, burn.logits_with(adapter, &prompt(weights.architecture))?)))
+        .collect::<Result<Vec<Right>, _>>()
+        .map_err(failed)?;
     agrees(&mut burn, &right)?;
     let gpu = match wanted {
         Backend::Cpu => None,
@@ -214,7 +260,7 @@ pub fn choose(weights: &Weights, wanted: Backend) -> Result<Chosen, String> {
         Some(Ok((device, name))) => {
             // Graphics drivers fail in their own ways; none of them may take the unit down.
             let tried = catch_unwind(AssertUnwindSafe(|| {
-                let mut engine = Engine::new(weights, &device).map_err(|e| e.to_string())?;
+                let mut engine = with_all(Engine::new(weights, &device)).map_err(failed)?;
                 agrees(&mut engine, &right).map(|()| engine)
             }));
             match tried.unwrap_or_else(|_| Err("the self-test was broken off".to_owned())) {
@@ -227,8 +273,8 @@ pub fn choose(weights: &Weights, wanted: Backend) -> Result<Chosen, String> {
         Some(Err(reason)) => Some(format!("wgpu is not used: {reason}")),
     };
     // What is not right is not used; burn itself is slower, and right by what was seen above.
-    let plain = Engine::cpu(weights)
-        .map_err(|e| e.to_string())
+    let plain = with_all(Engine::cpu(weights))
+        .map_err(failed)
         .and_then(|mut plain| agrees(&mut plain, &right).map(|()| plain));
     Ok(match plain {
         Ok(engine) => Chosen { engine, backend: "cpu".to_owned(), note },
@@ -308,10 +354,18 @@ mod tests {
     #[test]
     fn the_cpu_passes_its_self_test() {
         let weights = fixture::lively(fixture::tiny(200));
-        let chosen = choose(&weights, Backend::Cpu).unwrap();
+        let adapters = [fixture::adapter(weights.architecture, 1)];
+        let chosen = choose(&weights, &adapters, Backend::Cpu).unwrap();
         assert_eq!((chosen.backend.as_str(), chosen.note), ("cpu", None));
-        let right = chosen.engine.logits(&prompt(weights.architecture)).unwrap();
-        assert_eq!(agrees(&mut Engine::plain(&weights).unwrap(), &right), Ok(()));
+        let right = |adapter| {
+            (adapter, chosen.engine.logits_with(adapter, &prompt(weights.architecture)).unwrap())
+        };
+        let rights = [right(None), right(Some(0))];
+        let mut plain = Engine::plain(&weights).unwrap().adapted(&adapters).unwrap();
+        assert_eq!(agrees(&mut plain, &rights), Ok(()));
+        // An engine without the adapter computes something else.
+        let error = agrees(&mut Engine::plain(&weights).unwrap(), &rights).unwrap_err();
+        assert!(error.contains("differ"), "{error}");
     }
 
     #[test]
@@ -319,11 +373,11 @@ mod tests {
         let weights = fixture::lively(fixture::tiny(200));
         let mut engine = Engine::plain(&weights).unwrap();
         let mut right = engine.logits(&prompt(weights.architecture)).unwrap();
-        assert_eq!(agrees(&mut engine, &right), Ok(()));
+        assert_eq!(agrees_with(&mut engine, None, &right), Ok(()));
         *right.last_mut().unwrap() += 0.01;
-        assert!(agrees(&mut engine, &right).unwrap_err().contains("differ"));
+        assert!(agrees_with(&mut engine, None, &right).unwrap_err().contains("differ"));
         *right.last_mut().unwrap() = f32::NAN;
-        assert!(agrees(&mut engine, &right).is_err());
+        assert!(agrees_with(&mut engine, None, &right).is_err());
     }
 
     #[test]
@@ -331,7 +385,7 @@ mod tests {
         let weights = fixture::lively(fixture::tiny(200));
         for mut engine in [Engine::plain(&weights).unwrap(), Engine::burn(&weights).unwrap()] {
             assert!(engine.feed(&[(0, &[1])]).is_err());
-            engine.begin(2);
+            engine.begin(&[None; 2]);
             assert!(engine.feed(&[(2, &[1])]).is_err());
             assert!(engine.feed(&[(0, &[1; 129])]).is_err());
             assert!(engine.feed(&[(0, &[])]).is_err());

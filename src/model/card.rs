@@ -129,6 +129,9 @@ pub struct Scores {
     pub p50_ms: f64,
     pub p95_ms: f64,
     pub backend: String,
+    /// The adapters beside the model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapters: Vec<String>,
     /// The same by language and audience.
     #[serde(default)]
     pub cells: Vec<Cell>,
@@ -286,7 +289,7 @@ impl Card {
             let _written = write!(
                 page,
                 "\n## Scores\n\n\
-                 On {} held-out contexts (seed {}), backend {}.\n\n\
+                 On {} held-out contexts (seed {}), backend {}{}.\n\n\
                  | | model | template | random choice |\n|---|---|---|---|\n\
                  | Accepted by the verifier at first try | {:.2} % | | |\n\
                  | Left to the template | {:.2} % | | |\n\
@@ -300,6 +303,7 @@ impl Card {
                 s.contexts,
                 s.seed,
                 s.backend,
+                with(&s.adapters),
                 100.0 * s.accepted_first_try,
                 100.0 * s.fallback_rate,
                 s.facts_per_text,
@@ -326,6 +330,13 @@ impl Card {
              named above. Its texts must pass the verifier; without one it must\nnot be used.\n",
         );
         page
+    }
+}
+
+fn with(adapters: &[String]) -> String {
+    match adapters {
+        [] => String::new(),
+        some => format!(", with the adapters `{}`", some.join("`, `")),
     }
 }
 

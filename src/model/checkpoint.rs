@@ -3,7 +3,7 @@
 //!
 //! Whatever the files hold, reading them ends in a model or in an error that says what to do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -15,7 +15,7 @@ use super::corpus::Corpus;
 use super::grammar::{Grammar, GrammarError};
 use super::quantize;
 use super::vocabulary::{MAX_REQUEST_TOKENS, Vocabulary, VocabularyError};
-use super::weights::{Architecture, Weights};
+use super::weights::{Architecture, Named, Weights};
 
 pub const WEIGHTS: &str = "weights.safetensors";
 pub const VOCABULARY: &str = "vocabulary.json";
@@ -24,7 +24,7 @@ pub const README: &str = "README.md";
 
 pub(super) const MAX_WEIGHTS_BYTES: u64 = 64 << 20;
 const MAX_VOCABULARY_BYTES: u64 = 4 << 20;
-const MAX_CARD_BYTES: u64 = 256 << 10;
+pub(super) const MAX_CARD_BYTES: u64 = 256 << 10;
 
 /// Why a model folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,11 @@ pub enum ModelError {
     HashMismatch { path: PathBuf, expected: String, found: String },
     #[error("the phrase material of {path} cannot be used: {reason}; {RESTORE}")]
     Grammar { path: PathBuf, reason: GrammarError },
+    #[error(
+        "the adapter in {path} was trained with {of}, the model beside it is {model}; remove the \
+         folder, or train it again with `wayside model adapt`"
+    )]
+    OtherModels { path: PathBuf, of: String, model: String },
     #[error("the model in {path} cannot be run on this machine: {reason}")]
     Backend { path: PathBuf, reason: String },
 }
@@ -76,7 +81,7 @@ impl Checkpoint {
     pub fn read(dir: &Path) -> Result<Self, ModelError> {
         let (card, file, weights) = parts(dir)?;
         let path = dir.join(VOCABULARY);
-        let malformed = |reason: String| ModelError::Malformed { path: path.clone(), reason };
+        let malformed = |reason: String| malformed(&path, reason);
         let vocabulary = Vocabulary::from_tokens(file.tokens)
             .map_err(|e: VocabularyError| malformed(e.to_string()))?;
         let grammar = Grammar::new(&file.corpora, &vocabulary)
@@ -164,8 +169,6 @@ fn extended(
 
 /// The card, the vocabulary's file as it stands and the weights: what the card vouches for.
 fn parts(dir: &Path) -> Result<(Card, VocabularyFile, Weights), ModelError> {
-    let malformed =
-        |path: &Path, reason: String| ModelError::Malformed { path: path.to_owned(), reason };
     let path = dir.join(CARD);
     let card: Card = serde_json::from_slice(&bounded(&path, MAX_CARD_BYTES)?)
         .map_err(|e| malformed(&path, e.to_string()))?;
@@ -185,13 +188,17 @@ fn parts(dir: &Path) -> Result<(Card, VocabularyFile, Weights), ModelError> {
 }
 
 fn read_vocabulary(path: &Path, bytes: &[u8]) -> Result<VocabularyFile, ModelError> {
-    let malformed = |reason: String| ModelError::Malformed { path: path.to_owned(), reason };
     let file: VocabularyFile =
-        serde_json::from_slice(bytes).map_err(|e| malformed(e.to_string()))?;
+        serde_json::from_slice(bytes).map_err(|e| malformed(path, e.to_string()))?;
     if file.version != VOCABULARY_VERSION {
-        return Err(malformed(format!("version {} is not {VOCABULARY_VERSION}", file.version)));
+        let reason = format!("version {} is not {VOCABULARY_VERSION}", file.version);
+        return Err(malformed(path, reason));
     }
     Ok(file)
+}
+
+pub(super) fn malformed(path: &Path, reason: String) -> ModelError {
+    ModelError::Malformed { path: path.to_owned(), reason }
 }
 
 /// Room for the longest request and text, in whole blocks of 32 for the device's sake.
@@ -220,15 +227,23 @@ fn read_weights(
     architecture: Architecture,
     stored: Stored,
 ) -> Result<Weights, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
     if stored == Stored::Q8 {
+        let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
         return quantize::read(&file, architecture);
     }
-    let expected = architecture.tensors();
+    Ok(Weights { architecture, values: float_tensors(bytes, architecture.tensors())? })
+}
+
+/// The values of a file that holds these tensors of four bytes a number, and no others.
+pub(super) fn float_tensors(
+    bytes: &[u8],
+    expected: Vec<Named>,
+) -> Result<BTreeMap<String, Vec<f32>>, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
     if file.len() != expected.len() {
         return Err(format!("{} tensors where there should be {}", file.len(), expected.len()));
     }
-    let mut weights = Weights { architecture, values: std::collections::BTreeMap::new() };
+    let mut tensors = BTreeMap::new();
     for (name, shape) in expected {
         let tensor = file.tensor(&name).map_err(|e| format!("tensor `{name}`: {e}"))?;
         if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
@@ -242,9 +257,9 @@ fn read_weights(
         if !values.iter().all(|value| value.is_finite()) {
             return Err(format!("tensor `{name}` holds values that are no numbers"));
         }
-        weights.values.insert(name, values);
+        tensors.insert(name, values);
     }
-    Ok(weights)
+    Ok(tensors)
 }
 
 /// Little-endian numbers; what is left over at the end is passed over.
@@ -262,8 +277,16 @@ fn weights_file(weights: &Weights, stored: Stored) -> Result<Vec<u8>, String> {
     if stored == Stored::Q8 {
         return quantize::write(weights);
     }
-    let tensors = weights.architecture.tensors().into_iter().map(|(name, shape)| {
-        let values = weights.values.get(&name).map_or(&[][..], Vec::as_slice);
+    floats_file(weights.architecture.tensors(), &weights.values)
+}
+
+/// A file of these tensors at four bytes a number; see [`float_tensors`].
+pub(super) fn floats_file(
+    tensors: Vec<Named>,
+    values: &BTreeMap<String, Vec<f32>>,
+) -> Result<Vec<u8>, String> {
+    let tensors = tensors.into_iter().map(|(name, shape)| {
+        let values = values.get(&name).map_or(&[][..], Vec::as_slice);
         (name, Dtype::F32, shape, little_endian(values))
     });
     tensor_file(&tensors.collect::<Vec<_>>(), None)
@@ -288,7 +311,7 @@ pub(super) fn tensor_file(
     safetensors::serialize(views, about).map_err(|e| e.to_string())
 }
 
-fn bounded(path: &Path, most: u64) -> Result<Vec<u8>, ModelError> {
+pub(super) fn bounded(path: &Path, most: u64) -> Result<Vec<u8>, ModelError> {
     limited(path, most).map_err(|reason| ModelError::Unreadable { path: path.to_owned(), reason })
 }
 
@@ -301,7 +324,7 @@ pub(super) fn limited(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|e| e.to_string())
 }
 
-fn vouched(path: &Path, bytes: &[u8], expected: &str) -> Result<(), ModelError> {
+pub(super) fn vouched(path: &Path, bytes: &[u8], expected: &str) -> Result<(), ModelError> {
     let found = sha256(bytes);
     if found == expected {
         return Ok(());

@@ -5,14 +5,17 @@
 //! for this request lets only valid continuations through, the [`sampler`] chooses. What may be
 //! said at all comes from the phrase material ([`corpus`], [`grammar`]). A [`checkpoint`] keeps a
 //! model in a folder; [`contexts`] and the [`teacher`] make what it learns from; [`eval`] measures
-//! it; [`mod@export`] and [`import`] take it to other programs and back. It knows kinds and sizes of
-//! facts, never names or numbers, and nothing of the verifier.
+//! it; an [`adapter`] bends it to a condition; [`mod@export`] and [`import`] take it to other programs
+//! and back. It knows kinds and sizes of facts, never names or numbers, and nothing of the verifier.
 
 use std::path::Path;
 
 use crate::plan::Backend;
 use crate::ports::Writer;
+use adapter::{Adapter, AdapterCard, Loaded};
+use checkpoint::Checkpoint;
 
+pub mod adapter;
 mod arithmetic;
 pub mod backend;
 pub mod cache;
@@ -29,6 +32,7 @@ pub mod grammar;
 pub mod import;
 pub mod influence;
 mod llama;
+mod low_rank;
 mod packed;
 mod plain;
 pub mod quantize;
@@ -58,9 +62,11 @@ pub struct About {
     /// SHA-256 of the weights, in hex.
     pub hash: String,
     pub parameters: usize,
+    /// The adapters beside it, each with the beginning of its hash.
+    pub adapters: Vec<String>,
     /// `cpu`, or `wgpu` with the adapter's name.
     pub backend: String,
-    /// Why the backend is not the one asked for.
+    /// Why the backend is not the one asked for, and why an adapter is not used.
     pub note: Option<String>,
 }
 
@@ -72,24 +78,35 @@ pub fn load(dir: &Path, backend: Backend) -> Result<(Box<dyn Writer>, About), Mo
 
 /// The same, for who wants to know what it wrote.
 pub fn load_slm(dir: &Path, backend: Backend) -> Result<(SlmWriter, About), ModelError> {
-    writer(checkpoint::Checkpoint::read(dir)?, dir, backend)
+    let checkpoint = Checkpoint::read(dir)?;
+    let (adapters, errors) = adapter::read_all(dir, &checkpoint.card);
+    let (writer, mut about) = writer(checkpoint, adapters, dir, backend)?;
+    // What is damaged beside a model keeps nobody from using the model.
+    let unused = errors.iter().map(|error| format!("an adapter is not used: {error}"));
+    let notes: Vec<String> = about.note.into_iter().chain(unused).collect();
+    about.note = (!notes.is_empty()).then(|| notes.join("; "));
+    Ok((writer, about))
 }
 
 fn writer(
-    checkpoint: checkpoint::Checkpoint,
+    checkpoint: Checkpoint,
+    adapters: Vec<Loaded>,
     dir: &Path,
     backend: Backend,
 ) -> Result<(SlmWriter, About), ModelError> {
-    let chosen = backend::choose(&checkpoint.weights, backend)
+    let (cards, adapters): (Vec<AdapterCard>, Vec<Adapter>) =
+        adapters.into_iter().map(|loaded| (loaded.card, loaded.adapter)).unzip();
+    let chosen = backend::choose(&checkpoint.weights, &adapters, backend)
         .map_err(|reason| ModelError::Backend { path: dir.to_owned(), reason })?;
     let about = About {
         name: checkpoint.card.signature(),
         hash: checkpoint.card.weights_sha256,
         parameters: checkpoint.card.parameters,
+        adapters: cards.iter().map(AdapterCard::signature).collect(),
         backend: chosen.backend,
         note: chosen.note,
     };
     let name = about.name.clone();
     let writer = SlmWriter::new(checkpoint.vocabulary, checkpoint.grammar, chosen.engine, name);
-    Ok((writer, about))
+    Ok((writer.adapted(&cards), about))
 }

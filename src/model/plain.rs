@@ -12,7 +12,9 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::adapter::Adapter;
 use super::arithmetic::{LANES, add, exp, norm};
+use super::low_rank::LowRank;
 use super::packed::Packed;
 use super::transformer::{ROTARY_BASE, TensorError};
 use super::vocabulary::Token;
@@ -40,6 +42,8 @@ pub struct Plain {
     output: Packed,
     layers: Vec<Layer>,
     norm: Vec<f32>,
+    /// A layer's part of each adapter.
+    adapters: Vec<Vec<LowRank>>,
     /// `[context, head / 2]`
     cosine: Vec<f32>,
     sine: Vec<f32>,
@@ -53,6 +57,8 @@ pub struct Memory {
     layers: Vec<(Vec<f32>, Vec<f32>)>,
     len: usize,
     context: usize,
+    /// Which adapter the text is written with.
+    adapter: Option<usize>,
 }
 
 impl Memory {
@@ -63,12 +69,13 @@ impl Memory {
             (keys, vec![0.0; context * attention])
         };
         let layers = (0..architecture.layers).map(|_| layer()).collect();
-        Self { layers, len: 0, context: architecture.context }
+        Self { layers, len: 0, context: architecture.context, adapter: None }
     }
 
-    /// Forgets all tokens.
-    pub fn clear(&mut self) {
+    /// Forgets all tokens; the next text is written with this adapter, by its number.
+    pub fn begin(&mut self, adapter: Option<usize>) {
         self.len = 0;
+        self.adapter = adapter;
     }
 
     /// Tokens that it can still take.
@@ -126,9 +133,16 @@ impl Plain {
             embedding: embedding.to_vec(),
             layers,
             norm: take("norm", width)?.to_vec(),
+            adapters: Vec::new(),
             cosine: angles.iter().map(|angle| angle.cos()).collect(),
             sine: angles.iter().map(|angle| angle.sin()).collect(),
         })
+    }
+
+    /// With one more adapter, numbered from 0 on.
+    pub fn adapt(&mut self, adapter: &Adapter) -> Result<(), TensorError> {
+        self.adapters.push(LowRank::of(adapter)?);
+        Ok(())
     }
 
     pub fn architecture(&self) -> Architecture {
@@ -181,8 +195,13 @@ impl Plain {
 
 impl Plain {
     /// The logits after each of these tokens.
-    pub fn logits(&self, tokens: &[Token]) -> Result<Vec<f32>, TensorError> {
+    pub fn logits(
+        &self,
+        tokens: &[Token],
+        adapter: Option<usize>,
+    ) -> Result<Vec<f32>, TensorError> {
         let mut memory = Memory::new(self.architecture);
+        memory.begin(adapter);
         let mut rows = Vec::new();
         self.rows(0, &memory, tokens, 0, &mut rows)?;
         Ok(self.forward(&rows, &mut [&mut memory]))
@@ -262,6 +281,15 @@ impl WithSimd for Forward<'_, '_> {
                 through.extend(gates.iter().zip(ups).map(|(g, up)| g / (1.0 + exp(-g)) * up));
             }
             layer.down.times(through, &mut out);
+            let is_last = at + 1 == model.layers.len();
+            let here = rows.iter().filter(|row| !is_last || row.asked);
+            let inner = through.chunks_exact(hidden).zip(out.chunks_exact_mut(width));
+            for (row, (inner, out)) in here.zip(inner) {
+                let adapter = memories[row.text].adapter.and_then(|nth| model.adapters.get(nth));
+                if let Some(layers) = adapter {
+                    layers[at].add(inner, out);
+                }
+            }
             add(&mut x, &out);
         }
         norm(&x, &model.norm, &mut normed);
@@ -391,10 +419,18 @@ mod tests {
     fn the_logits_are_burns() {
         for architecture in architectures() {
             let weights = fixture::lively(architecture);
-            let plain = Plain::new(&weights).unwrap();
+            let mut plain = Plain::new(&weights).unwrap();
             let tokens = tokens(30, 3);
-            let right = Engine::burn(&weights).unwrap().logits(&tokens).unwrap();
+            let adapters = [1, 2].map(|seed| fixture::adapter(architecture, seed));
+            for adapter in &adapters {
+                plain.adapt(adapter).unwrap();
+            }
+            let burn = Engine::burn(&weights).unwrap().adapted(&adapters).unwrap();
+            let [right, other, alone] =
+                [Some(1), Some(0), None].map(|own| burn.logits_with(own, &tokens).unwrap());
+            assert!(apart(&right, &other) > 0.1 && apart(&right, &alone) > 0.1);
             let mut memory = Memory::new(architecture);
+            memory.begin(Some(1));
             let mut end = 0;
             for part in [&tokens[..9], &tokens[9..14]].into_iter().chain(tokens[14..].chunks(1)) {
                 end += part.len();
@@ -409,17 +445,24 @@ mod tests {
     #[test]
     fn a_text_scores_the_same_alone_and_among_others() {
         for architecture in architectures() {
-            let plain = Plain::new(&fixture::lively(architecture)).unwrap();
+            let mut plain = Plain::new(&fixture::lively(architecture)).unwrap();
+            plain.adapt(&fixture::adapter(architecture, 1)).unwrap();
+            plain.adapt(&fixture::adapter(architecture, 2)).unwrap();
+            let begun = |nth: usize| {
+                let mut memory = Memory::new(architecture);
+                memory.begin([None, Some(0), Some(1)][nth % 3]);
+                memory
+            };
             let texts: Vec<Vec<Token>> = (0..7).map(|n| tokens(3 + 2 * n, n)).collect();
             let alone: Vec<Vec<f32>> = texts
                 .iter()
-                .map(|text| {
-                    let mut memory = Memory::new(architecture);
+                .enumerate()
+                .map(|(nth, text)| {
+                    let mut memory = begun(nth);
                     plain.feed(&mut [(&mut memory, text)]).unwrap().remove(0)
                 })
                 .collect();
-            let mut memories: Vec<Memory> =
-                texts.iter().map(|_| Memory::new(architecture)).collect();
+            let mut memories: Vec<Memory> = (0..texts.len()).map(begun).collect();
             let mut together: Vec<(&mut Memory, &[Token])> =
                 memories.iter_mut().zip(&texts).map(|(m, t)| (m, t.as_slice())).collect();
             // To the last bit: the same request gets the same words in any company.
@@ -437,7 +480,7 @@ mod tests {
         assert!(plain.feed(&mut [(&mut memory, &[70])]).is_err());
         assert!(plain.feed(&mut [(&mut memory, &[1; 128])]).is_ok());
         assert!(plain.feed(&mut [(&mut memory, &[1])]).is_err());
-        memory.clear();
+        memory.begin(None);
         assert!(plain.feed(&mut [(&mut memory, &[1])]).is_ok());
     }
 }

@@ -109,7 +109,7 @@ impl Writer for RandomWriter {
         constraint::draft(&self.grammar, &self.vocabulary, request, &text)
     }
 
-    fn name(&self) -> &'static str {
+    fn name(&self, _request: &WordingRequest) -> &'static str {
         "random"
     }
 }

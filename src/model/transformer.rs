@@ -5,9 +5,12 @@
 //! Projections are fused and shapes are fixed, since at this size the number of operations decides
 //! how long a token takes. Knows nothing of what tokens mean.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 
+use super::adapter::{Adapter, tensors};
 use super::cache::Cache;
 use super::weights::{Architecture, Weights};
 
@@ -41,6 +44,53 @@ struct Layer {
     feed_norm: Tensor<1>,
     gate_up: Tensor<2>,
     down: Tensor<2>,
+}
+
+/// An adapter on a device: what is added to the feed-forward part of each layer.
+#[derive(Clone, Debug)]
+pub struct Addition {
+    /// `[hidden, rank]` and `[rank, width]`.
+    layers: Vec<(Tensor<2>, Tensor<2>)>,
+}
+
+impl Addition {
+    /// Puts an adapter on a device.
+    pub fn new(adapter: &Adapter, device: &Device) -> Result<Self, TensorError> {
+        Self::from_parts(adapter.architecture, adapter.rank, &mut |name, count| {
+            part(&adapter.values, name, count, device)
+        })
+    }
+
+    /// Built of flat tensors, asked for by name and count in the order of [`tensors`].
+    pub fn from_parts(
+        architecture: Architecture,
+        rank: usize,
+        part: &mut dyn FnMut(&str, usize) -> Result<Tensor<1>, TensorError>,
+    ) -> Result<Self, TensorError> {
+        let mut next = |rows: usize, columns: usize, name: &str| {
+            Ok::<_, TensorError>(part(name, rows * columns)?.reshape([rows, columns]))
+        };
+        let mut layers = Vec::new();
+        for pair in tensors(architecture, rank).chunks_exact(2) {
+            layers.push((
+                next(architecture.hidden, rank, &pair[0].0)?,
+                next(rank, architecture.width, &pair[1].0)?,
+            ));
+        }
+        Ok(Self { layers })
+    }
+}
+
+/// A tensor of the host's numbers, flat.
+fn part(
+    values: &BTreeMap<String, Vec<f32>>,
+    name: &str,
+    count: usize,
+    device: &Device,
+) -> Result<Tensor<1>, TensorError> {
+    let values = values.get(name).filter(|values| values.len() == count);
+    let values = values.ok_or_else(|| TensorError::Missing(name.to_owned()))?;
+    Ok(Tensor::from_data(TensorData::new(values.clone(), [count]), device))
 }
 
 /// What does not change in training: rotary tables and the causal mask.
@@ -135,9 +185,7 @@ impl Transformer {
     /// Puts weights on a device.
     pub fn new(weights: &Weights, device: &Device) -> Result<Self, TensorError> {
         Self::from_parts(weights.architecture, &mut |name, count| {
-            let values = weights.values.get(name).filter(|values| values.len() == count);
-            let values = values.ok_or_else(|| TensorError::Missing(name.to_owned()))?;
-            Ok(Tensor::from_data(TensorData::new(values.clone(), [count]), device))
+            part(&weights.values, name, count, device)
         })
     }
 
@@ -175,12 +223,13 @@ impl Transformer {
 
     /// Logits `[batch, tokens, vocabulary]` for tokens `[batch, tokens]`. With a cache the tokens
     /// follow those that it holds (batch 1), and it takes them in; the caller keeps their number
-    /// within the context.
+    /// within the context. With an adapter's addition all sequences are of its condition.
     pub fn forward(
         &self,
         tokens: Tensor<2, Int>,
         tables: &Tables,
         mut cache: Option<&mut Cache>,
+        addition: Option<&Addition>,
     ) -> Tensor<3> {
         let [batch, count] = tokens.dims();
         let width = tables.architecture.width;
@@ -198,7 +247,9 @@ impl Transformer {
         };
         let mut x = rows.reshape([batch, count, width]);
         for (at, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(x, tables, start, cache.as_deref_mut().map(|cache| (cache, at)));
+            let cache = cache.as_deref_mut().map(|cache| (cache, at));
+            let addition = addition.and_then(|addition| addition.layers.get(at));
+            x = layer.forward(x, tables, start, cache, addition);
         }
         if let Some(cache) = cache {
             cache.advance(count);
@@ -216,6 +267,7 @@ impl Layer {
         tables: &Tables,
         start: usize,
         cache: Option<(&mut Cache, usize)>,
+        addition: Option<&(Tensor<2>, Tensor<2>)>,
     ) -> Tensor<3> {
         let x = x.clone() + self.attend(norm(x, &self.attention_norm), tables, start, cache);
         let hidden = tables.architecture.hidden;
@@ -223,7 +275,12 @@ impl Layer {
         let gate = gate_up.clone().narrow(2, 0, hidden);
         let up = gate_up.narrow(2, hidden, hidden);
         let gate = gate.clone() * sigmoid(gate);
-        x + times(gate * up, &self.down)
+        let inner = gate * up;
+        let out = times(inner.clone(), &self.down);
+        x + match addition {
+            Some((narrow, widen)) => out + times(times(inner, narrow), widen),
+            None => out,
+        }
     }
 
     fn attend(
@@ -297,7 +354,8 @@ mod tests {
         let model = Transformer::new(&fixture::lively(architecture), &device).unwrap();
         let tables = Tables::new(architecture, &device);
         let tokens: Vec<u16> = (0..40).map(|at| (at * 7 + 3) % 64).collect();
-        let whole = numbers(model.forward(sequence(&tokens, &device), &tables, None)).unwrap();
+        let whole =
+            numbers(model.forward(sequence(&tokens, &device), &tables, None, None)).unwrap();
 
         let mut cache = Cache::new(architecture, &device);
         // Twice: what an earlier text left in the cache must not show.
@@ -305,7 +363,8 @@ mod tests {
             cache.clear();
             let mut stepped = Vec::new();
             for chunk in [&tokens[..9], &tokens[9..12]].into_iter().chain(tokens[12..].chunks(1)) {
-                let logits = model.forward(sequence(chunk, &device), &tables, Some(&mut cache));
+                let logits =
+                    model.forward(sequence(chunk, &device), &tables, Some(&mut cache), None);
                 stepped.extend(numbers(logits).unwrap());
             }
             let apart = close(&whole, &stepped);
@@ -320,7 +379,7 @@ mod tests {
         let model = Transformer::new(&fixture::lively(architecture), &device).unwrap();
         let tables = Tables::new(architecture, &device);
         let logits = |tokens: &[u16]| {
-            numbers(model.forward(sequence(tokens, &device), &tables, None)).unwrap()
+            numbers(model.forward(sequence(tokens, &device), &tables, None, None)).unwrap()
         };
         let (one, other) = (logits(&[5, 6, 7, 8]), logits(&[5, 6, 7, 9]));
         assert!(close(&one[..3 * 64], &other[..3 * 64]) < 1e-6);
@@ -338,7 +397,7 @@ mod tests {
         let tables = Tables::new(architecture, &device);
         let by_product = Tables { one_hot: true, ..tables.clone() };
         let logits = |tables: &Tables| {
-            numbers(model.forward(sequence(&[5, 6, 63, 0], &device), tables, None)).unwrap()
+            numbers(model.forward(sequence(&[5, 6, 63, 0], &device), tables, None, None)).unwrap()
         };
         assert!(close(&logits(&tables), &logits(&by_product)) < 1e-5);
     }

@@ -77,7 +77,7 @@ impl Architecture {
     }
 
     /// Every tensor with its name and shape, in order.
-    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+    pub fn tensors(&self) -> Vec<Named> {
         let (w, h, a) = (self.width, self.hidden, self.attention_width());
         let mut tensors = vec![("embedding".to_owned(), vec![self.vocabulary, w])];
         for layer in 0..self.layers {
@@ -135,25 +135,37 @@ impl Weights {
 
     /// All values in one row, in the order of [`Architecture::tensors`].
     pub fn flat(&self) -> Vec<f32> {
-        let names = self.architecture.tensors().into_iter();
-        names.flat_map(|(name, _)| self.values.get(&name).cloned().unwrap_or_default()).collect()
+        in_one_row(&self.architecture.tensors(), &self.values)
     }
 
     /// The inverse of [`Self::flat`]; `None` when the count is not the architecture's.
     pub fn from_flat(architecture: Architecture, flat: &[f32]) -> Option<Self> {
-        let mut rest = flat;
-        let mut values = BTreeMap::new();
-        for (name, shape) in architecture.tensors() {
-            let (own, others) = rest.split_at_checked(shape.iter().product())?;
-            values.insert(name, own.to_vec());
-            rest = others;
-        }
-        rest.is_empty().then_some(Self { architecture, values })
+        Some(Self { architecture, values: from_one_row(architecture.tensors(), flat)? })
     }
 }
 
+/// A tensor's name and shape.
+pub(super) type Named = (String, Vec<usize>);
+
+/// The values of tensors one after the other.
+pub(super) fn in_one_row(tensors: &[Named], values: &BTreeMap<String, Vec<f32>>) -> Vec<f32> {
+    tensors.iter().filter_map(|(name, _)| values.get(name)).flatten().copied().collect()
+}
+
+/// The inverse of [`in_one_row`]; `None` when the count is another.
+pub(super) fn from_one_row(tensors: Vec<Named>, row: &[f32]) -> Option<BTreeMap<String, Vec<f32>>> {
+    let mut rest = row;
+    let mut values = BTreeMap::new();
+    for (name, shape) in tensors {
+        let (own, others) = rest.split_at_checked(shape.iter().product())?;
+        values.insert(name, own.to_vec());
+        rest = others;
+    }
+    rest.is_empty().then_some(values)
+}
+
 /// A draw from the standard normal distribution (Box and Muller).
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
+pub(super) fn normal(rng: &mut ChaCha8Rng) -> f32 {
     let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt();
     radius * (std::f32::consts::TAU * rng.random::<f32>()).cos()
 }

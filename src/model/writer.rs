@@ -3,11 +3,13 @@
 //! It chooses among what the constraint allows, so it writes valid drafts only; what the words then
 //! say is checked elsewhere, by code that does not know it.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::wording::{Draft, Language, Space, WordingRequest};
 use crate::ports::{Asked, Writer, WriterError};
 
+use super::adapter::{AdapterCard, Condition};
 use super::backend::Engine;
 use super::compose::compose;
 use super::constraint::{self, Clauses, Constraint};
@@ -23,6 +25,8 @@ pub struct SlmWriter {
     grammar: Grammar,
     engine: Engine,
     name: String,
+    /// The number of each condition's adapter, with what a text names as its writer.
+    adapters: BTreeMap<Condition, (usize, String)>,
     /// Tokens written since the start, for measurements.
     written: u64,
 }
@@ -33,7 +37,21 @@ type Task<'t> = (&'t WordingRequest, Option<&'t Earlier<'t>>);
 impl SlmWriter {
     /// `name` is the model's, with the beginning of its hash.
     pub fn new(vocabulary: Vocabulary, grammar: Grammar, engine: Engine, name: String) -> Self {
-        Self { vocabulary, grammar, engine, name, written: 0 }
+        Self { vocabulary, grammar, engine, name, adapters: BTreeMap::new(), written: 0 }
+    }
+
+    /// With the adapters that the engine has, in their order.
+    #[must_use]
+    pub(super) fn adapted(mut self, cards: &[AdapterCard]) -> Self {
+        let named = |(nth, card): (usize, &AdapterCard)| {
+            (card.condition, (nth, format!("{}+{}", self.name, card.signature())))
+        };
+        self.adapters = cards.iter().enumerate().map(named).collect();
+        self
+    }
+
+    fn adapter(&self, request: &WordingRequest) -> Option<&(usize, String)> {
+        self.adapters.get(&Condition::of(request))
     }
 
     /// Tokens of text written so far.
@@ -75,8 +93,10 @@ impl SlmWriter {
             None => Constraint::new(&self.grammar, request),
         });
         let constraints = constraints.collect();
+        let adapters: Vec<Option<usize>> =
+            tasks.iter().map(|(request, _)| self.adapter(request).map(|(nth, _)| *nth)).collect();
         let engine = &mut self.engine;
-        engine.begin(tasks.len());
+        engine.begin(&adapters);
         compose(constraints, expired, &mut |asks| {
             for ask in asks {
                 // The model is asked only where there is a choice, so it has tokens to catch up on.
@@ -148,8 +168,8 @@ impl Writer for SlmWriter {
         self.drafts(&tasks, 0, expired)
     }
 
-    fn name(&self) -> &str {
-        &self.name
+    fn name(&self, request: &WordingRequest) -> &str {
+        self.adapter(request).map_or(&self.name, |(_, name)| name)
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::engine::Engine;
 use super::error::RunError;
 use super::speak::Deadline;
-use crate::model;
+use crate::model::{self, About};
 use crate::plan::Plan;
 use crate::ports::{SharedClock, Writer};
 
@@ -20,6 +20,9 @@ pub enum ModelState {
     NotAsked,
     Serving {
         name: String,
+        /// Beside the model, each with the beginning of its hash.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        adapters: Vec<String>,
         backend: String,
         /// What the self-test found, where it is worth a word: another backend than asked for.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,7 +36,12 @@ impl fmt::Display for ModelState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAsked => f.write_str("template (no model asked for)"),
-            Self::Serving { name, backend, .. } => write!(f, "{name} on {backend}"),
+            Self::Serving { name, adapters, backend, .. } if adapters.is_empty() => {
+                write!(f, "{name} on {backend}")
+            }
+            Self::Serving { name, adapters, backend, .. } => {
+                write!(f, "{name} with {} on {backend}", adapters.join(", "))
+            }
             Self::Refused { why } => write!(f, "template (model refused: {why})"),
         }
     }
@@ -59,12 +67,12 @@ pub fn writers(plan: &Plan) -> Writers {
     };
     match model::load(dir, plan.writer.backend) {
         Ok((writer, about)) => {
-            let name = writer.name().to_owned();
-            tracing::info!(model = name, backend = about.backend, "model serves");
+            tracing::info!(model = about.name, ?about.adapters, backend = about.backend, "model serves");
             if let Some(note) = &about.note {
-                tracing::warn!(note, "model backend");
+                tracing::warn!(note, "model");
             }
-            let state = ModelState::Serving { name, backend: about.backend, note: about.note };
+            let About { name, adapters, backend, note, .. } = about;
+            let state = ModelState::Serving { name, adapters, backend, note };
             Writers { model: Some(writer), state }
         }
         Err(error) => {

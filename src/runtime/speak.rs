@@ -313,7 +313,8 @@ impl Speaker {
             for attempt in 1..=CANDIDATES {
                 match tried {
                     Ok(draft) => {
-                        if let Some(said) = gate.pass(request, &draft, model.name(), counts) {
+                        if let Some(said) = gate.pass(request, &draft, model.name(request), counts)
+                        {
                             return Some(Said { revises: revises && attempt == 1, ..said });
                         }
                         if attempt == CANDIDATES {
@@ -339,7 +340,7 @@ impl Speaker {
         for attempt in 0.. {
             match self.template.write(request, attempt, &|| false) {
                 Ok(draft) => {
-                    let said = gate.pass(request, &draft, self.template.name(), counts);
+                    let said = gate.pass(request, &draft, self.template.name(request), counts);
                     if said.is_some() {
                         return said;
                     }

@@ -35,7 +35,7 @@ fn apart(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn logits_on_wgpu_are_those_of_the_cpu() {
     let weights = weights();
-    let chosen = choose(&weights, Backend::Wgpu).unwrap();
+    let chosen = choose(&weights, &[], Backend::Wgpu).unwrap();
     if !chosen.backend.starts_with("wgpu") {
         let note = chosen.note.unwrap_or_default();
         let must = std::env::var("WAYSIDE_WGPU_TEST").is_ok_and(|value| value == "1");
@@ -53,8 +53,8 @@ fn logits_on_wgpu_are_those_of_the_cpu() {
     assert!(difference <= TOLERANCE, "uncached: {difference}");
     // As a text is written: a request at once, then one token or a few at a time, twice over.
     for _ in 0..2 {
-        cpu.begin(1);
-        gpu.begin(1);
+        cpu.begin(&[None]);
+        gpu.begin(&[None]);
         let mut rest = tokens.as_slice();
         for count in [19, 1, 1, 4, 1, 2, 1, 1, 7, 1] {
             let (now, later) = rest.split_at(count);
@@ -68,6 +68,6 @@ fn logits_on_wgpu_are_those_of_the_cpu() {
 
 #[test]
 fn the_cpu_is_never_refused() {
-    let chosen = choose(&weights(), Backend::Cpu).unwrap();
+    let chosen = choose(&weights(), &[], Backend::Cpu).unwrap();
     assert_eq!((chosen.backend.as_str(), chosen.note), ("cpu", None));
 }

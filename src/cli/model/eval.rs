@@ -40,6 +40,9 @@ pub(in crate::cli) struct EvalArgs {
     /// Where the model runs.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendChoice,
+    /// Leave the model's adapters aside.
+    #[arg(long)]
+    base_alone: bool,
     /// Draw all texts of the training again, to see which of the model's are new; takes minutes.
     #[arg(long)]
     unread: bool,
@@ -76,6 +79,7 @@ pub(super) fn eval(args: &EvalArgs) -> Result<Exit, Failure> {
         seed: args.seed,
         attempts: args.attempts,
         backend: args.backend.into(),
+        base_alone: args.base_alone,
         unread: args.unread,
         references: args.references.clone(),
     };
@@ -100,6 +104,9 @@ fn print(report: &Report, guard: &Guard, output: Output, model: &Path) -> Result
     }
     let about = &report.about;
     writeln!(out, "{} ({} parameters) from {}", about.name, about.parameters, model.display())?;
+    if !about.adapters.is_empty() {
+        writeln!(out, "with {}", about.adapters.join(", "))?;
+    }
     writeln!(out, "backend {}", about.backend)?;
     if let Some(note) = &about.note {
         writeln!(out, "note: {note}")?;

@@ -1,10 +1,13 @@
-//! `wayside model train`, `distill`, `prune`, `quantize` and `card`.
+//! `wayside model train`, `distill`, `prune`, `adapt`, `quantize` and `card`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::super::{Exit, Failure, Output};
 use crate::model::ModelError;
+#[cfg(feature = "train")]
+use crate::model::adapter::Condition;
+use crate::model::adapter::{self, Loaded};
 use crate::model::card::Card;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::quantize;
@@ -108,6 +111,43 @@ pub(in crate::cli) struct PruneArgs {
     schedule: ScheduleArgs,
 }
 
+#[cfg(feature = "train")]
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct AdaptArgs {
+    /// Folder of the model; the adapter is stored in it.
+    model: PathBuf,
+    /// What the adapter is for.
+    #[arg(long, value_enum)]
+    condition: ConditionChoice,
+    /// Numbers between the two matrices of a layer.
+    #[arg(long, default_value_t = train::adapt::RANK)]
+    rank: usize,
+    #[command(flatten)]
+    schedule: ScheduleArgs,
+}
+
+#[cfg(feature = "train")]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ConditionChoice {
+    Closure,
+    Congestion,
+    Incident,
+    /// What is closed or happened because of the weather or of an event.
+    WeatherEvent,
+}
+
+#[cfg(feature = "train")]
+impl From<ConditionChoice> for Condition {
+    fn from(choice: ConditionChoice) -> Self {
+        match choice {
+            ConditionChoice::Closure => Self::Closure,
+            ConditionChoice::Congestion => Self::Congestion,
+            ConditionChoice::Incident => Self::Incident,
+            ConditionChoice::WeatherEvent => Self::WeatherEvent,
+        }
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct QuantizeArgs {
     /// Folder of the model.
@@ -176,6 +216,31 @@ pub(super) fn prune(args: &PruneArgs) -> Result<Exit, Failure> {
     })
 }
 
+#[cfg(feature = "train")]
+pub(super) fn adapt(args: &AdaptArgs) -> Result<Exit, Failure> {
+    let condition = args.condition.into();
+    let folder = adapter::folder(&args.model, condition);
+    let card = run(&args.schedule, &folder, |run, progress| {
+        train::adapt::adapt(&args.model, condition, args.rank, run, progress)
+    })?;
+    let mut out = std::io::stdout().lock();
+    match args.schedule.output {
+        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&card)?)?,
+        Output::Text => {
+            writeln!(out, "{} of {} in {}", card.signature(), card.of, folder.display())?;
+            writeln!(out, "{} parameters", card.parameters)?;
+            let training = &card.training;
+            writeln!(
+                out,
+                "{} steps, {} tokens; loss on held-out contexts of the condition {:.4}, of the \
+                 model alone {:.4}",
+                training.steps, training.tokens, training.held_out_loss, card.held_out_loss_without
+            )?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
 pub(super) fn quantize(args: &QuantizeArgs) -> Result<Exit, Failure> {
     let card = quantize::quantize(&args.model, &args.name, &args.out).map_err(failure)?;
     report(&card, &args.out, args.output)
@@ -183,10 +248,19 @@ pub(super) fn quantize(args: &QuantizeArgs) -> Result<Exit, Failure> {
 
 pub(super) fn card(args: &CardArgs) -> Result<Exit, Failure> {
     let card = read(&args.model)?.card;
+    let (adapters, errors) = adapter::read_all(&args.model, &card);
+    if let Some(error) = errors.into_iter().next() {
+        return Err(failure(error));
+    }
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&card)?)?,
-        Output::Text => write!(out, "{}", card.page())?,
+        Output::Text => {
+            write!(out, "{}", card.page())?;
+            for Loaded { card, .. } in adapters {
+                write!(out, "\n{}", card.page())?;
+            }
+        }
     }
     Ok(Exit::Done)
 }
@@ -203,13 +277,23 @@ pub(super) fn failure(error: ModelError) -> Failure {
     Failure { exit, error: error.into() }
 }
 
-/// Runs a training with a bar on a terminal and a line now and then elsewhere, and reports.
+/// Runs a training that makes a model, and reports.
 #[cfg(feature = "train")]
 fn learn(
     args: &ScheduleArgs,
     out: &Path,
     work: impl FnOnce(&Run<'_>, &mut dyn FnMut(Progress)) -> Result<Card, TrainError>,
 ) -> Result<Exit, Failure> {
+    report(&run(args, out, work)?, out, args.output)
+}
+
+/// Runs a training with a bar on a terminal and a line now and then elsewhere.
+#[cfg(feature = "train")]
+fn run<C>(
+    args: &ScheduleArgs,
+    out: &Path,
+    work: impl FnOnce(&Run<'_>, &mut dyn FnMut(Progress)) -> Result<C, TrainError>,
+) -> Result<C, Failure> {
     let keep = out.join("training");
     let run = Run {
         schedule: Schedule {
@@ -239,14 +323,13 @@ fn learn(
         }
     });
     bar.finish_and_clear();
-    let card = card.map_err(|error| match error {
+    card.map_err(|error| match error {
         TrainError::Store(error) => failure(error),
         TrainError::Phrases(_) | TrainError::Options(_) => {
             Failure { exit: Exit::Input, error: error.into() }
         }
         _ => Failure { exit: Exit::Failed, error: error.into() },
-    })?;
-    report(&card, out, args.output)
+    })
 }
 
 pub(super) fn report(card: &Card, folder: &Path, output: Output) -> Result<Exit, Failure> {

@@ -23,6 +23,9 @@ pub(super) enum Command {
     /// Take the heads and feed-forward units out of a model that matter least.
     #[cfg(feature = "train")]
     Prune(life::PruneArgs),
+    /// Train a small addition to a model for one condition, which it is used for alone.
+    #[cfg(feature = "train")]
+    Adapt(life::AdaptArgs),
     /// Store a model's weights at a byte a number.
     Quantize(life::QuantizeArgs),
     /// Measure a model on contexts that it was never trained on.
@@ -35,7 +38,7 @@ pub(super) enum Command {
     Import(exchange::ImportArgs),
     /// Print what a model thinks may follow some tokens.
     Logits(exchange::LogitsArgs),
-    /// Check a model's folder against its card, and print the card.
+    /// Check a model's folder against its card and its adapters' cards, and print them.
     Card(life::CardArgs),
 }
 
@@ -67,6 +70,8 @@ pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
         Command::Distill(args) => life::distill(args),
         #[cfg(feature = "train")]
         Command::Prune(args) => life::prune(args),
+        #[cfg(feature = "train")]
+        Command::Adapt(args) => life::adapt(args),
         Command::Quantize(args) => life::quantize(args),
         Command::Eval(args) => eval::eval(args),
         Command::Samples(args) => samples::samples(args),

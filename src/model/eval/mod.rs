@@ -14,6 +14,7 @@ use crate::domain::wording::{Draft, Language, WordingRequest};
 use crate::plan::Backend;
 use crate::ports::{Clock, Writer};
 
+use super::adapter::{self, Adapter, Condition, Loaded};
 use super::backend::Engine;
 use super::card::{Cell, Scores};
 use super::checkpoint::{Checkpoint, ModelError};
@@ -59,6 +60,8 @@ pub struct Options {
     /// Attempts a request has before the template is used.
     pub attempts: u32,
     pub backend: Backend,
+    /// Whether the model's adapters are left aside.
+    pub base_alone: bool,
     /// Whether to draw all texts of the training again, to see which are new: minutes.
     pub unread: bool,
     /// Folder with reference texts, one file a language, to measure the nearness to.
@@ -91,12 +94,15 @@ pub fn eval(
 ) -> Result<Report, ModelError> {
     let checkpoint = Checkpoint::read(dir)?;
     let requests = held_out(&checkpoint.vocabulary, &checkpoint.grammar, options, judge);
-    let (perplexity, perplexity_random) = perplexity(&checkpoint, &requests, options.seed)
-        .map_err(|error| ModelError::Backend { path: dir.to_owned(), reason: error.to_string() })?;
-    let read = options.unread.then(|| texts_read(&checkpoint)).flatten();
+    let adapters = if options.base_alone { Vec::new() } else { adapters(dir, &checkpoint)? };
+    let (perplexity, perplexity_random) =
+        perplexity(&checkpoint, &adapters, &requests, options.seed).map_err(|error| {
+            ModelError::Backend { path: dir.to_owned(), reason: error.to_string() }
+        })?;
+    let read = options.unread.then(|| texts_read(&checkpoint, &adapters)).flatten();
     let mut random =
         RandomWriter::new(checkpoint.vocabulary.clone(), checkpoint.grammar.clone(), options.seed);
-    let (mut writer, about) = super::writer(checkpoint, dir, options.backend)?;
+    let (mut writer, about) = super::writer(checkpoint, adapters, dir, options.backend)?;
 
     let mut measured = Measured { read, ..Measured::default() };
     for (done, request) in requests.iter().enumerate() {
@@ -116,15 +122,29 @@ pub fn eval(
     Ok(Report { about, scores, refused: measured.refused })
 }
 
+/// All of them, or what is wrong with one: a measurement passes nothing over.
+fn adapters(dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<Loaded>, ModelError> {
+    let (adapters, errors) = adapter::read_all(dir, &checkpoint.card);
+    errors.into_iter().next().map_or(Ok(adapters), Err)
+}
+
 #[cfg(feature = "train")]
-fn texts_read(checkpoint: &Checkpoint) -> Option<std::collections::HashSet<u64>> {
+fn texts_read(
+    checkpoint: &Checkpoint,
+    adapters: &[Loaded],
+) -> Option<std::collections::HashSet<u64>> {
     let Checkpoint { card, vocabulary, grammar, .. } = checkpoint;
     card.training.as_ref()?;
-    Some(super::train::texts_read(card, vocabulary, grammar))
+    let runs = card.runs().map(|run| (run, None));
+    let own = adapters.iter().map(|own| (&own.card.training, Some(own.card.condition)));
+    Some(super::train::texts_read(runs.chain(own), vocabulary, grammar))
 }
 
 #[cfg(not(feature = "train"))]
-fn texts_read(_checkpoint: &Checkpoint) -> Option<std::collections::HashSet<u64>> {
+fn texts_read(
+    _checkpoint: &Checkpoint,
+    _adapters: &[Loaded],
+) -> Option<std::collections::HashSet<u64>> {
     None
 }
 
@@ -312,6 +332,7 @@ impl Measured {
             p50_ms: short(quantile_ms(&self.times, 0.50)),
             p95_ms: short(quantile_ms(&self.times, 0.95)),
             backend: about.backend.clone(),
+            adapters: about.adapters.clone(),
             cells: cells.collect(),
             references_beyond: self.beyond,
         }
@@ -351,10 +372,12 @@ fn held_out(
 /// model, and by equal chances.
 fn perplexity(
     checkpoint: &Checkpoint,
+    adapters: &[Loaded],
     requests: &[WordingRequest],
     seed: u64,
 ) -> Result<(f64, f64), TensorError> {
-    let engine = Engine::cpu(&checkpoint.weights)?;
+    let own: Vec<Adapter> = adapters.iter().map(|own| own.adapter.clone()).collect();
+    let engine = Engine::cpu(&checkpoint.weights)?.adapted(&own)?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut ours, mut chance, mut choices) = (0.0, 0.0, 0_u64);
     let mut allowed = Vec::new();
@@ -368,7 +391,9 @@ fn perplexity(
         let mut tokens = checkpoint.vocabulary.request(request);
         let begin = tokens.len();
         tokens.extend(text);
-        let logits = engine.logits(&tokens)?;
+        let condition = Condition::of(request);
+        let adapter = adapters.iter().position(|own| own.card.condition == condition);
+        let logits = engine.logits_with(adapter, &tokens)?;
         tokens.push(END);
         for (at, token) in tokens.iter().enumerate().skip(begin) {
             constraint.allowed(&mut allowed);
@@ -455,6 +480,7 @@ mod tests {
             seed: 5,
             attempts: 2,
             backend: Backend::Cpu,
+            base_alone: false,
             unread: true,
             references: None,
         };

@@ -6,7 +6,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::super::weights::Architecture;
+use super::super::weights::Named;
 
 /// Decay of the gradient's mean and of its square's (Kingma and Ba 2015; the second as usual for
 /// transformers).
@@ -25,9 +25,9 @@ pub(super) struct AdamW {
 }
 
 impl AdamW {
-    pub fn new(architecture: Architecture, weight_decay: f32, device: &Device) -> Self {
-        let mut decay = Vec::with_capacity(architecture.parameters());
-        for (_, shape) in architecture.tensors() {
+    pub fn new(tensors: &[Named], weight_decay: f32, device: &Device) -> Self {
+        let mut decay = Vec::new();
+        for (_, shape) in tensors {
             let own = if shape.len() == 1 { 0.0 } else { weight_decay };
             decay.resize(decay.len() + shape.iter().product::<usize>(), own);
         }
@@ -73,7 +73,7 @@ mod tests {
         let count = architecture.parameters();
         let gradient: Vec<f32> =
             (0..count).map(|at| if at % 2 == 0 { 3.0 } else { -1e-3 }).collect();
-        let mut adam = AdamW::new(architecture, 0.5, &device);
+        let mut adam = AdamW::new(&architecture.tensors(), 0.5, &device);
         let ones = Tensor::ones([count], &device);
         let gradient = Tensor::from_data(TensorData::new(gradient, [count]), &device);
         let after = numbers(adam.step(ones, gradient, 0.01, 1)).unwrap();

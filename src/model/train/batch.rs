@@ -3,7 +3,7 @@
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::super::transformer::{Tables, Transformer};
+use super::super::transformer::{Addition, Tables, Transformer};
 use super::super::vocabulary::PAD;
 use super::texts::Example;
 
@@ -54,7 +54,7 @@ impl Batch {
 
     /// What a model expects at each position: `[batch, tokens, vocabulary]`.
     pub fn expected(&self, model: &Transformer, tables: &Tables) -> Tensor<3> {
-        softmax(model.forward(self.ints(&self.input, tables.device()), tables, None), 2)
+        softmax(model.forward(self.ints(&self.input, tables.device()), tables, None, None), 2)
     }
 
     /// Mean over the text tokens of the cross-entropy with the text, weighted `hard`, and with what
@@ -63,6 +63,7 @@ impl Batch {
     pub fn loss(
         &self,
         model: &Transformer,
+        addition: Option<&Addition>,
         tables: &Tables,
         teacher: Option<(Tensor<3>, f32)>,
     ) -> Tensor<1> {
@@ -70,7 +71,7 @@ impl Batch {
         let shape = [self.count, self.longest];
         let counts: Tensor<2> =
             Tensor::from_data(TensorData::new(self.counts.clone(), shape), device);
-        let logits = model.forward(self.ints(&self.input, device), tables, None);
+        let logits = model.forward(self.ints(&self.input, device), tables, None, addition);
         let likelihood = log_softmax(logits, 2);
         let target = self.ints(&self.target, device).unsqueeze_dim(2);
         let of_text = likelihood.clone().gather(2, target).reshape(shape);
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn only_text_tokens_count() {
         let (vocabulary, grammar) = fixture::corpus();
-        let texts = Texts { vocabulary: &vocabulary, grammar: &grammar, seed: 3, held_out: false };
+        let texts = Texts::of(&vocabulary, &grammar, 3);
         let examples = texts.pool(0, 20);
         let batch = Batch::new(&examples);
         let text_tokens: usize = examples.iter().map(|e| e.tokens.len() - e.begin).sum();

@@ -6,9 +6,10 @@ use burn::tensor::Tensor;
 use burn::tensor::{Device, TensorData};
 use sha2::{Digest, Sha256};
 
+use super::super::adapter::{Adapter, tensors};
 use super::super::backend;
-use super::super::transformer::{Tables, TensorError, Transformer, numbers};
-use super::super::weights::{Architecture, Weights};
+use super::super::transformer::{Addition, Tables, TensorError, Transformer, numbers};
+use super::super::weights::{Architecture, Named, Weights};
 use super::adamw::AdamW;
 use super::batch::Batch;
 use super::keep::{Keep, State};
@@ -32,33 +33,93 @@ pub(super) struct Teacher<'t> {
     pub hard: f32,
 }
 
+/// What learns, as it is before.
+enum Pupil<'p> {
+    Model(&'p Weights),
+    /// Beside a model that stays as it is.
+    Adapter(&'p Weights, &'p Adapter),
+}
+
+impl Pupil<'_> {
+    fn architecture(&self) -> Architecture {
+        let (Self::Model(weights) | Self::Adapter(weights, _)) = self;
+        weights.architecture
+    }
+
+    fn tensors(&self) -> Vec<Named> {
+        match self {
+            Self::Model(weights) => weights.architecture.tensors(),
+            Self::Adapter(_, adapter) => tensors(adapter.architecture, adapter.rank),
+        }
+    }
+
+    fn flat(&self) -> Vec<f32> {
+        match self {
+            Self::Model(weights) => weights.flat(),
+            Self::Adapter(_, adapter) => adapter.flat(),
+        }
+    }
+}
+
+/// What came of a run.
 #[derive(Debug)]
-pub(super) struct Fitted {
-    pub weights: Weights,
+pub(super) struct Fitted<L> {
+    pub learnt: L,
     /// Mean loss of the last steps.
     pub final_loss: f32,
     pub tokens: u64,
     pub steps: usize,
 }
 
-/// Steps the weights through the schedule.
+/// Steps the weights of a model through the schedule.
 pub(super) fn fit(
     run: &Run<'_>,
     start: &Weights,
     texts: &Texts<'_>,
     teacher: Option<Teacher<'_>>,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Fitted, TrainError> {
+) -> Result<Fitted<Weights>, TrainError> {
+    let fitted = go(run, &Pupil::Model(start), texts, teacher, progress)?;
+    fitted.shaped(|flat| Weights::from_flat(start.architecture, flat))
+}
+
+/// Steps an adapter through the schedule, beside a model that stays as it is.
+pub(super) fn fit_adapter(
+    run: &Run<'_>,
+    model: &Weights,
+    start: &Adapter,
+    texts: &Texts<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Fitted<Adapter>, TrainError> {
+    let fitted = go(run, &Pupil::Adapter(model, start), texts, None, progress)?;
+    fitted.shaped(|flat| Adapter::from_flat(start.architecture, start.rank, flat))
+}
+
+impl Fitted<Vec<f32>> {
+    fn shaped<L>(self, shape: impl Fn(&[f32]) -> Option<L>) -> Result<Fitted<L>, TrainError> {
+        let Self { learnt, final_loss, tokens, steps } = self;
+        let learnt = shape(&learnt)
+            .ok_or_else(|| TensorError::Device("it gave other parameters back".to_owned()))?;
+        Ok(Fitted { learnt, final_loss, tokens, steps })
+    }
+}
+
+fn go(
+    run: &Run<'_>,
+    pupil: &Pupil<'_>,
+    texts: &Texts<'_>,
+    teacher: Option<Teacher<'_>>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Fitted<Vec<f32>>, TrainError> {
     let schedule = &run.schedule;
-    let architecture = start.architecture;
     let (device, is_gpu) = backend::training(run.backend).map_err(TrainError::Backend)?;
     let mut keep =
-        run.keep.map(|dir| Keep::new(dir, fingerprint(schedule, start, texts, teacher.as_ref())));
+        run.keep.map(|dir| Keep::new(dir, fingerprint(schedule, pupil, texts, teacher.as_ref())));
     let kept = keep.as_mut().map_or(Ok(None), Keep::read)?;
-    let (mut learner, mut state) = Learner::new(schedule, start, kept, &device)?;
+    let (mut learner, mut state) = Learner::new(schedule, pupil, kept, &device)?;
     let mut teacher =
         teacher.map(|teacher| Expecting::new(teacher, &device, is_gpu)).transpose()?;
-    let mut tables = Tables::new(architecture, &device.clone().autodiff());
+    let mut tables = Tables::new(pupil.architecture(), &device.clone().autodiff());
     tables.one_hot = is_gpu;
 
     let end = run.until.map_or(schedule.steps, |until| until.min(schedule.steps));
@@ -102,15 +163,13 @@ pub(super) fn fit(
     if let Some(keep) = &keep {
         keep.finish()?;
     }
-    let [parameters, ..] = learner.rows()?;
-    let weights = Weights::from_flat(architecture, &parameters)
-        .ok_or_else(|| TensorError::Device("it gave other parameters back".to_owned()))?;
-    Ok(Fitted { weights, final_loss: mean(&state.losses), tokens: state.tokens, steps: state.step })
+    let [learnt, ..] = learner.rows()?;
+    Ok(Fitted { learnt, final_loss: mean(&state.losses), tokens: state.tokens, steps: state.step })
 }
 
 /// Parameters on their way.
 struct Learner {
-    architecture: Architecture,
+    subject: Subject,
     parameters: Tensor<1>,
     adam: AdamW,
 }
@@ -118,28 +177,35 @@ struct Learner {
 impl Learner {
     fn new(
         schedule: &Schedule,
-        start: &Weights,
+        pupil: &Pupil<'_>,
         kept: Option<State>,
         device: &Device,
     ) -> Result<(Self, State), TensorError> {
-        let architecture = start.architecture;
-        let mut adam = AdamW::new(architecture, schedule.weight_decay, device);
+        let mut adam = AdamW::new(&pupil.tensors(), schedule.weight_decay, device);
+        let subject = match pupil {
+            Pupil::Model(weights) => Subject::Model(weights.architecture),
+            Pupil::Adapter(weights, adapter) => {
+                let model = Transformer::new(weights, &device.clone().autodiff())?;
+                Subject::Adapter(weights.architecture, adapter.rank, Box::new(model))
+            }
+        };
+        let start = pupil.flat();
+        let count = start.len();
         let row = |values: Vec<f32>| {
-            let count = architecture.parameters();
             if values.len() != count {
                 return Err(TensorError::Missing("parameters".to_owned()));
             }
             Ok(Tensor::from_data(TensorData::new(values, [count]), device))
         };
         let Some(mut state) = kept else {
-            let parameters = row(start.flat())?;
-            return Ok((Self { architecture, parameters, adam }, State::default()));
+            let parameters = row(start)?;
+            return Ok((Self { subject, parameters, adam }, State::default()));
         };
         let [parameters, first, second] = std::mem::take(&mut state.rows);
         adam.first = row(first)?;
         adam.second = row(second)?;
         let parameters = row(parameters)?;
-        Ok((Self { architecture, parameters, adam }, state))
+        Ok((Self { subject, parameters, adam }, state))
     }
 
     /// One step; the loss before it, still on the device.
@@ -151,8 +217,7 @@ impl Learner {
         rate: f64,
         step: usize,
     ) -> Result<Tensor<1>, TensorError> {
-        let (loss, gradient) =
-            gradient(self.architecture, &self.parameters, batch, tables, expected)?;
+        let (loss, gradient) = gradient(&self.subject, &self.parameters, batch, tables, expected)?;
         self.parameters = self.adam.step(self.parameters.clone(), gradient, rate, step);
         Ok(loss)
     }
@@ -163,22 +228,38 @@ impl Learner {
     }
 }
 
-/// The loss of a batch, and its gradient by all parameters in one row.
+/// What the parameters that learn are part of.
+pub(super) enum Subject {
+    Model(Architecture),
+    /// An adapter of some rank, beside this model.
+    Adapter(Architecture, usize, Box<Transformer>),
+}
+
+/// The loss of a batch, and its gradient by all parameters that learn in one row.
 pub(super) fn gradient(
-    architecture: Architecture,
+    subject: &Subject,
     parameters: &Tensor<1>,
     batch: &Batch,
     tables: &Tables,
     expected: Option<(Tensor<3>, f32)>,
 ) -> Result<(Tensor<1>, Tensor<1>), TensorError> {
     let (mut leaves, mut at) = (Vec::new(), 0);
-    let model = Transformer::from_parts(architecture, &mut |_, count| {
+    let mut next = |_: &str, count: usize| {
         let leaf = parameters.clone().narrow(0, at, count).autodiff().require_grad();
         at += count;
         leaves.push(leaf.clone());
         Ok(leaf)
-    })?;
-    let loss = batch.loss(&model, tables, expected);
+    };
+    let loss = match subject {
+        Subject::Model(architecture) => {
+            let model = Transformer::from_parts(*architecture, &mut next)?;
+            batch.loss(&model, None, tables, expected)
+        }
+        Subject::Adapter(architecture, rank, model) => {
+            let addition = Addition::from_parts(*architecture, *rank, &mut next)?;
+            batch.loss(model, Some(&addition), tables, expected)
+        }
+    };
     let gradients = loss.backward();
     let parts = leaves
         .iter()
@@ -230,7 +311,7 @@ fn mean(values: &[f32]) -> f32 {
 /// Everything that decides a run's numbers, as a hash.
 fn fingerprint(
     schedule: &Schedule,
-    start: &Weights,
+    pupil: &Pupil<'_>,
     texts: &Texts<'_>,
     teacher: Option<&Teacher<'_>>,
 ) -> String {
@@ -248,7 +329,13 @@ fn fingerprint(
             hash.update(format!("{:?} {}", clause.tokens(), clause.share()));
         }
     }
-    weights(start, &mut hash);
+    match pupil {
+        Pupil::Model(start) => weights(start, &mut hash),
+        Pupil::Adapter(model, start) => {
+            weights(model, &mut hash);
+            hash.update(format!("{:?} {}", texts.condition, start.rank));
+        }
+    }
     if let Some(teacher) = teacher {
         hash.update(teacher.hard.to_le_bytes());
         weights(teacher.weights, &mut hash);

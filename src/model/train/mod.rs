@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
+use super::adapter::Condition;
 use super::backend::Engine;
 use super::card::{Card, Made, Training};
 use super::checkpoint::{Checkpoint, ModelError, context_for};
@@ -23,6 +24,7 @@ use fit::{Fitted, fit};
 use texts::{Example, POOL, Texts};
 
 mod adamw;
+pub mod adapt;
 mod batch;
 pub mod distill;
 mod fit;
@@ -184,7 +186,7 @@ pub fn go_on(
 }
 
 /// How far a run came, and what it read, for the card.
-fn ended(run: &Run<'_>, fitted: &Fitted) -> String {
+fn ended<L>(run: &Run<'_>, fitted: &Fitted<L>) -> String {
     let Schedule { seed, steps, batch, learning_rate, .. } = run.schedule;
     let done = fitted.steps;
     let of = if done < steps { format!(" of a schedule of {steps}") } else { String::new() };
@@ -196,14 +198,18 @@ fn ended(run: &Run<'_>, fitted: &Fitted) -> String {
 }
 
 fn texts<'t>(vocabulary: &'t Vocabulary, grammar: &'t Grammar, schedule: &Schedule) -> Texts<'t> {
-    Texts { vocabulary, grammar, seed: schedule.seed, held_out: false }
+    Texts::of(vocabulary, grammar, schedule.seed)
 }
 
-/// Every text that was read in a model's making, by [`text_hash`]. What an earlier run read of other
-/// phrases is drawn anew of those that the model has now: near to it, not the same.
-pub fn texts_read(card: &Card, vocabulary: &Vocabulary, grammar: &Grammar) -> HashSet<u64> {
-    let pools = card.runs().flat_map(|run| {
-        let texts = Texts { vocabulary, grammar, seed: run.seed, held_out: false };
+/// Every text that these runs read, of one condition each or of all, by [`text_hash`]. What an earlier
+/// run read of other phrases is drawn anew of those that the model has now: near to it, not the same.
+pub fn texts_read<'r>(
+    runs: impl Iterator<Item = (&'r Training, Option<Condition>)>,
+    vocabulary: &Vocabulary,
+    grammar: &Grammar,
+) -> HashSet<u64> {
+    let pools = runs.flat_map(|(run, condition)| {
+        let texts = Texts { condition, ..Texts::of(vocabulary, grammar, run.seed) };
         (0..run.steps.div_ceil(POOL)).map(move |pool| (texts, pool as u64, run.batch * POOL))
     });
     let pools: Vec<(Texts<'_>, u64, usize)> = pools.collect();
@@ -236,13 +242,30 @@ pub fn text_hash(request: &WordingRequest, draft: &Draft) -> u64 {
 /// Puts what a run gave into a model, measures it and stores it.
 fn finish(
     mut checkpoint: Checkpoint,
-    fitted: Fitted,
+    fitted: Fitted<Weights>,
     schedule: &Schedule,
     made: Made,
     out: &Path,
 ) -> Result<Card, TrainError> {
     let Checkpoint { card, vocabulary, grammar, .. } = &mut checkpoint;
-    card.training = Some(Training {
+    let engine = Engine::cpu(&fitted.learnt)?;
+    let loss = held_out_loss(&engine, None, &Texts::of(vocabulary, grammar, schedule.seed))?;
+    card.training = Some(training(schedule, &fitted, grammar, loss));
+    card.made.push(made);
+    card.scores = None;
+    checkpoint.weights = fitted.learnt;
+    checkpoint.write(out)?;
+    Ok(checkpoint.card)
+}
+
+/// A run as cards tell it.
+fn training<L>(
+    schedule: &Schedule,
+    fitted: &Fitted<L>,
+    grammar: &Grammar,
+    held_out_loss: f32,
+) -> Training {
+    Training {
         seed: schedule.seed,
         steps: fitted.steps,
         batch: schedule.batch,
@@ -251,28 +274,24 @@ fn finish(
         tokens: fitted.tokens,
         clauses: grammar.books().map(|(_, book)| Phrasebook::all(book).count()).sum(),
         final_loss: fitted.final_loss,
-        held_out_loss: held_out_loss(&fitted.weights, vocabulary, grammar)?,
-    });
-    card.made.push(made);
-    card.scores = None;
-    checkpoint.weights = fitted.weights;
-    checkpoint.write(out)?;
-    Ok(checkpoint.card)
+        held_out_loss,
+    }
 }
 
-/// Mean cross-entropy of a text token on held-out contexts, the same ones whatever the run's seed.
+/// Mean cross-entropy of a text token on held-out contexts of the kind of `texts`, the same ones
+/// whatever the run's seed.
 fn held_out_loss(
-    weights: &Weights,
-    vocabulary: &Vocabulary,
-    grammar: &Grammar,
+    engine: &Engine,
+    adapter: Option<usize>,
+    texts: &Texts<'_>,
 ) -> Result<f32, TrainError> {
-    let engine = Engine::cpu(weights)?;
-    let texts = Texts { vocabulary, grammar, seed: 1, held_out: true };
+    let texts = Texts { seed: 1, held_out: true, ..*texts };
     let (mut sum, mut count) = (0.0_f64, 0_u64);
     for Example { tokens, begin } in texts.pool(0, HELD_OUT_TEXTS) {
-        let logits = engine.logits(&tokens)?;
+        let logits = engine.logits_with(adapter, &tokens)?;
         for (at, token) in tokens.iter().enumerate().skip(begin) {
-            let row = &logits[(at - 1) * vocabulary.len()..at * vocabulary.len()];
+            let size = texts.vocabulary.len();
+            let row = &logits[(at - 1) * size..at * size];
             let highest = row.iter().copied().fold(f32::MIN, f32::max);
             let all: f64 = row.iter().map(|l| f64::from(l - highest).exp()).sum();
             let own = row.get(usize::from(*token)).copied().unwrap_or(f32::MIN);

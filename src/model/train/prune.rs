@@ -16,7 +16,7 @@ use super::super::card::{Card, Made};
 use super::super::checkpoint::Checkpoint;
 use super::super::transformer::{Tables, numbers};
 use super::super::weights::{Architecture, Weights};
-use super::fit::{Teacher, fit, gradient};
+use super::fit::{Subject, Teacher, fit, gradient};
 use super::texts::Texts;
 use super::{Progress, Run, TrainError, distill, ended, finish, texts};
 
@@ -99,12 +99,12 @@ fn importance(
     let flat = weights.flat();
     let parameters: Tensor<1> =
         Tensor::from_data(TensorData::new(flat.clone(), [flat.len()]), &device);
-    let places = places(architecture);
+    let (places, subject) = (places(architecture), Subject::Model(architecture));
     let zeros = |count| vec![vec![0.0_f32; count]; architecture.layers];
     let mut matters =
         Importance { heads: zeros(architecture.heads), units: zeros(architecture.hidden) };
     for batch in (0..POOLS).flat_map(|pool| texts.batches(pool, run.schedule.batch)) {
-        let (_, slope) = gradient(architecture, &parameters, &batch, &tables, None)?;
+        let (_, slope) = gradient(&subject, &parameters, &batch, &tables, None)?;
         let slope = numbers(slope)?;
         for layer in 0..architecture.layers {
             for (part, sums) in
@@ -236,7 +236,7 @@ mod tests {
         let of = Architecture { hidden: 64, ..fixture::tiny(vocabulary.len()) };
         let mut weights = fixture::lively(of);
         weights.values.get_mut("layers.1.down").unwrap()[5 * 32..6 * 32].fill(0.0);
-        let texts = Texts { vocabulary: &vocabulary, grammar: &grammar, seed: 1, held_out: false };
+        let texts = Texts::of(&vocabulary, &grammar, 1);
         let run = Run::plain(super::super::Schedule { batch: 2, ..Default::default() });
         let matters = importance(&run, &weights, &texts).unwrap();
         assert!(matters.units[1][5].abs() < 1e-12);

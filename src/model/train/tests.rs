@@ -46,7 +46,7 @@ fn what_a_run_read_is_known_afterwards() {
     let out = tempfile::tempdir().unwrap();
     let card = trained(&run(10), out.path(), &mut Vec::new()).unwrap();
     let Checkpoint { vocabulary, grammar, .. } = Checkpoint::read(out.path()).unwrap();
-    let read = texts_read(&card, &vocabulary, &grammar);
+    let read = texts_read(card.runs().map(|run| (run, None)), &vocabulary, &grammar);
     let texts = texts(&vocabulary, &grammar, &run(10).schedule);
     let hash = |(request, text): (WordingRequest, Vec<_>)| {
         text_hash(&request, &vocabulary.draft(&text, request.space))
@@ -134,4 +134,32 @@ fn sizes_that_make_no_model_are_an_error() {
     assert!(matches!(error, TrainError::Options(_)), "{error}");
     let error = train("x", SIZES, &run(1), out.path(), out.path(), &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("en.yaml"), "{error}");
+}
+
+#[test]
+fn an_adapter_learns_its_condition_while_the_model_stays() {
+    let out = tempfile::tempdir().unwrap();
+    let model = trained(&run(20), out.path(), &mut Vec::new()).unwrap();
+    let before = std::fs::read(out.path().join("weights.safetensors")).unwrap();
+    let mut losses = Vec::new();
+    let card = adapt::adapt(out.path(), Condition::Incident, 4, &run(40), &mut |p| {
+        losses.push(p.loss);
+    })
+    .unwrap();
+    assert_eq!(losses.len(), 4);
+    assert_eq!(card.of, model.signature());
+    assert!(card.training.held_out_loss < card.held_out_loss_without - 0.01, "{card:?}");
+    assert_eq!(std::fs::read(out.path().join("weights.safetensors")).unwrap(), before);
+    let (adapters, errors) = super::super::adapter::read_all(out.path(), &model);
+    assert!(errors.is_empty());
+    assert_eq!(adapters[0].card, card);
+
+    // It read texts of its condition alone.
+    let Checkpoint { vocabulary, grammar, .. } = Checkpoint::read(out.path()).unwrap();
+    let own = Texts { condition: Some(Condition::Incident), ..Texts::of(&vocabulary, &grammar, 1) };
+    let conditions = own.draw(0, 30).into_iter().map(|(request, _)| Condition::of(&request));
+    assert!(conditions.into_iter().all(|condition| condition == Condition::Incident));
+
+    let error = adapt::adapt(out.path(), Condition::Closure, 0, &run(1), &mut |_| {});
+    assert!(matches!(error, Err(TrainError::Options(_))));
 }

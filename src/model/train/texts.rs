@@ -10,6 +10,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::super::adapter::Condition;
 use super::super::contexts::{Contexts, is_held_out};
 use super::super::grammar::Grammar;
 use super::super::teacher;
@@ -28,6 +29,8 @@ pub(super) struct Texts<'t> {
     pub grammar: &'t Grammar,
     pub seed: u64,
     pub held_out: bool,
+    /// `None`: of every condition.
+    pub condition: Option<Condition>,
 }
 
 /// A sequence, and where its text begins.
@@ -37,7 +40,12 @@ pub(super) struct Example {
     pub begin: usize,
 }
 
-impl Texts<'_> {
+impl<'t> Texts<'t> {
+    /// For training, of every condition.
+    pub fn of(vocabulary: &'t Vocabulary, grammar: &'t Grammar, seed: u64) -> Self {
+        Self { vocabulary, grammar, seed, held_out: false, condition: None }
+    }
+
     fn rng(&self, pool: u64) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(1 + 2 * pool + u64::from(self.held_out));
@@ -51,7 +59,10 @@ impl Texts<'_> {
         let mut drawn = Vec::with_capacity(count);
         while drawn.len() < count {
             let request = contexts.draw();
-            if is_held_out(self.vocabulary, &request) != self.held_out {
+            let is_other = |condition| Condition::of(&request) != condition;
+            if is_held_out(self.vocabulary, &request) != self.held_out
+                || self.condition.is_some_and(is_other)
+            {
                 continue;
             }
             // A request that no text satisfies is passed over.
@@ -148,7 +159,7 @@ mod tests {
     #[test]
     fn batches_do_not_depend_on_threads_or_on_where_one_begins() {
         let (vocabulary, grammar) = fixture::corpus();
-        let texts = Texts { vocabulary: &vocabulary, grammar: &grammar, seed: 3, held_out: false };
+        let texts = Texts::of(&vocabulary, &grammar, 3);
         let read = |step: usize, threads: usize, count: usize| -> Vec<Batch> {
             std::thread::scope(|scope| texts.ahead(scope, step, 2, threads).take(count).collect())
         };
@@ -161,7 +172,7 @@ mod tests {
     #[test]
     fn no_held_out_context_is_trained_on() {
         let (vocabulary, grammar) = fixture::corpus();
-        let texts = Texts { vocabulary: &vocabulary, grammar: &grammar, seed: 3, held_out: false };
+        let texts = Texts::of(&vocabulary, &grammar, 3);
         let others = Texts { held_out: true, ..texts };
         let requests = |texts: Texts<'_>, count| -> std::collections::BTreeSet<Vec<Token>> {
             let pool = texts.pool(0, count).into_iter();

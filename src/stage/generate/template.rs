@@ -45,7 +45,7 @@ impl Writer for TemplateWriter {
         }))
     }
 
-    fn name(&self) -> &'static str {
+    fn name(&self, _request: &WordingRequest) -> &'static str {
         "template"
     }
 }

@@ -24,7 +24,7 @@ fn request(
 fn text(request: &WordingRequest) -> Vec<String> {
     let mut writer = TemplateWriter;
     let draft = writer.write(request, 0, &|| false).unwrap();
-    fill(request, &draft, writer.name()).unwrap().text
+    fill(request, &draft, writer.name(request)).unwrap().text
 }
 
 const THREE_BY_18: Space = Space::Sign { rows: 3, cols: 18, pages: 1 };
