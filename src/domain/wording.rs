@@ -89,6 +89,14 @@ impl Problem {
         }
     }
 
+    pub fn strength(self) -> Strength {
+        match self {
+            Self::RoadClosed => Strength::Must,
+            Self::Incident | Self::Queue => Strength::Warning,
+            Self::SlowTraffic | Self::HeavyTraffic => Strength::Information,
+        }
+    }
+
     pub fn word(self) -> &'static str {
         match self {
             Self::RoadClosed => "road_closed",
@@ -98,6 +106,18 @@ impl Problem {
             Self::HeavyTraffic => "heavy_traffic",
         }
     }
+}
+
+/// How far a text binds who reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strength {
+    /// Traffic is slow or dense: good to know.
+    Information,
+    /// Something that drivers should not run into.
+    Warning,
+    /// The road is closed: nobody can go on, whichever way they then choose.
+    Must,
 }
 
 /// A typed gap in a draft. Which fact fills it is the request's affair.

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::wording::{Draft, Problem, Slot, Space, WordingRequest};
+use crate::domain::wording::{Draft, Problem, Slot, Space, Strength, WordingRequest};
 use crate::ports::WriterError;
 
 use super::grammar::{Clause, Grammar, Phrasebook};
@@ -374,6 +374,7 @@ impl<'g> Told<'g> {
 }
 
 struct Facts {
+    strength: Strength,
     there: SlotSet,
     required: SlotSet,
     lengths: [u16; Slot::ALL.len()],
@@ -384,6 +385,7 @@ struct Facts {
 impl Facts {
     fn of(request: &WordingRequest) -> Self {
         let mut facts = Self {
+            strength: request.problem.strength(),
             there: SlotSet::default(),
             required: SlotSet::default(),
             lengths: [0; Slot::ALL.len()],
@@ -424,6 +426,7 @@ fn fit<'g>(lists: &[&'g [Clause]], kind: usize, space: Space, facts: &Facts) -> 
             slots.is_within(facts.there)
                 && required.is_within(slots)
                 && (slots.has(Slot::Via0) || !slots.has(Slot::Via1))
+                && !(facts.strength == Strength::Must && clause.weighs())
         })
         .filter_map(|clause| {
             let cost = clause.cost(space, &facts.lengths)?.saturating_add(gap);

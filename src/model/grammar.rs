@@ -25,6 +25,7 @@ pub struct Clause {
     slots: SlotSet,
     rows: Box<[Row]>,
     share: f32,
+    weighs: bool,
 }
 
 impl Clause {
@@ -48,7 +49,8 @@ impl Clause {
             slots = slots.union(row.slots);
             rows.push(row);
         }
-        Some(Self { tokens: tokens?, slots, rows: rows.into(), share: expansion.share })
+        let share = expansion.share;
+        Some(Self { tokens: tokens?, slots, rows: rows.into(), share, weighs: false })
     }
 
     pub fn tokens(&self) -> &[Token] {
@@ -57,6 +59,11 @@ impl Clause {
 
     pub fn slots(&self) -> SlotSet {
         self.slots
+    }
+
+    /// Whether it is advice that weighs one way against another.
+    pub fn weighs(&self) -> bool {
+        self.weighs
     }
 
     /// How often its author would choose it: 1 for each pattern that it is the only form of.
@@ -344,9 +351,12 @@ fn book(corpus: &Corpus, form: Form, vocabulary: &Vocabulary) -> Result<Phrasebo
         let mut clauses: Vec<Clause> = Vec::new();
         for expansion in corpus.expand(form, said.role(), &place, patterns)? {
             let shown = || super::corpus::text(&expansion.pieces);
-            let clause = Clause::new(&expansion, vocabulary).ok_or_else(|| {
+            let mut clause = Clause::new(&expansion, vocabulary).ok_or_else(|| {
                 GrammarError::UnknownWord { language, form: form_word, clause: shown() }
             })?;
+            let is_hedge =
+                |piece: &Piece| matches!(piece, Piece::Word(word) if corpus.hedges.contains(word));
+            clause.weighs = expansion.pieces.iter().any(is_hedge);
             if let Some(first) =
                 seen.insert(clause.tokens.clone(), name).filter(|first| *first != name)
             {

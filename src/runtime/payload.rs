@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::speak::Said;
 use crate::domain::direction::{Audience, Direction, DirectionState};
 use crate::domain::network::{Network, SegmentId};
-use crate::domain::wording::{Voice, Wording};
+use crate::domain::wording::{Problem, Voice, Wording};
 
 /// What a direction's payload says beside its facts.
 pub(super) struct Words<'a> {
@@ -47,6 +47,7 @@ pub(super) fn direction(
         put("sign_id", json!(network.sign(*sign).name));
     }
     put("cause", json!(direction.cause));
+    put("strength", json!(Problem::of(direction.cause, direction.level).strength()));
     let told = direction.announced;
     if let Some(reason) = told.reason {
         put("reason", json!(reason));

@@ -70,6 +70,7 @@ pub(super) const TONGUE: Tongue = Tongue {
     units: &["min", "minute", "minuten"],
     lanes: ["Spur", "Spuren"],
     letters: "abcdefghijklmnopqrstuvwxyzäöüß",
+    hedges: &["besser", "bessere"],
     nouns: NOUNS,
     sign: Phrases {
         parts: &[

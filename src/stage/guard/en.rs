@@ -16,6 +16,7 @@ pub(super) const TONGUE: Tongue = Tongue {
     units: &["min", "minute", "minutes"],
     lanes: ["lane", "lanes"],
     letters: "abcdefghijklmnopqrstuvwxyz",
+    hedges: &["best", "better"],
     nouns: &[],
     sign: Phrases {
         parts: &[

@@ -15,6 +15,7 @@ pub(super) const TONGUE: Tongue = Tongue {
     units: &["min", "minuto", "minutos"],
     lanes: ["carril", "carriles"],
     letters: "abcdefghijklmnopqrstuvwxyzáéíñóúü",
+    hedges: &["mejor", "preferible", "conviene"],
     nouns: &[],
     sign: Phrases {
         parts: &[

@@ -16,6 +16,7 @@ pub(super) const TONGUE: Tongue = Tongue {
     units: &["min", "minute", "minutes"],
     lanes: ["voie", "voies"],
     letters: "abcdefghijklmnopqrstuvwxyzàâæçèéêëîïôùûüœ",
+    hedges: &["mieux", "preferer", "préférez", "préférable"],
     nouns: &[],
     sign: Phrases {
         parts: &[

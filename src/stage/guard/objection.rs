@@ -53,6 +53,7 @@ pub enum Rule {
     NothingMissing,
     LongestName,
     NoOtherName,
+    Strength,
     // What is spoken is what the text says.
     Spoken,
     // The request agrees with the direction.
@@ -78,7 +79,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Language,
         Self::Rows,
         Self::Pages,
@@ -102,6 +103,7 @@ impl Rule {
         Self::NothingMissing,
         Self::LongestName,
         Self::NoOtherName,
+        Self::Strength,
         Self::Spoken,
         Self::StillShown,
         Self::RightSpace,
@@ -149,6 +151,7 @@ impl Rule {
             Self::NothingMissing => "nothing_missing",
             Self::LongestName => "longest_name",
             Self::NoOtherName => "no_other_name",
+            Self::Strength => "strength",
             Self::Spoken => "spoken",
             Self::StillShown => "still_shown",
             Self::RightSpace => "right_space",
@@ -219,6 +222,8 @@ pub enum Objection {
     LongerName { place: Place, said: String, name: String },
     #[error("{place}: the words spell `{name}`, which the direction does not name here")]
     OtherName { place: Place, name: String },
+    #[error("{place}: `{said}` weighs the advised way against a closed road, which is no choice")]
+    Weighed { place: Place, said: String },
     #[error("{what} of the voice, `{said}`, are not those of the text, `{text}`")]
     Voice { what: &'static str, said: String, text: String },
 
@@ -293,6 +298,7 @@ impl Objection {
             Self::Missing { .. } => Rule::NothingMissing,
             Self::LongerName { .. } => Rule::LongestName,
             Self::OtherName { .. } => Rule::NoOtherName,
+            Self::Weighed { .. } => Rule::Strength,
             Self::Voice { .. } => Rule::Spoken,
             Self::Withdrawn => Rule::StillShown,
             Self::WrongSpace { .. } => Rule::RightSpace,

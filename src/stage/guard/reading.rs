@@ -5,7 +5,7 @@ use super::names::{Names, Occurrence};
 use super::objection::{Objection, Place, Rules};
 use super::phrases::tongue;
 use super::token::{Token, said, same_folded, tokens};
-use crate::domain::wording::{Slot, Space, Wording, WordingRequest};
+use crate::domain::wording::{Slot, Space, Strength, Wording, WordingRequest};
 
 /// A slot of the request, cut as the text is.
 #[derive(Debug)]
@@ -94,6 +94,9 @@ pub(super) fn check(
     }
     compare(rules, request, facts, &tokens, reading)?;
     other_names(rules, names, &tokens, &occurrences, reading)?;
+    if request.problem.strength() == Strength::Must {
+        weighed(rules, &tokens, reading, tongue(request.language).hedges)?;
+    }
     if let Space::Vehicle { .. } = request.space {
         let nouns = tongue(request.language).nouns;
         sentence_case(rules, &tokens, reading, nouns)?;
@@ -205,6 +208,23 @@ fn other_names(
             let words = tokens.get(name.start..name.end).unwrap_or_default();
             let name = names.spelt(*name).to_owned();
             rules.object(Objection::OtherName { place: place_of(words), name })?;
+        }
+    }
+    Ok(())
+}
+
+/// Who must leave a road is not told that another one is better.
+fn weighed(
+    rules: &Rules,
+    tokens: &[Token<'_>],
+    reading: &Reading,
+    hedges: &[&str],
+) -> Result<(), Objection> {
+    for (at, token) in tokens.iter().enumerate().skip(reading.advice) {
+        let in_a_fact = reading.mentions.iter().any(|m| (m.start..m.end).contains(&at));
+        if !in_a_fact && hedges.contains(&token.raw.to_lowercase().as_str()) {
+            let said = token.raw.to_owned();
+            rules.object(Objection::Weighed { place: token.place, said })?;
         }
     }
     Ok(())

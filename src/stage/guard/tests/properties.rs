@@ -45,7 +45,7 @@ impl Sample {
         if rng.random_bool(0.5) {
             clauses.push(sentence(phrases.delay, phrases, rng));
         }
-        clauses.push(sentence(phrases.advice, phrases, rng));
+        clauses.push(advice(language, space, !closed, rng));
         if rng.random_bool(0.5) {
             clauses.push(sentence(phrases.saving, phrases, rng));
         }
@@ -123,10 +123,22 @@ fn sentence(patterns: &[&str], phrases: &Phrases, rng: &mut ChaCha8Rng) -> Vec<S
     expand(pattern, phrases.parts).choose(rng).unwrap().clone()
 }
 
+/// Advice, such that weighs one way against another left out unless `either` will do.
+fn advice(language: Language, space: Space, either: bool, rng: &mut ChaCha8Rng) -> Vec<String> {
+    let phrases = phrases(language, space);
+    let hedges = tongue(language).hedges;
+    loop {
+        let drawn = sentence(phrases.advice, phrases, rng);
+        if either || !drawn.iter().any(|word| hedges.contains(&word.as_str())) {
+            return drawn;
+        }
+    }
+}
+
 /// What is done to a text that was right. Each returns false if the text has nothing to do it to.
 type Change = fn(&mut Sample, &mut WordingRequest, &mut ChaCha8Rng) -> bool;
 
-const CHANGES: [(&str, Change); 20] = [
+const CHANGES: [(&str, Change); 21] = [
     ("another name", |sample, _, rng| {
         let said = sample.said();
         let Some(slot) = Slot::NAMES.into_iter().rfind(|slot| said.contains(slot)) else {
@@ -264,6 +276,13 @@ const CHANGES: [(&str, Change); 20] = [
         true
     }),
     ("a reason that was not given", |_, request, _| request.reason.take().is_some()),
+    ("a closed road that is weighed against another", |sample, _, rng| {
+        let at = sample.clauses.len() - 1 - usize::from(sample.said().contains(&Slot::Saving));
+        let hedge = *tongue(sample.language).hedges.choose(rng).unwrap();
+        let place = rng.random_range(0..=sample.clauses[at].len());
+        sample.clauses[at].insert(place, hedge.to_owned());
+        sample.problem == Problem::RoadClosed
+    }),
     ("a reason for congestion", |sample, request, rng| {
         if matches!(sample.problem, Problem::RoadClosed | Problem::Incident) {
             return false;

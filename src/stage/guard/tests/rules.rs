@@ -173,6 +173,7 @@ fn breaking(rule: Rule) -> Case {
             request(It, SIGN, RoadClosed, &[]),
             wording(It, "STRADA CHIUSA / USARE ALTRO PERCORSO"),
         ),
+        Rule::Strength => text(&[], "ROAD CLOSED / BEST TO / AVOID ROAD"),
         Rule::Spoken => {
             let (request, wording, mut voice) = spoken();
             voice.say = voice.say.replace('6', "5");
