@@ -148,6 +148,9 @@ impl<'a> From<&'a WordingRequest> for Asked<'a> {
     }
 }
 
+/// Asked between steps whether the time for a text is over; several threads may ask.
+pub type Expired<'e> = dyn Fn() -> bool + Sync + 'e;
+
 /// Words directions.
 pub trait Writer: Send {
     /// `attempt` 0 is the first candidate; higher ones ask for another text for the same request.
@@ -156,7 +159,7 @@ pub trait Writer: Send {
         &mut self,
         request: &WordingRequest,
         attempt: u32,
-        expired: &dyn Fn() -> bool,
+        expired: &Expired<'_>,
     ) -> Result<Draft, WriterError>;
 
     /// The first candidates of several requests at once, which costs less than one by one where a
@@ -165,7 +168,7 @@ pub trait Writer: Send {
     fn write_all(
         &mut self,
         asked: &[Asked<'_>],
-        expired: &dyn Fn() -> bool,
+        expired: &Expired<'_>,
     ) -> Vec<Result<Draft, WriterError>> {
         asked.iter().map(|asked| self.write(asked.request, 0, expired)).collect()
     }

@@ -33,8 +33,9 @@ enum Body {
     Burn(Box<Burn>),
 }
 
+/// A model on a device, through burn.
 #[derive(Debug)]
-struct Burn {
+pub struct Burn {
     model: Transformer,
     tables: Tables,
     additions: Vec<Addition>,
@@ -108,39 +109,24 @@ impl Engine {
     /// Takes in the next tokens of some of the texts, each named once, in ascending order; the
     /// logits after the last token of each.
     pub fn feed(&mut self, parts: &[(usize, &[Token])]) -> Result<Vec<Vec<f32>>, TensorError> {
-        let unknown = || TensorError::Device("a text was never begun, or comes twice".to_owned());
+        match &mut self.body {
+            Body::Plain { model, memories } => Share::Plain(model, memories),
+            Body::Burn(burn) => Share::Burn(burn),
+        }
+        .feed(parts)
+    }
+
+    /// The first `texts` that were begun, in equal shares for so many threads: one where a device
+    /// takes one thread only.
+    pub fn shares(&mut self, texts: usize, threads: usize) -> Vec<Share<'_>> {
         match &mut self.body {
             Body::Plain { model, memories } => {
-                let mut wanted = parts.iter().peekable();
-                let mut texts = Vec::with_capacity(parts.len());
-                for (nth, memory) in memories.iter_mut().enumerate() {
-                    if let Some((_, tokens)) = wanted.next_if(|(text, _)| *text == nth) {
-                        texts.push((memory, *tokens));
-                    }
-                }
-                if wanted.next().is_some() {
-                    return Err(unknown());
-                }
-                model.feed(&mut texts)
+                let texts = texts.min(memories.len());
+                let each = texts.div_ceil(threads.max(1)).max(1);
+                let model = &**model;
+                memories[..texts].chunks_mut(each).map(|own| Share::Plain(model, own)).collect()
             }
-            Body::Burn(burn) => {
-                let Burn { model, tables, additions, caches } = &mut **burn;
-                let feed = |(nth, tokens): &(usize, &[Token])| {
-                    let (cache, adapter) = caches.get_mut(*nth).ok_or_else(unknown)?;
-                    if tokens.is_empty() || tokens.len() > cache.room() {
-                        return Err(TensorError::Device(format!(
-                            "{} tokens for a cache with room for {}",
-                            tokens.len(),
-                            cache.room()
-                        )));
-                    }
-                    let input = sequence(tokens, tables.device());
-                    let addition = adapter.and_then(|nth| additions.get(nth));
-                    let logits = model.forward(input, tables, Some(cache), addition);
-                    numbers(logits.narrow(1, tokens.len() - 1, 1))
-                };
-                parts.iter().map(feed).collect()
-            }
+            Body::Burn(burn) => vec![Share::Burn(burn)],
         }
     }
 
@@ -170,6 +156,53 @@ impl Engine {
         match &self.body {
             Body::Plain { model, .. } => model.architecture(),
             Body::Burn(burn) => burn.tables.architecture(),
+        }
+    }
+}
+
+/// Some of an engine's texts, numbered from 0 on, for one thread to feed.
+#[derive(Debug)]
+pub enum Share<'e> {
+    Plain(&'e Plain, &'e mut [Memory]),
+    Burn(&'e mut Burn),
+}
+
+impl Share<'_> {
+    /// As [`Engine::feed`].
+    pub fn feed(&mut self, parts: &[(usize, &[Token])]) -> Result<Vec<Vec<f32>>, TensorError> {
+        let unknown = || TensorError::Device("a text was never begun, or comes twice".to_owned());
+        match self {
+            Self::Plain(model, memories) => {
+                let mut wanted = parts.iter().peekable();
+                let mut texts = Vec::with_capacity(parts.len());
+                for (nth, memory) in memories.iter_mut().enumerate() {
+                    if let Some((_, tokens)) = wanted.next_if(|(text, _)| *text == nth) {
+                        texts.push((memory, *tokens));
+                    }
+                }
+                if wanted.next().is_some() {
+                    return Err(unknown());
+                }
+                model.feed(&mut texts)
+            }
+            Self::Burn(burn) => {
+                let Burn { model, tables, additions, caches } = &mut **burn;
+                let feed = |(nth, tokens): &(usize, &[Token])| {
+                    let (cache, adapter) = caches.get_mut(*nth).ok_or_else(unknown)?;
+                    if tokens.is_empty() || tokens.len() > cache.room() {
+                        return Err(TensorError::Device(format!(
+                            "{} tokens for a cache with room for {}",
+                            tokens.len(),
+                            cache.room()
+                        )));
+                    }
+                    let input = sequence(tokens, tables.device());
+                    let addition = adapter.and_then(|nth| additions.get(nth));
+                    let logits = model.forward(input, tables, Some(cache), addition);
+                    numbers(logits.narrow(1, tokens.len() - 1, 1))
+                };
+                parts.iter().map(feed).collect()
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Whoever chooses (a model, chance) is asked for all texts at once, and only where there is a
 //! choice: forced tokens are passed on with the next question. Knows nothing of scores.
 
-use crate::ports::WriterError;
+use crate::ports::{Expired, WriterError};
 
 use super::constraint::Constraint;
 use super::vocabulary::Token;
@@ -63,7 +63,7 @@ type Choose<'c> = dyn FnMut(&[Ask<'_>]) -> Result<Vec<Token>, WriterError> + 'c;
 /// where it fails, all texts that are open fail with it.
 pub(super) fn compose(
     constraints: Vec<Result<Constraint<'_>, WriterError>>,
-    expired: &dyn Fn() -> bool,
+    expired: &Expired<'_>,
     choose: &mut Choose<'_>,
 ) -> Vec<Written> {
     let mut done: Vec<Option<Written>> = constraints.iter().map(|_| None).collect();

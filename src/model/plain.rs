@@ -20,9 +20,6 @@ use super::transformer::{ROTARY_BASE, TensorError};
 use super::vocabulary::Token;
 use super::weights::{Architecture, Weights};
 
-/// Texts that make it worth the while to wake another thread for them.
-const TEXTS_A_THREAD: usize = 4;
-
 #[derive(Clone, Debug)]
 struct Layer {
     attention_norm: Vec<f32>,
@@ -150,31 +147,8 @@ impl Plain {
     }
 
     /// Takes in the next tokens of several texts, at least one each; the logits after the last
-    /// token of each. Many texts are divided among the machine's cores: no text's arithmetic hangs
-    /// on another's.
+    /// token of each. No text's arithmetic hangs on another's.
     pub fn feed(
-        &self,
-        texts: &mut [(&mut Memory, &[Token])],
-    ) -> Result<Vec<Vec<f32>>, TensorError> {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = cores.min(texts.len() / TEXTS_A_THREAD).max(1);
-        let each = texts.len().div_ceil(threads).max(1);
-        let (here, others) = texts.split_at_mut(each.min(texts.len()));
-        std::thread::scope(|scope| {
-            let others: Vec<_> = others
-                .chunks_mut(each)
-                .map(|part| scope.spawn(move || self.feed_here(part)))
-                .collect();
-            let mut logits = self.feed_here(here)?;
-            for other in others {
-                let broken = || TensorError::Device("a thread broke off".to_owned());
-                logits.extend(other.join().map_err(|_| broken())??);
-            }
-            Ok(logits)
-        })
-    }
-
-    fn feed_here(
         &self,
         texts: &mut [(&mut Memory, &[Token])],
     ) -> Result<Vec<Vec<f32>>, TensorError> {

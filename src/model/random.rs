@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::domain::wording::{Draft, WordingRequest};
-use crate::ports::{Writer, WriterError};
+use crate::ports::{Expired, Writer, WriterError};
 
 use super::compose::{Ask, compose};
 use super::constraint::{self, Constraint};
@@ -84,7 +84,7 @@ impl Writer for RandomWriter {
         &mut self,
         request: &WordingRequest,
         attempt: u32,
-        expired: &dyn Fn() -> bool,
+        expired: &Expired<'_>,
     ) -> Result<Draft, WriterError> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ request.seed.rotate_left(32));
         rng.set_stream(u64::from(attempt));

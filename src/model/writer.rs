@@ -4,13 +4,13 @@
 //! say is checked elsewhere, by code that does not know it.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::domain::wording::{Draft, Language, Space, WordingRequest};
-use crate::ports::{Asked, Writer, WriterError};
+use crate::ports::{Asked, Expired, Writer, WriterError};
 
 use super::adapter::{AdapterCard, Condition};
-use super::backend::Engine;
+use super::backend::{self, Engine};
 use super::compose::compose;
 use super::constraint::{self, Clauses, Constraint};
 use super::earlier::Earlier;
@@ -30,6 +30,9 @@ pub struct SlmWriter {
     /// Tokens written since the start, for measurements.
     written: u64,
 }
+
+/// Texts that make it worth the while to begin another thread for them.
+const TEXTS_A_THREAD: usize = 4;
 
 /// What to write, and the text that it takes the place of.
 type Task<'t> = (&'t WordingRequest, Option<&'t Earlier<'t>>);
@@ -82,21 +85,75 @@ impl SlmWriter {
         &mut self,
         tasks: &[Task<'_>],
         attempt: u32,
-        expired: &dyn Fn() -> bool,
+        expired: &Expired<'_>,
     ) -> Vec<Result<Vec<Token>, WriterError>> {
+        let adapters: Vec<Option<usize>> =
+            tasks.iter().map(|(request, _)| self.adapter(request).map(|(nth, _)| *nth)).collect();
+        self.engine.begin(&adapters);
+        let (vocabulary, grammar) = (&self.vocabulary, &self.grammar);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = cores.min(tasks.len() / TEXTS_A_THREAD).max(1);
+        let shares = self.engine.shares(tasks.len(), threads);
+        let each = tasks.len().div_ceil(shares.len().max(1)).max(1);
+        std::thread::scope(|scope| {
+            let mut work = shares.into_iter().zip(tasks.chunks(each)).map(|(engine, tasks)| {
+                move || Share { vocabulary, grammar, engine, tasks }.compose(attempt, expired)
+            });
+            let here = work.next();
+            let others: Vec<_> = work.map(|work| scope.spawn(work)).collect();
+            let mut texts = here.map_or_else(Vec::new, |work| work());
+            for other in others {
+                texts.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            }
+            texts
+        })
+    }
+
+    fn drafts(
+        &mut self,
+        tasks: &[Task<'_>],
+        attempt: u32,
+        expired: &Expired<'_>,
+    ) -> Vec<Result<Draft, WriterError>> {
+        // A backend may panic (a lost device); the template must still get its turn.
+        let texts = catch_unwind(AssertUnwindSafe(|| self.compose(tasks, attempt, expired)))
+            .unwrap_or_else(|_| {
+                let broken = || Err(WriterError::Failed("the backend broke off".to_owned()));
+                tasks.iter().map(|_| broken()).collect()
+            });
+        let (vocabulary, grammar, written) = (&self.vocabulary, &self.grammar, &mut self.written);
+        texts
+            .into_iter()
+            .zip(tasks)
+            .map(|(text, (request, _))| {
+                let text = text?;
+                *written += text.len() as u64;
+                constraint::draft(grammar, vocabulary, request, &text)
+            })
+            .collect()
+    }
+}
+
+/// The texts that one thread writes.
+struct Share<'s> {
+    vocabulary: &'s Vocabulary,
+    grammar: &'s Grammar,
+    engine: backend::Share<'s>,
+    tasks: &'s [Task<'s>],
+}
+
+impl Share<'_> {
+    fn compose(self, attempt: u32, expired: &Expired<'_>) -> Vec<Result<Vec<Token>, WriterError>> {
+        let Self { vocabulary, grammar, mut engine, tasks } = self;
         let samplers: Vec<Sampler> =
             tasks.iter().map(|(request, _)| Sampler::new(request.seed, attempt)).collect();
         let mut unread: Vec<Vec<Token>> =
-            tasks.iter().map(|(request, _)| self.vocabulary.request(request)).collect();
+            tasks.iter().map(|(request, _)| vocabulary.request(request)).collect();
         let constraints = tasks.iter().map(|(request, earlier)| match earlier {
-            Some(earlier) => earlier.constraint(&self.grammar, request),
-            None => Constraint::new(&self.grammar, request),
+            Some(earlier) => earlier.constraint(grammar, request),
+            None => Constraint::new(grammar, request),
         });
         let constraints = constraints.collect();
-        let adapters: Vec<Option<usize>> =
-            tasks.iter().map(|(request, _)| self.adapter(request).map(|(nth, _)| *nth)).collect();
-        let engine = &mut self.engine;
-        engine.begin(&adapters);
         compose(constraints, expired, &mut |asks| {
             for ask in asks {
                 // The model is asked only where there is a choice, so it has tokens to catch up on.
@@ -119,30 +176,6 @@ impl SlmWriter {
             chosen
         })
     }
-
-    fn drafts(
-        &mut self,
-        tasks: &[Task<'_>],
-        attempt: u32,
-        expired: &dyn Fn() -> bool,
-    ) -> Vec<Result<Draft, WriterError>> {
-        // A backend may panic (a lost device); the template must still get its turn.
-        let texts = catch_unwind(AssertUnwindSafe(|| self.compose(tasks, attempt, expired)))
-            .unwrap_or_else(|_| {
-                let broken = || Err(WriterError::Failed("the backend broke off".to_owned()));
-                tasks.iter().map(|_| broken()).collect()
-            });
-        let (vocabulary, grammar, written) = (&self.vocabulary, &self.grammar, &mut self.written);
-        texts
-            .into_iter()
-            .zip(tasks)
-            .map(|(text, (request, _))| {
-                let text = text?;
-                *written += text.len() as u64;
-                constraint::draft(grammar, vocabulary, request, &text)
-            })
-            .collect()
-    }
 }
 
 impl Writer for SlmWriter {
@@ -150,7 +183,7 @@ impl Writer for SlmWriter {
         &mut self,
         request: &WordingRequest,
         attempt: u32,
-        expired: &dyn Fn() -> bool,
+        expired: &Expired<'_>,
     ) -> Result<Draft, WriterError> {
         self.drafts(&[(request, None)], attempt, expired).swap_remove(0)
     }
@@ -158,7 +191,7 @@ impl Writer for SlmWriter {
     fn write_all(
         &mut self,
         asked: &[Asked<'_>],
-        expired: &dyn Fn() -> bool,
+        expired: &Expired<'_>,
     ) -> Vec<Result<Draft, WriterError>> {
         let read = |before| Earlier::read(&self.grammar, &self.vocabulary, before);
         let earlier: Vec<Option<Earlier<'_>>> =
@@ -175,7 +208,7 @@ impl Writer for SlmWriter {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
     use crate::domain::wording::{EarlierText, Slot};
@@ -291,11 +324,8 @@ mod tests {
         let mut writer = slm();
         let request = fixture::request(Space::Sign { rows: 3, cols: 18, pages: 1 });
         assert_eq!(writer.write(&request, 0, &|| true), Err(WriterError::Late));
-        let asked = Cell::new(0);
-        let soon = || {
-            asked.set(asked.get() + 1);
-            asked.get() > 3
-        };
+        let asked = AtomicU32::new(0);
+        let soon = || asked.fetch_add(1, Ordering::Relaxed) >= 3;
         assert_eq!(writer.write(&request, 0, &soon), Err(WriterError::Late));
         assert!(writer.write(&request, 0, &|| false).is_ok());
     }

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use super::phrases::{self, Phrases};
 use super::width;
 use crate::domain::wording::{Draft, Slot, Space, WordingRequest};
-use crate::ports::{Writer, WriterError};
+use crate::ports::{Expired, Writer, WriterError};
 
 /// Most units of information that a driver takes in while passing a sign (problem, place, advised
 /// road, one more): the usual limit in guidelines for variable message signs.
@@ -27,7 +27,7 @@ impl Writer for TemplateWriter {
         &mut self,
         request: &WordingRequest,
         attempt: u32,
-        _expired: &dyn Fn() -> bool,
+        _expired: &Expired<'_>,
     ) -> Result<Draft, WriterError> {
         let mut texts = ranked(request);
         let index = attempt as usize;
