@@ -18,7 +18,8 @@ use crate::domain::wording::{Language, Problem, Slot, Space};
 #[serde(deny_unknown_fields)]
 pub struct Corpus {
     pub language: Language,
-    /// Words of advice that weigh one way against another: not where the road is closed.
+    /// Words of advice that weigh one way against another, or leave it to the driver: not where the
+    /// road is closed.
     #[serde(default)]
     pub hedges: Vec<String>,
     pub sign: Phrases,

@@ -70,7 +70,7 @@ pub(super) const TONGUE: Tongue = Tongue {
     units: &["min", "minute", "minuten"],
     lanes: ["Spur", "Spuren"],
     letters: "abcdefghijklmnopqrstuvwxyzäöüß",
-    hedges: &["besser", "bessere"],
+    hedges: &["besser", "bessere", "möglichkeit"],
     nouns: NOUNS,
     sign: Phrases {
         parts: &[

@@ -16,7 +16,7 @@ pub(super) const TONGUE: Tongue = Tongue {
     units: &["min", "minute", "minutes"],
     lanes: ["lane", "lanes"],
     letters: "abcdefghijklmnopqrstuvwxyz",
-    hedges: &["best", "better"],
+    hedges: &["best", "better", "consider"],
     nouns: &[],
     sign: Phrases {
         parts: &[

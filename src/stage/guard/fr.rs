@@ -16,7 +16,7 @@ pub(super) const TONGUE: Tongue = Tongue {
     units: &["min", "minute", "minutes"],
     lanes: ["voie", "voies"],
     letters: "abcdefghijklmnopqrstuvwxyzàâæçèéêëîïôùûüœ",
-    hedges: &["mieux", "preferer", "préférez", "préférable"],
+    hedges: &["mieux", "meilleur", "preferer", "préférez", "préférable", "plutôt"],
     nouns: &[],
     sign: Phrases {
         parts: &[

@@ -15,7 +15,7 @@ pub(super) const TONGUE: Tongue = Tongue {
     units: &["min", "minuto", "minuti"],
     lanes: ["corsia", "corsie"],
     letters: "abcdefghijklmnopqrstuvwxyzàèéìíòóùú",
-    hedges: &["meglio", "preferire", "preferibile", "conviene"],
+    hedges: &["meglio", "migliore", "preferire", "preferibile", "conviene"],
     nouns: &[],
     sign: Phrases {
         parts: &[

@@ -21,7 +21,7 @@ pub(super) struct Tongue {
     pub lanes: [&'static str; 2],
     /// Letters beside a to z.
     pub letters: &'static str,
-    /// Words that weigh one way against another: a closed road is no choice.
+    /// Words that weigh one way against another, or leave it to the driver: a closed road is no choice.
     pub hedges: &'static [&'static str],
     /// Words of vehicle texts that begin with a capital wherever they stand.
     pub nouns: &'static [&'static str],
