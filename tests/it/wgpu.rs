@@ -2,6 +2,7 @@
 //!
 //! Without one the test says so and passes, unless `WAYSIDE_WGPU_TEST=1` says that there must be.
 
+use wayside::model::adapter::Adapter;
 use wayside::model::backend::{Engine, TOLERANCE, choose};
 use wayside::model::weights::{Architecture, Weights};
 use wayside::plan::Backend;
@@ -32,10 +33,22 @@ fn apart(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
+/// Numbers that show in the logits.
+fn adapter(architecture: Architecture) -> Adapter {
+    let mut adapter = Adapter::new(architecture, 8, 3);
+    for (_, values) in adapter.values.iter_mut().filter(|(name, _)| name.ends_with("widen")) {
+        for (at, value) in values.iter_mut().enumerate() {
+            *value = 0.1 * (at * 7 % 5) as f32 - 0.2;
+        }
+    }
+    adapter
+}
+
 #[test]
 fn logits_on_wgpu_are_those_of_the_cpu() {
     let weights = weights();
-    let chosen = choose(&weights, &[], Backend::Wgpu).unwrap();
+    let adapters = [adapter(weights.architecture)];
+    let chosen = choose(&weights, &adapters, Backend::Wgpu).unwrap();
     if !chosen.backend.starts_with("wgpu") {
         let note = chosen.note.unwrap_or_default();
         let must = std::env::var("WAYSIDE_WGPU_TEST").is_ok_and(|value| value == "1");
@@ -45,16 +58,21 @@ fn logits_on_wgpu_are_those_of_the_cpu() {
     }
     eprintln!("on {}", chosen.backend);
     let mut gpu = chosen.engine;
-    let mut cpu = Engine::cpu(&weights).unwrap();
+    let mut cpu = Engine::cpu(&weights).unwrap().adapted(&adapters).unwrap();
     let tokens: Vec<u16> = (0..60).map(|at| (at * 13 + 7) % 271).collect();
     let all = cpu.logits(&tokens).unwrap();
     assert!(all.iter().any(|logit| logit.abs() > 0.5), "scores too small to tell apart");
     let difference = apart(&all, &gpu.logits(&tokens).unwrap());
     assert!(difference <= TOLERANCE, "uncached: {difference}");
-    // As a text is written: a request at once, then one token or a few at a time, twice over.
-    for _ in 0..2 {
-        cpu.begin(&[None]);
-        gpu.begin(&[None]);
+    let adapted = cpu.logits_with(Some(0), &tokens).unwrap();
+    assert!(apart(&all, &adapted) > 0.1, "the adapter does not show");
+    let difference = apart(&adapted, &gpu.logits_with(Some(0), &tokens).unwrap());
+    assert!(difference <= TOLERANCE, "uncached, adapted: {difference}");
+    // As a text is written: a request at once, then one token or a few at a time, without the adapter
+    // and with it.
+    for adapter in [None, Some(0)] {
+        cpu.begin(&[adapter]);
+        gpu.begin(&[adapter]);
         let mut rest = tokens.as_slice();
         for count in [19, 1, 1, 4, 1, 2, 1, 1, 7, 1] {
             let (now, later) = rest.split_at(count);

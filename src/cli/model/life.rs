@@ -133,6 +133,7 @@ enum ConditionChoice {
     Congestion,
     Incident,
     /// What is closed or happened because of the weather or of an event.
+    #[value(name = "weather_event")]
     WeatherEvent,
 }
 
