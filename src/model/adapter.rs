@@ -79,7 +79,7 @@ pub struct Adapter {
 
 /// Every tensor of an adapter with its name and shape, in order: for each layer the feed-forward
 /// part's inner numbers down to `rank`, and from there to the model's width.
-pub(super) fn tensors(architecture: Architecture, rank: usize) -> Vec<Named> {
+pub fn tensors(architecture: Architecture, rank: usize) -> Vec<Named> {
     let Architecture { layers, hidden, width, .. } = architecture;
     let of_layer = |layer| {
         let [narrow, widen] = names(layer);

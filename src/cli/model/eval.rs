@@ -135,6 +135,9 @@ fn print(report: &Report, guard: &Guard, output: Output, model: &Path) -> Result
         100.0 * s.contrast,
         100.0 * s.contrast_anew
     )?;
+    if let Some(unread) = s.unread {
+        writeln!(out, "not read in training     {:.2} %", 100.0 * unread)?;
+    }
     writeln!(out, "tokens a second          {:.0}", s.tokens_per_s)?;
     writeln!(out, "time of a text           p50 {:.1} ms, p95 {:.1} ms", s.p50_ms, s.p95_ms)?;
     for refused in &report.refused {
