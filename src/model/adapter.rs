@@ -12,7 +12,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::card::{Card, Training};
+use super::card::{Card, Training, begin_of};
 use super::checkpoint::{
     CARD, MAX_CARD_BYTES, ModelError, README, WEIGHTS, bounded, float_tensors, floats_file, json,
     malformed, sha256, store, vouched,
@@ -164,8 +164,7 @@ impl AdapterCard {
 
     /// Condition and the first 12 digits of the weights' hash.
     pub fn signature(&self) -> String {
-        let begin: String = self.weights_sha256.chars().take(12).collect();
-        format!("{}-{begin}", self.condition.word())
+        format!("{}-{}", self.condition.word(), begin_of(&self.weights_sha256))
     }
 
     /// The card as a page for people.

@@ -72,7 +72,10 @@ impl Engine {
     }
 
     /// With these adapters, numbered from 0 on.
-    pub fn adapted(mut self, adapters: &[Adapter]) -> Result<Self, TensorError> {
+    pub fn adapted<'a>(
+        mut self,
+        adapters: impl IntoIterator<Item = &'a Adapter>,
+    ) -> Result<Self, TensorError> {
         for adapter in adapters {
             match &mut self.body {
                 Body::Plain { model, .. } => model.adapt(adapter)?,

@@ -218,8 +218,7 @@ impl Card {
 
     /// Name and the first 12 digits of the weights' hash: what a direction's `why` cites.
     pub fn signature(&self) -> String {
-        let begin: String = self.weights_sha256.chars().take(12).collect();
-        format!("{}-{begin}", self.name)
+        format!("{}-{}", self.name, begin_of(&self.weights_sha256))
     }
 
     /// The card as a page for people.
@@ -331,6 +330,11 @@ impl Card {
         );
         page
     }
+}
+
+/// The first 12 digits of a hash.
+pub(super) fn begin_of(hash: &str) -> String {
+    hash.chars().take(12).collect()
 }
 
 fn with(adapters: &[String]) -> String {

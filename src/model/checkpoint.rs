@@ -10,7 +10,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::card::{Card, Stored};
+use super::card::{Card, Stored, begin_of};
 use super::corpus::Corpus;
 use super::grammar::{Grammar, GrammarError};
 use super::quantize;
@@ -329,11 +329,10 @@ pub(super) fn vouched(path: &Path, bytes: &[u8], expected: &str) -> Result<(), M
     if found == expected {
         return Ok(());
     }
-    let begin = |hash: &str| hash.chars().take(12).collect::<String>();
     Err(ModelError::HashMismatch {
         path: path.to_owned(),
-        expected: begin(expected),
-        found: begin(&found),
+        expected: begin_of(expected),
+        found: begin_of(&found),
     })
 }
 

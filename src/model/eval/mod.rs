@@ -7,15 +7,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-
 use crate::domain::wording::{Draft, Language, WordingRequest};
 use crate::plan::Backend;
 use crate::ports::{Clock, Writer};
 
-use super::adapter::{self, Adapter, Condition, Loaded};
-use super::backend::Engine;
+use super::About;
+use super::adapter::{self, Loaded};
 use super::card::{Cell, Scores};
 use super::checkpoint::{Checkpoint, ModelError};
 use super::constraint::Constraint;
@@ -24,14 +21,14 @@ use super::corpus::Form;
 use super::earlier::Earlier;
 use super::grammar::Grammar;
 use super::random::RandomWriter;
-use super::transformer::TensorError;
-use super::vocabulary::{END, Token, Vocabulary};
+use super::vocabulary::Vocabulary;
 use super::writer::SlmWriter;
-use super::{About, teacher};
+use perplexity::perplexity;
 use references::Nearness;
 use texts::Texts;
 
 mod contrast;
+mod perplexity;
 pub mod references;
 mod texts;
 
@@ -368,56 +365,6 @@ fn held_out(
     requests
 }
 
-/// Perplexity of the teacher's choices, where there is a choice, among what is allowed: by the
-/// model, and by equal chances.
-fn perplexity(
-    checkpoint: &Checkpoint,
-    adapters: &[Loaded],
-    requests: &[WordingRequest],
-    seed: u64,
-) -> Result<(f64, f64), TensorError> {
-    let own: Vec<Adapter> = adapters.iter().map(|own| own.adapter.clone()).collect();
-    let engine = Engine::cpu(&checkpoint.weights)?.adapted(&own)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let (mut ours, mut chance, mut choices) = (0.0, 0.0, 0_u64);
-    let mut allowed = Vec::new();
-    for request in requests {
-        let (Ok(text), Ok(mut constraint)) = (
-            teacher::compose(&checkpoint.grammar, request, &mut rng),
-            Constraint::new(&checkpoint.grammar, request),
-        ) else {
-            continue;
-        };
-        let mut tokens = checkpoint.vocabulary.request(request);
-        let begin = tokens.len();
-        tokens.extend(text);
-        let condition = Condition::of(request);
-        let adapter = adapters.iter().position(|own| own.card.condition == condition);
-        let logits = engine.logits_with(adapter, &tokens)?;
-        tokens.push(END);
-        for (at, token) in tokens.iter().enumerate().skip(begin) {
-            constraint.allowed(&mut allowed);
-            if allowed.len() > 1 {
-                let size = checkpoint.vocabulary.len();
-                ours -= likelihood(&logits[(at - 1) * size..at * size], &allowed, *token).ln();
-                chance += (allowed.len() as f64).ln();
-                choices += 1;
-            }
-            constraint.push(*token);
-        }
-    }
-    let choices = choices.max(1) as f64;
-    Ok(((ours / choices).exp(), (chance / choices).exp()))
-}
-
-/// The probability of a token among the allowed ones.
-fn likelihood(logits: &[f32], allowed: &[Token], token: Token) -> f64 {
-    let of = |token: Token| f64::from(logits.get(usize::from(token)).copied().unwrap_or(f32::MIN));
-    let highest = allowed.iter().map(|t| of(*t)).fold(f64::MIN, f64::max);
-    let all: f64 = allowed.iter().map(|t| (of(*t) - highest).exp()).sum();
-    (of(token) - highest).exp() / all
-}
-
 /// Four digits are more than a sample of contexts tells, and are read back from a card as written.
 fn short(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
@@ -502,11 +449,5 @@ mod tests {
         record(dir.path(), scores.clone()).unwrap();
         let again = Checkpoint::read(dir.path()).unwrap();
         assert_eq!(again.card.scores.as_ref(), Some(scores));
-    }
-
-    #[test]
-    fn likelihoods_are_among_the_allowed() {
-        let p = likelihood(&[0.0, 100.0, 0.0], &[0, 2], 2);
-        assert!((p - 0.5).abs() < 1e-9);
     }
 }

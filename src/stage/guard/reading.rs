@@ -213,6 +213,15 @@ fn other_names(
     Ok(())
 }
 
+/// The tokens that are of no fact, with their places among all.
+fn beside_facts<'t, 's>(
+    tokens: &'s [Token<'t>],
+    reading: &'s Reading,
+) -> impl Iterator<Item = (usize, &'s Token<'t>)> {
+    let in_a_fact = |at| reading.mentions.iter().any(|m| (m.start..m.end).contains(&at));
+    tokens.iter().enumerate().filter(move |(at, _)| !in_a_fact(*at))
+}
+
 /// Who must leave a road is not told that another one is better.
 fn weighed(
     rules: &Rules,
@@ -220,9 +229,8 @@ fn weighed(
     reading: &Reading,
     hedges: &[&str],
 ) -> Result<(), Objection> {
-    for (at, token) in tokens.iter().enumerate().skip(reading.advice) {
-        let in_a_fact = reading.mentions.iter().any(|m| (m.start..m.end).contains(&at));
-        if !in_a_fact && hedges.contains(&token.raw.to_lowercase().as_str()) {
+    for (_, token) in beside_facts(tokens, reading).filter(|(at, _)| *at >= reading.advice) {
+        if hedges.contains(&token.raw.to_lowercase().as_str()) {
             let said = token.raw.to_owned();
             rules.object(Objection::Weighed { place: token.place, said })?;
         }
@@ -238,10 +246,7 @@ fn sentence_case(
     reading: &Reading,
     nouns: &[&str],
 ) -> Result<(), Objection> {
-    for (at, token) in tokens.iter().enumerate() {
-        if reading.mentions.iter().any(|m| (m.start..m.end).contains(&at)) {
-            continue;
-        }
+    for (at, token) in beside_facts(tokens, reading) {
         let raised =
             reading.starts.contains(&at) || nouns.contains(&token.raw.to_lowercase().as_str());
         let mut rest = token.raw.chars();
