@@ -16,7 +16,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wayside::domain::closure::{Announced, Reason};
 use wayside::domain::congestion::CongestionLevel;
-use wayside::domain::direction::{Audience, Cause, Direction, DirectionState, Evidence};
+use wayside::domain::direction::{Audience, Cause, Direction, DirectionState, Evidence, Second};
 use wayside::domain::network::{Network, SegmentId, SignId, Turn, fold};
 use wayside::domain::time::Timestamp;
 use wayside::domain::wording::{Language, Space, Wording, WordingRequest};
@@ -157,6 +157,10 @@ fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Spac
     let cause = causes[rng.random_range(0..causes.len())];
     let announced = announced(cause, ts, rng);
     let trouble = segment(rng);
+    let second = (!on_sign && rng.random_bool(0.5)).then(|| Second {
+        cause: [Cause::Closure, Cause::Congestion][rng.random_range(0..2)],
+        segment: segment(rng),
+    });
     let direction = Direction {
         id: format!("d-{n:04}"),
         revision: 1,
@@ -175,6 +179,7 @@ fn anything(network: &Network, rng: &mut ChaCha8Rng, n: u64) -> (Direction, Spac
         turn: turns[rng.random_range(0..turns.len())],
         destination: (!network.places.is_empty() && rng.random_bool(0.6))
             .then(|| rng.random_range(0..network.places.len())),
+        second,
         delay_s: seconds(rng),
         saving_s: seconds(rng),
         evidence: Evidence::default(),

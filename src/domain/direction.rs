@@ -30,6 +30,14 @@ impl Cause {
     }
 }
 
+/// What a driver would run into who looks for a way round by himself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Second {
+    /// A closure, or traffic that queues (`congestion`).
+    pub cause: Cause,
+    pub segment: SegmentId,
+}
+
 /// Who is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Audience {
@@ -79,6 +87,8 @@ pub struct Direction {
     pub turn: Option<Turn>,
     /// Index into `Network::places` of the destination that is affected most.
     pub destination: Option<usize>,
+    /// Vehicles only.
+    pub second: Option<Second>,
     /// Seconds lost by who stays on the old way, where it can still be driven.
     pub delay_s: Option<u32>,
     /// Seconds saved by the advised way over the old one.

@@ -145,10 +145,14 @@ pub enum Slot {
     Lanes,
     /// Since when a road is closed, or lanes are shut, by the clock of the place.
     Since,
+    /// Another road that is closed, or on which traffic queues, where a driver would look for a way round
+    /// by himself: one of both at most.
+    AlsoClosed,
+    AlsoQueue,
 }
 
 impl Slot {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Closed,
         Self::Via0,
         Self::Via1,
@@ -161,11 +165,21 @@ impl Slot {
         Self::Between1,
         Self::Lanes,
         Self::Since,
+        Self::AlsoClosed,
+        Self::AlsoQueue,
     ];
 
     /// Roads and places: those that a reader looks for by name.
-    pub const NAMES: [Self; 6] =
-        [Self::Closed, Self::Via0, Self::Via1, Self::Dest, Self::Between0, Self::Between1];
+    pub const NAMES: [Self; 8] = [
+        Self::Closed,
+        Self::Via0,
+        Self::Via1,
+        Self::Dest,
+        Self::Between0,
+        Self::Between1,
+        Self::AlsoClosed,
+        Self::AlsoQueue,
+    ];
 
     /// As it stands in drafts and in the corpus.
     pub fn tag(self) -> &'static str {
@@ -182,6 +196,8 @@ impl Slot {
             Self::Between1 => "<BETWEEN_1>",
             Self::Lanes => "<LANES>",
             Self::Since => "<SINCE>",
+            Self::AlsoClosed => "<ALSO_CLOSED>",
+            Self::AlsoQueue => "<ALSO_QUEUE>",
         }
     }
 

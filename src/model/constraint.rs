@@ -16,7 +16,7 @@ use super::slots::SlotSet;
 use super::vocabulary::{END, NEXT, Token, Vocabulary};
 
 /// Clauses come in this order; all but the problem and the advice may be left out.
-pub const KINDS: usize = 7;
+pub const KINDS: usize = 8;
 pub const PROBLEM: usize = 0;
 /// Between which roads, or how many lanes.
 pub const EXTENT: usize = 1;
@@ -24,8 +24,10 @@ pub const REASON: usize = 2;
 /// Since when, until when, or both.
 pub const TIME: usize = 3;
 pub const DELAY: usize = 4;
-pub const ADVICE: usize = 5;
-pub const SAVING: usize = 6;
+/// Another road that is closed or full.
+pub const SECOND: usize = 5;
+pub const ADVICE: usize = 6;
+pub const SAVING: usize = 7;
 
 /// More than any space holds.
 const NEVER: u16 = u16::MAX;
@@ -111,6 +113,7 @@ impl<'g> Constraint<'g> {
                 fit(&told.reason, REASON, request.space, &facts),
                 fit(&told.time, TIME, request.space, &facts),
                 fit(&[book.delay()], DELAY, request.space, &facts),
+                fit(&[book.also_closed(), book.also_queue()], SECOND, request.space, &facts),
                 fit(&advice(book, named_way), ADVICE, request.space, &facts),
                 fit(&[book.saving()], SAVING, request.space, &facts),
             ];
@@ -300,7 +303,7 @@ impl<'g> Constraint<'g> {
     fn may_go_on(&self, complete: &Fitting<'_>) -> bool {
         match complete.kind {
             // Advice must follow, and the clause was opened only because it can.
-            PROBLEM | EXTENT | REASON | TIME | DELAY => true,
+            PROBLEM | EXTENT | REASON | TIME | DELAY | SECOND => true,
             ADVICE => {
                 // The saving stands on the advice's page.
                 let spent = self.spent(ADVICE).saturating_add(complete.cost);
@@ -342,7 +345,8 @@ fn following(kind: usize) -> (usize, usize) {
         EXTENT => (REASON, ADVICE),
         REASON => (TIME, ADVICE),
         TIME => (DELAY, ADVICE),
-        DELAY => (ADVICE, ADVICE),
+        DELAY => (SECOND, ADVICE),
+        SECOND => (ADVICE, ADVICE),
         _ => (SAVING, SAVING),
     }
 }

@@ -55,9 +55,13 @@ impl Contexts {
                 Slot::Delay | Slot::Turn => 0.6,
                 Slot::Saving => 0.65,
                 // Below.
-                Slot::Until | Slot::Between0 | Slot::Between1 | Slot::Lanes | Slot::Since => {
-                    continue;
-                }
+                Slot::Until
+                | Slot::Between0
+                | Slot::Between1
+                | Slot::Lanes
+                | Slot::Since
+                | Slot::AlsoClosed
+                | Slot::AlsoQueue => continue,
             };
             if !rng.random_bool(likely) {
                 continue;
@@ -88,6 +92,8 @@ impl Contexts {
         }
         let mut request = WordingRequest { language, problem, reason, slots, space, seed };
         told(&mut request, any_make);
+        second(&mut request, any_make);
+        pages(&mut request);
         request
     }
 }
@@ -122,6 +128,25 @@ fn told(request: &mut WordingRequest, any_make: bool) {
     }
 }
 
+/// Another road to keep away from: from a seed of its own as well.
+fn second(request: &mut WordingRequest, any_make: bool) {
+    let mut rng = ChaCha8Rng::seed_from_u64(request.seed ^ 0x7365_636f_6e64);
+    if matches!(request.space, Space::Vehicle { .. }) && rng.random_bool(0.35) {
+        let slot = if rng.random_bool(0.4) { Slot::AlsoClosed } else { Slot::AlsoQueue };
+        let required = any_make && rng.random_bool(0.15);
+        let text = text(&mut rng, slot, request.language, request.space);
+        request.slots.push(SlotFact { slot, text, required });
+    }
+}
+
+/// Some signs have two pages: likewise.
+fn pages(request: &mut WordingRequest) {
+    let mut rng = ChaCha8Rng::seed_from_u64(request.seed ^ 0x0070_6167_6573);
+    if let Space::Sign { pages, .. } = &mut request.space {
+        *pages = if rng.random_bool(0.15) { 2 } else { 1 };
+    }
+}
+
 /// The same facts for another audience or in another language. Names stay as they are; who puts
 /// real ones in sees to their case.
 pub fn restated(request: &WordingRequest, language: Language, space: Space) -> WordingRequest {
@@ -142,11 +167,13 @@ pub fn restated(request: &WordingRequest, language: Language, space: Space) -> W
             fact.text = if vehicle { text } else { text.to_uppercase() };
         }
     }
-    // Signs are told neither of these.
-    let of_vehicles = [Slot::Between0, Slot::Between1, Slot::Since];
-    restated.slots.retain(|fact| vehicle || !of_vehicles.contains(&fact.slot));
+    restated.slots.retain(|fact| vehicle || !OF_VEHICLES.contains(&fact.slot));
     restated
 }
+
+/// What signs are not told.
+const OF_VEHICLES: [Slot; 5] =
+    [Slot::Between0, Slot::Between1, Slot::Since, Slot::AlsoClosed, Slot::AlsoQueue];
 
 /// Left, right and straight on.
 fn turns(language: Language) -> [&'static str; 3] {
@@ -206,9 +233,13 @@ fn space(rng: &mut ChaCha8Rng) -> Space {
 
 fn text(rng: &mut ChaCha8Rng, slot: Slot, language: Language, space: Space) -> String {
     let text = match slot {
-        Slot::Closed | Slot::Via0 | Slot::Via1 | Slot::Between0 | Slot::Between1 => {
-            name(rng, 5, 22)
-        }
+        Slot::Closed
+        | Slot::Via0
+        | Slot::Via1
+        | Slot::Between0
+        | Slot::Between1
+        | Slot::AlsoClosed
+        | Slot::AlsoQueue => name(rng, 5, 22),
         Slot::Dest => name(rng, 4, 16),
         Slot::Delay => format!("{} min", rng.random_range(2..60)),
         Slot::Saving => format!("{} min", rng.random_range(2..25)),
@@ -300,9 +331,7 @@ mod tests {
                     turn_at(request.language, &request.slot(Slot::Turn)?.text)
                 };
                 assert_eq!(turn(&restated), turn(&request), "{request:?}");
-                let on_signs = |fact: &&SlotFact| {
-                    !matches!(fact.slot, Slot::Between0 | Slot::Between1 | Slot::Since)
-                };
+                let on_signs = |fact: &&SlotFact| !OF_VEHICLES.contains(&fact.slot);
                 let kept = request.slots.iter().filter(on_signs).count();
                 assert_eq!(restated.slots.len(), kept);
             }

@@ -48,6 +48,12 @@ pub struct Phrases {
     #[serde(default)]
     pub until: Vec<String>,
     pub delay: Vec<String>,
+    /// Another road that is closed; may be lacking.
+    #[serde(default)]
+    pub also_closed: Vec<String>,
+    /// Another road on which traffic queues; may be lacking too.
+    #[serde(default)]
+    pub also_queue: Vec<String>,
     pub advice: Advice,
     pub saving: Vec<String>,
 }
@@ -108,6 +114,8 @@ pub enum Role {
     Since,
     Until,
     Delay,
+    AlsoClosed,
+    AlsoQueue,
     OtherRoute,
     Turn,
     Via,
@@ -125,6 +133,8 @@ impl Role {
             Self::Since => &[Slot::Since],
             Self::Until => &[Slot::Since, Slot::Until],
             Self::Delay => &[Slot::Delay],
+            Self::AlsoClosed => &[Slot::AlsoClosed],
+            Self::AlsoQueue => &[Slot::AlsoQueue],
             Self::Saving => &[Slot::Saving],
             Self::OtherRoute => &[Slot::Dest],
             Self::Turn => &[Slot::Turn, Slot::Dest],
@@ -139,9 +149,13 @@ impl Role {
             Self::Until => &[Slot::Until],
             Self::Turn => &[Slot::Turn],
             Self::Via => &[Slot::Via0],
-            Self::Between | Self::Lanes | Self::Since | Self::Delay | Self::Saving => {
-                self.allowed()
-            }
+            Self::Between
+            | Self::Lanes
+            | Self::Since
+            | Self::Delay
+            | Self::AlsoClosed
+            | Self::AlsoQueue
+            | Self::Saving => self.allowed(),
         }
     }
 }

@@ -100,6 +100,8 @@ pub struct Phrasebook {
     since: Vec<Clause>,
     until: Vec<Clause>,
     delay: Vec<Clause>,
+    also_closed: Vec<Clause>,
+    also_queue: Vec<Clause>,
     other_route: Vec<Clause>,
     turn: Vec<Clause>,
     via: Vec<Clause>,
@@ -117,7 +119,7 @@ impl Phrasebook {
         self.reason.get(&reason).map_or(&[], Vec::as_slice)
     }
 
-    /// Empty where the phrases have none, as the next three.
+    /// Empty where the phrases have none, as all of the next but `delay`.
     pub fn between(&self) -> &[Clause] {
         &self.between
     }
@@ -136,6 +138,14 @@ impl Phrasebook {
 
     pub fn delay(&self) -> &[Clause] {
         &self.delay
+    }
+
+    pub fn also_closed(&self) -> &[Clause] {
+        &self.also_closed
+    }
+
+    pub fn also_queue(&self) -> &[Clause] {
+        &self.also_queue
     }
 
     pub fn other_route(&self) -> &[Clause] {
@@ -164,6 +174,8 @@ impl Phrasebook {
                 &self.since,
                 &self.until,
                 &self.delay,
+                &self.also_closed,
+                &self.also_queue,
                 &self.other_route,
                 &self.turn,
                 &self.via,
@@ -182,6 +194,7 @@ impl Phrasebook {
             + most(&mut self.between.iter().chain(&self.lanes))
             + most(&mut self.since.iter().chain(&self.until))
             + most(&mut self.delay.iter())
+            + most(&mut self.also_closed.iter().chain(&self.also_queue))
             + most(&mut self.other_route.iter().chain(&self.turn).chain(&self.via))
             + most(&mut self.saving.iter())
     }
@@ -315,6 +328,8 @@ fn lists<'c>(corpus: &'c Corpus, form: Form) -> Vec<List<'c>> {
         part(Role::Lanes, "lanes", &phrases.lanes),
         part(Role::Since, "since", &phrases.since),
         part(Role::Until, "until", &phrases.until),
+        part(Role::AlsoClosed, "also_closed", &phrases.also_closed),
+        part(Role::AlsoQueue, "also_queue", &phrases.also_queue),
     ];
     problems
         .chain(reasons)
@@ -339,6 +354,8 @@ fn book(corpus: &Corpus, form: Form, vocabulary: &Vocabulary) -> Result<Phrasebo
         since: Vec::new(),
         until: Vec::new(),
         delay: Vec::new(),
+        also_closed: Vec::new(),
+        also_queue: Vec::new(),
         other_route: Vec::new(),
         turn: Vec::new(),
         via: Vec::new(),
@@ -391,6 +408,8 @@ fn book(corpus: &Corpus, form: Form, vocabulary: &Vocabulary) -> Result<Phrasebo
             Said::Part(Role::Since) => book.since = clauses,
             Said::Part(Role::Until) => book.until = clauses,
             Said::Part(Role::Delay) => book.delay = clauses,
+            Said::Part(Role::AlsoClosed) => book.also_closed = clauses,
+            Said::Part(Role::AlsoQueue) => book.also_queue = clauses,
             Said::Part(Role::OtherRoute) => book.other_route = clauses,
             Said::Part(Role::Turn) => book.turn = clauses,
             Said::Part(Role::Via) => book.via = clauses,
@@ -412,6 +431,8 @@ fn role_word(role: Role) -> &'static str {
         Role::Since => "a beginning",
         Role::Until => "an end",
         Role::Delay => "a delay",
+        Role::AlsoClosed => "another closed road",
+        Role::AlsoQueue => "another queue",
         Role::OtherRoute => "advice (other_route)",
         Role::Turn => "advice (turn)",
         Role::Via => "advice (via)",

@@ -4,7 +4,7 @@
 
 use crate::domain::wording::{Slot, WordingRequest};
 
-use super::constraint::{ADVICE, DELAY, EXTENT, PROBLEM, SAVING, TIME};
+use super::constraint::{ADVICE, DELAY, EXTENT, PROBLEM, SAVING, SECOND, TIME};
 use super::corpus::Role;
 
 /// A set of slots, one bit each in the order of `Slot::ALL`.
@@ -19,6 +19,7 @@ impl SlotSet {
             EXTENT => &[Role::Between, Role::Lanes],
             TIME => &[Role::Since, Role::Until],
             DELAY => &[Role::Delay],
+            SECOND => &[Role::AlsoClosed, Role::AlsoQueue],
             ADVICE => &[Role::OtherRoute, Role::Turn, Role::Via],
             SAVING => &[Role::Saving],
             _ => &[Role::Reason],

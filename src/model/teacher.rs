@@ -125,13 +125,13 @@ fn worth(said: SlotSet, reason: bool, request: &WordingRequest) -> f32 {
             Slot::Turn if said.has(Slot::Via0) => 0.9,
             Slot::Closed | Slot::Turn => 2.0,
             // The two ends of a stretch are one fact.
-            Slot::Via1 | Slot::Between0 => 1.1,
+            Slot::Via1 | Slot::Between0 | Slot::AlsoQueue => 1.1,
             Slot::Between1 => 0.0,
             Slot::Dest | Slot::Until => 1.2,
             Slot::Since => 0.5,
             // On a closed road nobody waits.
             Slot::Delay if request.problem == Problem::RoadClosed => 0.3,
-            Slot::Delay | Slot::Lanes => 1.4,
+            Slot::Delay | Slot::Lanes | Slot::AlsoClosed => 1.4,
             // Two times in one text are easily mixed up.
             Slot::Saving if said.has(Slot::Delay) => 0.4,
             Slot::Saving => 1.0,

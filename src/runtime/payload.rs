@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::speak::Said;
-use crate::domain::direction::{Audience, Direction, DirectionState};
+use crate::domain::direction::{Audience, Direction, DirectionState, Second};
 use crate::domain::network::{Network, SegmentId};
 use crate::domain::wording::{Problem, Voice, Wording};
 
@@ -79,6 +79,9 @@ pub(super) fn direction(
         put("words", spoken.map(|(said, voice)| words_of(&said.wording, voice.as_ref())).collect());
         if let Some(level) = direction.level {
             put("level", json!(level.word()));
+        }
+        if let Some(Second { cause, segment }) = direction.second {
+            put("second", json!({"cause": cause, "edge": network.segment(segment).name}));
         }
         if let Some(delay) = direction.delay_s {
             put("delay_s", json!(delay));
@@ -189,6 +192,7 @@ mod tests {
                 applies_on: Vec::new(),
                 turn: None,
                 destination: None,
+                second: None,
                 delay_s: None,
                 saving_s: None,
                 evidence: Evidence::default(),

@@ -453,6 +453,7 @@ mod tests {
                 turn: None,
                 destination: None,
                 delay_s: None,
+                second: None,
                 saving_s: None,
                 evidence: Evidence::default(),
             };

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wayside::domain::closure::{Announced, ClosedSegments, Reason};
 use wayside::domain::congestion::CongestionLevel;
-use wayside::domain::direction::{Audience, Cause, Direction, DirectionState, Evidence};
+use wayside::domain::direction::{Audience, Cause, Direction, DirectionState, Evidence, Second};
 use wayside::domain::network::{Network, Place, SegmentId, SignId, Turn, fold};
 use wayside::domain::time::Timestamp;
 use wayside::domain::wording::{Language, Slot, Space, Wording, WordingRequest};
@@ -86,6 +86,12 @@ fn draw(network: &Network, rng: &mut ChaCha8Rng) -> (Direction, ClosedSegments) 
             let shut = cause == Cause::Incident && rng.random_bool(0.7);
             announced.lanes = shut.then(|| rng.random_range(0..4));
         }
+        let besides = SegmentId(rng.random_range(0..network.segments.len()) as u32);
+        let apart = besides != avoid && !way.contains(&besides);
+        let second = (vehicles && apart && rng.random_bool(0.5)).then(|| Second {
+            cause: *[Cause::Closure, Cause::Congestion].choose(rng).unwrap(),
+            segment: besides,
+        });
         let direction = Direction {
             id: format!("d-{}", rng.random_range(0..10_000)),
             revision: 1,
@@ -103,12 +109,16 @@ fn draw(network: &Network, rng: &mut ChaCha8Rng) -> (Direction, ClosedSegments) 
             destination: way.last().map(|id| id.0 as usize),
             way,
             turn,
+            second,
             delay_s: Some(rng.random_range(0..1200)),
             saving_s: Some(rng.random_range(0..1200)),
             evidence: Evidence::default(),
         };
-        let closed = [(avoid, "event-1".to_owned())];
-        let closed = if cause == Cause::Closure { closed.into() } else { ClosedSegments::new() };
+        let mut closed = ClosedSegments::new();
+        let also = second.filter(|second| second.cause == Cause::Closure).map(|s| s.segment);
+        for id in also.into_iter().chain((cause == Cause::Closure).then_some(avoid)) {
+            closed.insert(id, "event-1".to_owned());
+        }
         return (direction, closed);
     }
 }

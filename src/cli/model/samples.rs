@@ -55,7 +55,7 @@ pub(super) fn samples(args: &SamplesArgs) -> Result<Exit, Failure> {
         "# What the model writes\n\n\
          Model `{}`, seed {}. The first {} contexts that it was never trained on, unpicked: each for a \
          sign and for a vehicle, in\nevery language, with names of a real or made-up network. The first \
-         try is shown, and beside it what the template says.\nWritten by `wayside model samples`.\n",
+         try is shown, and beside it what the template says; `//` parts two pages.\nWritten by `wayside model samples`.\n",
         about.name, args.seed, args.contexts
     );
     let mut contexts = Contexts::new(grammar.languages(), args.seed);
@@ -136,6 +136,8 @@ fn facts(sign: &WordingRequest, vehicle: &WordingRequest) -> String {
             Slot::Between0 => "between two roads",
             Slot::Between1 => continue,
             Slot::Lanes => "lanes shut",
+            Slot::AlsoClosed => "another road closed",
+            Slot::AlsoQueue => "queue on another road",
             Slot::Turn => "turn",
         };
         facts.push(what.to_owned());
@@ -155,9 +157,13 @@ fn space(space: Space) -> String {
 fn shown(request: &WordingRequest, draft: &Draft, guard: &Guard) -> String {
     match fill(request, draft, "model") {
         Err(error) => format!("refused: {error}"),
-        Ok(wording) => match guard.check(request, &wording) {
-            Err(objection) => format!("refused: {objection} ({})", wording.text.join(" / ")),
-            Ok(()) => wording.text.join(" / "),
-        },
+        Ok(wording) => {
+            let pages = wording.pages().into_iter().map(|rows| rows.join(" / "));
+            let text = pages.collect::<Vec<_>>().join(" // ");
+            match guard.check(request, &wording) {
+                Err(objection) => format!("refused: {objection} ({text})"),
+                Ok(()) => text,
+            }
+        }
     }
 }

@@ -33,6 +33,10 @@ struct Material {
     since: Vec<String>,
     until: Vec<String>,
     delay: Vec<String>,
+    #[serde(default)]
+    also_closed: Vec<String>,
+    #[serde(default)]
+    also_queue: Vec<String>,
     advice: Advice,
     saving: Vec<String>,
 }
@@ -92,6 +96,8 @@ impl Material {
         lists.push(("since".into(), &self.since, &[Slot::Since]));
         lists.push(("until".into(), &self.until, &[Slot::Since, Slot::Until]));
         lists.push(("delay".into(), &self.delay, &[Slot::Delay]));
+        lists.push(("also_closed".into(), &self.also_closed, &[Slot::AlsoClosed]));
+        lists.push(("also_queue".into(), &self.also_queue, &[Slot::AlsoQueue]));
         lists.push(("other_route".into(), &self.advice.other_route, &[]));
         lists.push(("turn".into(), &self.advice.turn, &[Slot::Turn, Slot::Dest]));
         let via = &[Slot::Via0, Slot::Via1, Slot::Turn, Slot::Dest];
@@ -175,6 +181,8 @@ fn check_text(language: Language, space: Space, list: &str, text: &str, allowed:
         "since" => Some(Slot::Since),
         "until" => Some(Slot::Until),
         "delay" => Some(Slot::Delay),
+        "also_closed" => Some(Slot::AlsoClosed),
+        "also_queue" => Some(Slot::AlsoQueue),
         "saving" => Some(Slot::Saving),
         "turn" => Some(Slot::Turn),
         "via" => Some(Slot::Via0),
@@ -266,7 +274,16 @@ fn each_problem_has_words_of_its_own() {
                     let place = format!("{language:?} {space:?} {list}: {text}");
                     for problem in Problem::ALL {
                         let states = has(&text, marks::of_problem(language, problem));
-                        assert_eq!(states, list == problem.word(), "{place}");
+                        let second = match problem {
+                            Problem::RoadClosed => "also_closed",
+                            Problem::Queue => "also_queue",
+                            _ => "none",
+                        };
+                        assert_eq!(
+                            states,
+                            [problem.word(), second].contains(&list.as_str()),
+                            "{place}"
+                        );
                     }
                     for reason in Reason::ALL {
                         let states = has(&text, marks::of_reason(language, reason));
@@ -354,6 +371,8 @@ fn template_phrases_are_of_the_corpus() {
                     (phrases.since, texts(&material.since)),
                     (phrases.until, texts(&material.until)),
                     (phrases.delay, texts(&material.delay)),
+                    (phrases.also_closed, texts(&material.also_closed)),
+                    (phrases.also_queue, texts(&material.also_queue)),
                     (phrases.saving, texts(&material.saving)),
                     (phrases.other_route, texts(&advice.other_route)),
                     (phrases.turn, texts(&advice.turn)),

@@ -31,6 +31,10 @@ pub(super) struct Phrases {
     /// When a closed road is planned to open again; may say since when it is closed.
     pub until: List,
     pub delay: List,
+    /// Another road that is closed; none on signs, as the next.
+    pub also_closed: List,
+    /// Another road on which traffic queues.
+    pub also_queue: List,
     pub saving: List,
     pub other_route: List,
     pub turn: List,
@@ -60,6 +64,17 @@ impl Phrases {
             self.between
         } else if request.slot(Slot::Lanes).is_some() {
             self.lanes
+        } else {
+            &[]
+        }
+    }
+
+    /// The other road to keep away from, if the request's facts say one.
+    pub fn second(&self, request: &WordingRequest) -> List {
+        if request.slot(Slot::AlsoClosed).is_some() {
+            self.also_closed
+        } else if request.slot(Slot::AlsoQueue).is_some() {
+            self.also_queue
         } else {
             &[]
         }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::crossings::Crossings;
 use super::{showable, template, width};
-use crate::domain::direction::{Audience, Cause, Direction};
+use crate::domain::direction::{Audience, Cause, Direction, Second};
 use crate::domain::network::{Network, SegmentId, Turn, fold};
 use crate::domain::time::Timestamp;
 use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, WordingRequest};
@@ -81,7 +81,9 @@ impl Requests {
     /// - `Since`, to vehicles, when it was closed or its lanes were shut, within twelve hours too;
     /// - `Lanes` that are shut, where the road has more;
     /// - `Between0`, `Between1`, to vehicles: the roads that cross a closed stretch at its ends, where the
-    ///   closed road itself has to be named.
+    ///   closed road itself has to be named;
+    /// - `AlsoClosed` or `AlsoQueue`, to vehicles: the road that is shut or full besides, where it is
+    ///   called otherwise than all of the advised way and all else that is offered.
     ///
     /// Required are the advised road, or the turn where no road is offered; in vehicles the road
     /// with the trouble as well. Where the space is too small for that, the demands fall in this
@@ -178,7 +180,29 @@ impl Requests {
             offer(Slot::Turn, text, !has_way);
         }
         self.told(direction, space, language, &mut offer);
+        if vehicle && let Some((slot, text)) = self.second(direction, &slots) {
+            slots.push(SlotFact { slot, text, required: false });
+        }
         slots
+    }
+
+    /// The road that a driver had better not take by himself. One that is called like a road of the
+    /// advised way would warn of that.
+    fn second(&self, direction: &Direction, offered: &[SlotFact]) -> Option<(Slot, String)> {
+        let Second { cause, segment } = direction.second?;
+        let slot = match cause {
+            Cause::Closure => Slot::AlsoClosed,
+            Cause::Congestion => Slot::AlsoQueue,
+            Cause::Incident => return None,
+        };
+        let name = self.street(segment.0)?;
+        let named = direction.avoid.first().into_iter().chain(&direction.way);
+        let taken = named.chain(&direction.applies_on).filter_map(|id| self.street(id.0));
+        let taken: BTreeSet<String> = taken.map(|name| name.folded).collect();
+        let apart = !taken.contains(&name.folded)
+            && offered.iter().all(|fact| fold(&fact.text) != name.folded);
+        let sayable = self.sayable(&name, Space::Vehicle { max_chars: u16::MAX });
+        (apart && sayable).then(|| (slot, name.text.to_owned()))
     }
 
     /// What the road's operator said, of a closure or of lanes that are shut.

@@ -29,12 +29,10 @@ impl Writer for TemplateWriter {
         attempt: u32,
         _expired: &Expired<'_>,
     ) -> Result<Draft, WriterError> {
-        let mut texts = ranked(request);
-        let index = attempt as usize;
-        if index < texts.len() {
-            return Ok(texts.swap_remove(index).draft);
+        if let Some(draft) = ranked(request).nth(attempt as usize) {
+            return Ok(draft);
         }
-        Err(WriterError::Unsatisfiable(match (texts.len(), request.space) {
+        Err(WriterError::Unsatisfiable(match (ranked(request).count(), request.space) {
             (0, Space::Sign { rows, cols, .. }) => {
                 format!("no template fits {rows} rows of {cols} columns a page")
             }
@@ -52,29 +50,23 @@ impl Writer for TemplateWriter {
 
 /// The best template for a request, if any fits.
 pub(super) fn best(request: &WordingRequest) -> Option<Draft> {
-    ranked(request).into_iter().next().map(|text| text.draft)
-}
-
-/// A text that fits, with what it is worth.
-struct Text {
-    draft: Draft,
-    worth: u32,
-    /// Place in the phrase lists, the better phrases first.
-    order: usize,
+    ranked(request).next()
 }
 
 /// How much a driver gains from a fact, the others being equal.
 fn worth(slot: Slot) -> u32 {
     match slot {
-        Slot::Via0 => 2048,
-        Slot::Closed => 1024,
-        Slot::Delay => 512,
-        Slot::Turn => 256,
-        Slot::Lanes => 128,
-        Slot::Until => 64,
+        Slot::Via0 => 8192,
+        Slot::Closed => 4096,
+        Slot::Delay => 2048,
+        Slot::Turn => 1024,
+        Slot::AlsoClosed => 512,
+        Slot::Lanes => 256,
+        Slot::Until => 128,
         // The two ends of a stretch are one fact.
-        Slot::Between0 => 16,
+        Slot::Between0 => 32,
         Slot::Between1 => 0,
+        Slot::AlsoQueue => 16,
         Slot::Saving => 8,
         Slot::Dest => 4,
         Slot::Via1 => 2,
@@ -83,57 +75,58 @@ fn worth(slot: Slot) -> u32 {
 }
 
 /// Clauses of a combination, and where the advice stands among them.
-const CLAUSES: usize = 7;
-const ADVICE: usize = 5;
+const CLAUSES: usize = 8;
+const ADVICE: usize = 6;
 
 /// Why a road is closed changes nobody's way, but helps to believe the sign.
-const WORTH_OF_REASON: u32 = 32;
+const WORTH_OF_REASON: u32 = 64;
+
+/// A phrase of each kind, or none.
+type Plan = [Option<&'static str>; CLAUSES];
 
 /// All combinations of phrases that fit, best first; among equals the earlier phrases.
-fn ranked(request: &WordingRequest) -> Vec<Text> {
+fn ranked(request: &WordingRequest) -> impl Iterator<Item = Draft> {
     let phrases = Phrases::of(request.language, request.problem, request.reason, request.space);
-    let units = match request.space {
-        Space::Sign { .. } => SIGN_UNITS,
-        Space::Vehicle { .. } => VEHICLE_UNITS,
+    let offered = |phrase: &&'static str| {
+        slots_of(&[phrase]).into_iter().all(|slot| request.slot(slot).is_some())
     };
-    let list = |list: &'static [&'static str]| phrases::or_none(list.iter().copied());
+    let list = |list: &'static [&'static str]| list.iter().copied().filter(offered);
     let mut asides = Vec::new();
-    for extent in list(phrases.extent(request)) {
-        for reason in list(phrases.reason) {
-            for time in phrases::or_none(phrases.time(request)) {
-                for delay in list(phrases.delay) {
-                    asides.push([extent, reason, time, delay]);
-                }
-            }
-        }
-    }
-    let mut texts = Vec::new();
-    let mut order = 0;
-    for problem in phrases.problem {
-        for advice in phrases.advice(request) {
-            for [extent, reason, time, delay] in &asides {
-                for saving in list(phrases.saving) {
-                    order += 1;
-                    let (problem, advice) = (Some(*problem), Some(advice));
-                    let plan = [problem, *extent, *reason, *time, *delay, advice, saving];
-                    if let Some((draft, worth)) = combined(request, plan, units) {
-                        texts.push(Text { draft, worth, order });
+    for extent in phrases::or_none(list(phrases.extent(request))) {
+        for reason in phrases::or_none(list(phrases.reason)) {
+            for time in phrases::or_none(phrases.time(request).filter(offered)) {
+                for delay in phrases::or_none(list(phrases.delay)) {
+                    for second in phrases::or_none(list(phrases.second(request))) {
+                        asides.push([extent, reason, time, delay, second]);
                     }
                 }
             }
         }
     }
-    texts.sort_by_key(|text| (Reverse(text.worth), text.order));
-    texts
+    let savings: Vec<_> = phrases::or_none(list(phrases.saving)).collect();
+    let mut plans: Vec<(u32, Plan)> = Vec::new();
+    for problem in list(phrases.problem) {
+        for advice in phrases.advice(request).filter(offered) {
+            for [extent, reason, time, delay, second] in &asides {
+                for saving in &savings {
+                    let (problem, advice) = (Some(problem), Some(advice));
+                    let plan = [problem, *extent, *reason, *time, *delay, *second, advice, *saving];
+                    plans.extend(worth_of(request, plan).map(|worth| (worth, plan)));
+                }
+            }
+        }
+    }
+    plans.sort_by_key(|(worth, _)| Reverse(*worth));
+    plans.into_iter().filter_map(|(_, plan)| fitting(request, plan))
 }
 
-/// A text of these clauses, and what it is worth: if it says what it must, of what was offered, in
-/// no more units of information than a driver takes in, and fits.
-fn combined(
-    request: &WordingRequest,
-    plan: [Option<&'static str>; CLAUSES],
-    units: usize,
-) -> Option<(Draft, u32)> {
+/// What a text of these clauses, of which all slots are offered, is worth: if it says what it must, in no
+/// more units of information than a driver takes in.
+fn worth_of(request: &WordingRequest, plan: Plan) -> Option<u32> {
+    let units = match request.space {
+        Space::Sign { .. } => SIGN_UNITS,
+        Space::Vehicle { .. } => VEHICLE_UNITS,
+    };
     let (reason, advice) = (plan[2], plan[ADVICE]);
     let clauses: Vec<&str> = plan.into_iter().flatten().collect();
     let slots = slots_of(&clauses);
@@ -142,26 +135,21 @@ fn combined(
     // The two ends of a stretch are one.
     let facts = slots.iter().filter(|slot| **slot != Slot::Between1).count();
     let said = facts + 1 + usize::from(reason.is_some()) + unnamed_advice;
-    if said > units
-        || slots.iter().any(|slot| request.slot(*slot).is_none())
-        || request.slots.iter().any(|fact| fact.required && !slots.contains(&fact.slot))
+    if said > units || request.slots.iter().any(|fact| fact.required && !slots.contains(&fact.slot))
     {
         return None;
     }
-    let worth = slots.into_iter().map(worth).sum::<u32>()
-        + if reason.is_some() { WORTH_OF_REASON } else { 0 };
-    let (before, after) = plan.split_at(ADVICE);
-    Some((fitting(request, [before, after].map(|part| part.iter().flatten().copied()))?, worth))
+    let of_reason = if reason.is_some() { WORTH_OF_REASON } else { 0 };
+    Some(slots.into_iter().map(worth).sum::<u32>() + of_reason)
 }
 
-/// The clauses, those from the advice on apart, as a draft, if the filled text fits the space.
-fn fitting<'p>(
-    request: &WordingRequest,
-    [before, after]: [impl Iterator<Item = &'p str>; 2],
-) -> Option<Draft> {
+/// The clauses as a draft, if the filled text fits the space; a second page begins with the advice.
+fn fitting(request: &WordingRequest, plan: Plan) -> Option<Draft> {
+    let (before, after) = plan.split_at(ADVICE);
+    let [before, after] = [before, after].map(|part| part.iter().flatten().copied());
     let (draft, max) = match request.space {
         Space::Sign { rows, cols, .. } => {
-            let lines = |clause: &'p str| clause.split(" / ").map(str::to_owned);
+            let lines = |clause: &'static str| clause.split(" / ").map(str::to_owned);
             let mut lines_of_all: Vec<String> = before.flat_map(lines).collect();
             let before_advice = lines_of_all.len();
             lines_of_all.extend(after.flat_map(lines));

@@ -23,6 +23,7 @@ const NOUNS: &[&str] = &[
     "behinderungen",
     "bereich",
     "böen",
+    "durchfahrt",
     "eis",
     "eisglätte",
     "fahrbahn",
@@ -151,6 +152,8 @@ pub(super) const TONGUE: Tongue = Tongue {
             "fahrt [etwa|dauert] {delay} laenger",
             "fahrzeit plus {delay}",
         ],
+        also_closed: &[],
+        also_queue: &[],
         advice: &[
             "[bitte|besser] (umfahren|ausweichen)",
             "ausweichen empfohlen",
@@ -371,6 +374,18 @@ pub(super) const TONGUE: Tongue = Tongue {
             "man (verliert dort @now @about {delay}|braucht dort @about {delay} länger)",
             "die fahrt dauert dort @now @about {delay} länger",
             "die fahrzeit verlängert sich [dort] um @about {delay}",
+        ],
+        also_closed: &[
+            "(außerdem gibt es|hinzu kommt|zusätzlich besteht) eine sperrung im bereich {also_closed}",
+            "außerdem ist die straße im bereich {also_closed} gesperrt",
+            "im bereich {also_closed} ist die durchfahrt @now gesperrt",
+            "{also_closed} ist außerdem [für den verkehr] gesperrt",
+        ],
+        also_queue: &[
+            "stau auch im bereich {also_queue}",
+            "auch im bereich {also_queue} (staut sich der verkehr|stockt der verkehr|gibt es stau|hat sich ein (stau|rückstau) gebildet)",
+            "(außerdem staut sich der verkehr|hinzu kommt stau) im bereich {also_queue}",
+            "im bereich {also_queue} ist ebenfalls mit stau zu rechnen",
         ],
         advice: &[
             "[bitte|besser] @other (nehmen|wählen)",

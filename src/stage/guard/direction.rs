@@ -38,6 +38,21 @@ pub(super) fn check(
             rules.object(Objection::FalseCause { cause, segment })?;
         }
     }
+    if let Some(second) = direction.second {
+        let is_true = match second.cause {
+            Cause::Closure => closed.contains_key(&second.segment),
+            Cause::Congestion => !closed.contains_key(&second.segment),
+            // Nobody finds one where nobody is led.
+            Cause::Incident => false,
+        };
+        if !is_true {
+            let (cause, segment) = (second.cause.word(), name(network, second.segment));
+            rules.object(Objection::FalseCause { cause, segment })?;
+        }
+        if direction.way.contains(&second.segment) {
+            rules.object(Objection::OverAvoided { segment: name(network, second.segment) })?;
+        }
+    }
     operators_word(rules, direction)?;
     for id in direction.via.iter().chain(&direction.way) {
         if let Some(event) = closed.get(id) {
@@ -147,7 +162,8 @@ pub(super) fn check_indices(
         &direction.way,
         &direction.applies_on,
     ];
-    for id in lists.into_iter().flatten() {
+    let second = direction.second.as_ref().map(|second| &second.segment);
+    for id in lists.into_iter().flatten().chain(second) {
         let index = id.0 as usize;
         if index >= segments {
             return Err(Objection::UnknownIndex { what: "segment", index });

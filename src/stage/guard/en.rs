@@ -93,6 +93,8 @@ pub(super) const TONGUE: Tongue = Tongue {
             "(time lost|extra time) {delay}",
             "allow {delay} extra",
         ],
+        also_closed: &[],
+        also_queue: &[],
         advice: &[
             "[@best] (use|take|choose|find) @other",
             "other (route|way) advised",
@@ -322,6 +324,18 @@ pub(super) const TONGUE: Tongue = Tongue {
             "journeys there take [about] {delay} longer",
             "traffic there is delayed by [about] {delay}",
             "that adds [about] {delay} to the journey",
+        ],
+        also_closed: &[
+            "[besides ,|in addition ,|note that] {also_closed} is (closed|shut) [to traffic]",
+            "the way by {also_closed} is [@now] (closed|shut)",
+            "(besides|in addition) , (there is a closure|a closure is in place) on {also_closed}",
+        ],
+        also_queue: &[
+            "(besides|in addition) , there (is a queue|are queues) on {also_queue}",
+            "(there are queues|traffic is queuing|expect queues) on {also_queue} as well",
+            "{also_queue} has queues too",
+            "the way by {also_queue} has queues",
+            "a queue has formed on {also_queue} too",
         ],
         advice: &[
             "[@better] (use|take|choose) @other",

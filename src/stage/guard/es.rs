@@ -106,6 +106,8 @@ pub(super) const TONGUE: Tongue = Tongue {
             "se pierden {delay}",
             "tiempo perdido {delay}",
         ],
+        also_closed: &[],
+        also_queue: &[],
         advice: &[
             "(use|tome|elija|busque|vaya por) @other",
             "([es] mejor|se (aconseja|recomienda)) @other",
@@ -338,6 +340,20 @@ pub(super) const TONGUE: Tongue = Tongue {
             "hay que contar con @some {delay} de demora",
             "se prevé una demora de @some {delay}",
             "el viaje se alarga [allí] @some {delay}",
+        ],
+        also_closed: &[
+            "además , (hay un corte de tráfico|la circulación está cortada) en {also_closed}",
+            "además , en {also_closed} la (calle|vía) está (cortada|cerrada)",
+            "el paso por {also_closed} está @now (cortado|cerrado)",
+            "(hay además|a esto se suma) un corte de tráfico en {also_closed}",
+        ],
+        also_queue: &[
+            "también hay (retenciones|colas) en {also_queue}",
+            "en {also_queue} también hay (un atasco|retenciones|colas)",
+            "además , (se han formado (atascos|retenciones|colas)|los coches hacen cola) en {also_queue}",
+            "en {also_queue} el tráfico también está en cola",
+            "se registran también (atascos|retenciones) en {also_queue}",
+            "quien pase por {also_queue} encontrará retenciones",
         ],
         advice: &[
             "[por favor ,] (elija|tome|use|busque|vaya por) @other",

@@ -97,6 +97,8 @@ pub(super) const TONGUE: Tongue = Tongue {
             "(prevoir|compter) {delay} de plus",
             "(temps perdu|perte de temps) {delay}",
         ],
+        also_closed: &[],
+        also_queue: &[],
         advice: &[
             "[merci de|mieux vaut] (contourner|passer ailleurs)",
             "[merci de] (prendre|choisir|suivre|preferer) autre (route|itineraire)",
@@ -343,6 +345,20 @@ pub(super) const TONGUE: Tongue = Tongue {
             "le temps perdu est @of {delay}",
             "on compte @now @about {delay} de retard",
             "le trajet s'allonge @now @of {delay}",
+        ],
+        also_closed: &[
+            "en outre , (la route est @shut|la circulation est @cut) sur {also_closed}",
+            "il y a en outre une fermeture sur {also_closed}",
+            "sur {also_closed} , la route est @shut en outre",
+            "le passage est @now fermé sur {also_closed}",
+            "une fermeture est signalée sur {also_closed}",
+        ],
+        also_queue: &[
+            "il y a aussi @jam sur {also_queue}",
+            "en outre , (les véhicules sont en file|un bouchon s'est formé) sur {also_queue}",
+            "sur {also_queue} , (les véhicules sont aussi en file|il y a aussi @jam)",
+            "un bouchon s'est aussi formé sur {also_queue}",
+            "le passage par {also_queue} se fait en file",
         ],
         advice: &[
             "(prenez|choisissez|suivez|préférez|passez par) @other",

@@ -114,6 +114,8 @@ enum Clause {
     Since,
     Until,
     Delay,
+    /// Another road that is closed or full.
+    Second,
     Advice,
     Saving,
 }
@@ -161,6 +163,8 @@ impl Grammar {
             (Clause::Lanes, phrases.lanes),
             (Clause::Since, phrases.since),
             (Clause::Until, phrases.until),
+            (Clause::Second, phrases.also_closed),
+            (Clause::Second, phrases.also_queue),
         ] {
             grammar.add(&mut nodes, clause, patterns, phrases, Stated::Nothing);
         }
@@ -332,18 +336,19 @@ impl Reader<'_, '_> {
     /// since when, of a closure where it begins and ends, and until when it is planned; nobody says any
     /// of it, or a reason, of a queue.
     fn following(&self, clause: Clause) -> &'static [Clause] {
-        use Clause::{Advice, Between, Delay, Lanes, Reason, Saving, Since, Until};
+        use Clause::{Advice, Between, Delay, Lanes, Reason, Saving, Second, Since, Until};
         let closed = self.problem == Some(Problem::RoadClosed);
         let incident = self.problem == Some(Problem::Incident);
         match clause {
-            Clause::Problem if closed => &[Between, Reason, Since, Until, Delay, Advice],
-            Clause::Problem if incident => &[Lanes, Reason, Since, Delay, Advice],
-            Between => &[Reason, Since, Until, Delay, Advice],
-            Lanes => &[Reason, Since, Delay, Advice],
-            Reason if closed => &[Since, Until, Delay, Advice],
-            Reason => &[Since, Delay, Advice],
-            Clause::Problem | Since | Until => &[Delay, Advice],
-            Delay => &[Advice],
+            Clause::Problem if closed => &[Between, Reason, Since, Until, Delay, Second, Advice],
+            Clause::Problem if incident => &[Lanes, Reason, Since, Delay, Second, Advice],
+            Between => &[Reason, Since, Until, Delay, Second, Advice],
+            Lanes => &[Reason, Since, Delay, Second, Advice],
+            Reason if closed => &[Since, Until, Delay, Second, Advice],
+            Reason => &[Since, Delay, Second, Advice],
+            Clause::Problem | Since | Until => &[Delay, Second, Advice],
+            Delay => &[Second, Advice],
+            Second => &[Advice],
             Advice => &[Saving],
             Saving => &[],
         }
@@ -371,7 +376,9 @@ impl Reader<'_, '_> {
             | Slot::Via1
             | Slot::Dest
             | Slot::Between0
-            | Slot::Between1 => {
+            | Slot::Between1
+            | Slot::AlsoClosed
+            | Slot::AlsoQueue => {
                 self.names.iter().filter(|name| name.start == at).map(|name| name.end).collect()
             }
             Slot::Delay | Slot::Saving => {

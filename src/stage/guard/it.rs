@@ -96,6 +96,8 @@ pub(super) const TONGUE: Tongue = Tongue {
             "si perdono {delay}",
             "(tempo perso|perdita di tempo) {delay}",
         ],
+        also_closed: &[],
+        also_queue: &[],
         advice: &[
             "(usare|scegliere|seguire|prendere|preferire|meglio|si consiglia) @other",
             "cambiare (strada|percorso)",
@@ -304,6 +306,19 @@ pub(super) const TONGUE: Tongue = Tongue {
             "chi passa di lì perde [circa] {delay}",
             "il percorso abituale richiede [circa] {delay} in più",
             "il tempo perso è di [circa] {delay}",
+        ],
+        also_closed: &[
+            "inoltre (c'è|è in vigore) una chiusura in {also_closed}",
+            "inoltre in {also_closed} la strada è [ora] chiusa [al traffico]",
+            "si segnala una chiusura in {also_closed}",
+            "il passaggio da {also_closed} è [ora] chiuso",
+        ],
+        also_queue: &[
+            "(ci sono|si segnalano) code anche in {also_queue}",
+            "anche in {also_queue} (ci sono code|si è formata una coda|il traffico è in coda)",
+            "inoltre il traffico è in coda in {also_queue}",
+            "inoltre in {also_queue} ci sono veicoli in coda",
+            "chi passa da {also_queue} trova coda",
         ],
         advice: &[
             "[@lead] @choose @other",

@@ -285,9 +285,13 @@ impl Objection {
             Self::Problem { .. } => Rule::Problem,
             Self::Reason { .. } => Rule::Reason,
             Self::Fact { slot, .. } => match slot {
-                Slot::Closed | Slot::Via0 | Slot::Via1 | Slot::Between0 | Slot::Between1 => {
-                    Rule::Road
-                }
+                Slot::Closed
+                | Slot::Via0
+                | Slot::Via1
+                | Slot::Between0
+                | Slot::Between1
+                | Slot::AlsoClosed
+                | Slot::AlsoQueue => Rule::Road,
                 Slot::Dest => Rule::Destination,
                 Slot::Delay | Slot::Saving | Slot::Until | Slot::Since | Slot::Lanes => {
                     Rule::Number

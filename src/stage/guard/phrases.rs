@@ -43,6 +43,10 @@ pub(super) struct Phrases {
     /// When a closed road is planned to open again; may say since when it is closed.
     pub until: &'static [&'static str],
     pub delay: &'static [&'static str],
+    /// Another road that is closed.
+    pub also_closed: &'static [&'static str],
+    /// Another road on which traffic queues.
+    pub also_queue: &'static [&'static str],
     pub advice: &'static [&'static str],
     pub saving: &'static [&'static str],
 }
@@ -71,6 +75,8 @@ pub(super) fn slot_of(item: &str) -> Option<Slot> {
         "{and}" => Some(Slot::Between1),
         "{lanes}" => Some(Slot::Lanes),
         "{since}" => Some(Slot::Since),
+        "{also_closed}" => Some(Slot::AlsoClosed),
+        "{also_queue}" => Some(Slot::AlsoQueue),
         _ => None,
     }
 }
@@ -157,6 +163,8 @@ mod tests {
                     phrases.since,
                     phrases.until,
                     phrases.delay,
+                    phrases.also_closed,
+                    phrases.also_queue,
                     phrases.advice,
                     phrases.saving,
                 ];
@@ -187,7 +195,7 @@ mod tests {
             for phrases in [&tongue(language).sign, &tongue(language).vehicle] {
                 let problems = phrases.problem.iter().flat_map(|(_, patterns)| *patterns);
                 let reasons = phrases.reason.iter().flat_map(|(_, patterns)| *patterns);
-                let clauses: [(&[Slot], Vec<&str>); 9] = [
+                let clauses: [(&[Slot], Vec<&str>); 11] = [
                     (&[Slot::Closed], problems.copied().collect()),
                     (&[Slot::Between0, Slot::Between1], phrases.between.to_vec()),
                     (&[Slot::Lanes], phrases.lanes.to_vec()),
@@ -196,6 +204,9 @@ mod tests {
                     (&[Slot::Since], phrases.since.to_vec()),
                     (&[Slot::Since, Slot::Until], phrases.until.to_vec()),
                     (&[Slot::Delay], phrases.delay.to_vec()),
+                    // Of these two as well.
+                    (&[Slot::AlsoClosed], phrases.also_closed.to_vec()),
+                    (&[Slot::AlsoQueue], phrases.also_queue.to_vec()),
                     (&[Slot::Via0, Slot::Via1, Slot::Dest, Slot::Turn], phrases.advice.to_vec()),
                     (&[Slot::Saving], phrases.saving.to_vec()),
                 ];

@@ -115,9 +115,24 @@ fn allowed(
             let count = lanes.filter(|lanes| (1..u32::from(all)).contains(lanes));
             count.map(|count| lanes_shut(count, request.language)).into_iter().collect()
         }
+        Slot::AlsoClosed => second(network, direction, Cause::Closure),
+        Slot::AlsoQueue => second(network, direction, Cause::Congestion),
         // Need a clock, or one another.
         Slot::Until | Slot::Since | Slot::Between0 | Slot::Between1 => Vec::new(),
     }
+}
+
+/// The street of the second road to keep away from, unless a road of the advised way, or one whose
+/// drivers are addressed, is called like it.
+fn second(network: &Network, direction: &Direction, cause: Cause) -> Vec<String> {
+    let street = |id: SegmentId| network.segment(id).street.as_deref();
+    let second = direction.second.filter(|second| second.cause == cause);
+    let name = second.and_then(|second| street(second.segment));
+    let used = |name: &&str| {
+        let roads = direction.way.iter().chain(&direction.applies_on);
+        roads.filter_map(|id| street(*id)).any(|road| fold(road) == fold(name))
+    };
+    name.filter(|name| !used(name)).map(str::to_owned).into_iter().collect()
 }
 
 fn lanes_shut(count: u32, language: Language) -> String {

@@ -69,5 +69,6 @@ fn member(slot: Slot) -> &'static str {
         Slot::Until => "until",
         Slot::Since => "since",
         Slot::Lanes => "lanes_closed",
+        Slot::AlsoClosed | Slot::AlsoQueue => "second",
     }
 }

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::closure::Announced;
 use crate::domain::congestion::{CongestionLevel, View};
-use crate::domain::direction::{Cause, Evidence, WeighedWay};
+use crate::domain::direction::{Cause, Evidence, Second, WeighedWay};
 use crate::domain::network::{Costs, Network, Penalties, Router, SegmentId, Tree, Turn};
+use crate::domain::wording::Problem;
 
 use super::around::{Around, Candidate, Place, via};
 use super::times::Times;
@@ -40,6 +41,8 @@ pub(super) struct Advice {
     pub(super) stem: Vec<SegmentId>,
     pub(super) turn: Option<Turn>,
     pub(super) destination: Option<usize>,
+    #[serde(default)]
+    pub(super) second: Option<Second>,
     pub(super) delay_s: Option<u32>,
     pub(super) saving_s: Option<u32>,
     /// What the operator has closed anywhere, as far as it is in `avoid`.
@@ -105,6 +108,7 @@ impl Facts<'_> {
             level,
             via: via(self.network, stem),
             turn: self.turn(here, stem, &usual),
+            second: self.second(around, place, &way),
             destination,
             delay_s: (!trouble.shut && delay_s >= 1.0).then(|| seconds(delay_s)),
             saving_s: saving_s.filter(|s| *s >= 1.0).map(seconds),
@@ -160,6 +164,22 @@ impl Facts<'_> {
             let way = around.to_place(stem, self.network.places[i].segment)?;
             Some((i, way))
         })
+    }
+
+    /// What drivers would meet who know of the trouble alone and go round it by their own map: another
+    /// closed road, else the first one on which traffic queues. What lies on the told way is none.
+    fn second(&self, around: &Around<'_>, place: &Place, way: &[SegmentId]) -> Option<Second> {
+        let own = around.by_own_map(place)?;
+        let elsewhere = || own.iter().filter(|id| !way.contains(id)).copied();
+        let closed = elsewhere().find(|id| self.view.closed.contains_key(id));
+        let queues = |id: &SegmentId| {
+            let level = self.view.state(*id).level;
+            Problem::of(Cause::Congestion, level) == Problem::Queue && !self.view.shut(*id)
+        };
+        let second = |cause| move |segment| Second { cause, segment };
+        closed
+            .map(second(Cause::Closure))
+            .or_else(|| elsewhere().find(queues).map(second(Cause::Congestion)))
     }
 
     /// The turn at the end of the addressed segment, where the told way leaves the usual one there.

@@ -73,6 +73,8 @@ struct Reached {
     round: Arc<Tree>,
     /// To the gate, with the trouble open.
     usual: Arc<Tree>,
+    /// To the gate, for who knows of the trouble and of nothing else that is shut.
+    own: Arc<Tree>,
     /// By segment index, whether the usual way from there meets the trouble.
     meets: Vec<bool>,
 }
@@ -124,10 +126,12 @@ impl<'a> Around<'a> {
         let avoid: BTreeSet<SegmentId> = trouble.segments.iter().copied().chain(shut).collect();
         let elsewhere: BTreeSet<SegmentId> =
             avoid.iter().copied().filter(|id| !trouble.segments.contains(id)).collect();
+        let alone: BTreeSet<SegmentId> = trouble.segments.iter().copied().collect();
         let mut reached = |gate: Gate| {
             let usual = maps.tree_to(network, times, gate.segment, &elsewhere);
             Reached {
                 gate,
+                own: maps.tree_to(network, times, gate.segment, &alone),
                 round: maps.tree_to(network, times, gate.segment, &avoid),
                 meets: usual.passing(|id| trouble.segments.contains(&id)),
                 usual,
@@ -305,6 +309,14 @@ impl<'a> Around<'a> {
             follows.then_some(whole)
         };
         place.shares.iter().find_map(followed)
+    }
+
+    /// The way of who knows of the trouble alone and goes round it by the map, to the gate that most are
+    /// bound for; without the place itself.
+    pub(super) fn by_own_map(&self, place: &Place) -> Option<Vec<SegmentId>> {
+        let (gate, _) = place.shares.first()?;
+        let way = self.gates[*gate].own.way(place.here)?;
+        way.segments.get(1..).map(<[_]>::to_vec)
     }
 
     /// The whole way to a segment, if who is told this gets there by it.

@@ -379,6 +379,7 @@ fn direction(now: Timestamp, shown: &Shown, state: DirectionState) -> Direction 
         applies_on,
         turn: advice.turn,
         destination: advice.destination,
+        second: advice.second.filter(|_| matches!(said.audience, Audience::Area { .. })),
         delay_s: advice.delay_s,
         saving_s: advice.saving_s,
         evidence: advice.evidence.clone(),

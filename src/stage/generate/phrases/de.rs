@@ -15,6 +15,7 @@ pub const NOUNS: &[&str] = &[
     "behinderungen",
     "bereich",
     "böen",
+    "durchfahrt",
     "eis",
     "eisglätte",
     "fahrbahn",
@@ -100,6 +101,8 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
         since: &[],
         until: &["bis <UNTIL> uhr", "bis etwa <UNTIL>"],
         delay: &["zeitverlust <DELAY>", "zeitverlust / <DELAY>"],
+        also_closed: &[],
+        also_queue: &[],
         saving: &["spart <SAVING>", "spart / <SAVING>"],
         other_route: &["bitte umfahren", "bitte / umfahren", "umfahren"],
         turn: &[
@@ -153,6 +156,8 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
             "bis etwa <UNTIL> uhr.",
         ],
         delay: &["zeitverlust von etwa <DELAY>."],
+        also_closed: &["außerdem gibt es eine sperrung im bereich <ALSO_CLOSED>."],
+        also_queue: &["stau auch im bereich <ALSO_QUEUE>."],
         saving: &["das spart etwa <SAVING>."],
         other_route: &["bitte eine andere strecke wählen.", "bitte ausweichen."],
         turn: &[

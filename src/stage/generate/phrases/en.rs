@@ -56,6 +56,8 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
         since: &[],
         until: &["until about <UNTIL>", "until <UNTIL>"],
         delay: &["delay <DELAY>", "delay / <DELAY>"],
+        also_closed: &[],
+        also_queue: &[],
         saving: &["saves <SAVING>", "saves / <SAVING>"],
         other_route: &["use other route", "use other / route", "avoid road"],
         turn: &["next junction / go <TURN>", "for <DEST_0> / go <TURN>", "go <TURN>"],
@@ -97,6 +99,8 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
         since: &["since <SINCE>."],
         until: &["from <SINCE> until about <UNTIL>.", "until about <UNTIL>."],
         delay: &["expect a delay of about <DELAY>.", "delay about <DELAY>."],
+        also_closed: &["besides, <ALSO_CLOSED> is closed."],
+        also_queue: &["besides, there are queues on <ALSO_QUEUE>."],
         saving: &["this saves about <SAVING>."],
         other_route: &["another route is advised.", "use another route."],
         turn: &[

@@ -47,6 +47,8 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
         since: &[],
         until: &["hasta las <UNTIL>", "hasta / las <UNTIL>"],
         delay: &["demora <DELAY>", "demora / <DELAY>"],
+        also_closed: &[],
+        also_queue: &[],
         saving: &["ahorro <SAVING>", "ahorro / <SAVING>"],
         other_route: &["tome otra ruta", "tome / otra ruta", "desviese"],
         turn: &[
@@ -103,6 +105,8 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
             "hasta las <UNTIL>.",
         ],
         delay: &["demora de unos <DELAY>."],
+        also_closed: &["además, hay un corte de tráfico en <ALSO_CLOSED>."],
+        also_queue: &["también hay retenciones en <ALSO_QUEUE>."],
         saving: &["así se ahorran unos <SAVING>."],
         other_route: &["se recomienda otra ruta.", "tome otra ruta."],
         turn: &[

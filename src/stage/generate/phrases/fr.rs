@@ -48,6 +48,8 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
         since: &[],
         until: &["jusque vers <UNTIL>", "jusqu'a <UNTIL>", "jusqu'a / <UNTIL>"],
         delay: &["retard <DELAY>", "retard / <DELAY>"],
+        also_closed: &[],
+        also_queue: &[],
         saving: &["gain <SAVING>", "gain / <SAVING>"],
         other_route: &["prendre autre route", "prendre / autre route", "contourner"],
         turn: &[
@@ -103,6 +105,8 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
             "jusque vers <UNTIL>.",
         ],
         delay: &["retard d'environ <DELAY>."],
+        also_closed: &["en outre, la route est barrée sur <ALSO_CLOSED>."],
+        also_queue: &["il y a aussi des bouchons sur <ALSO_QUEUE>."],
         saving: &["cet itinéraire fait gagner environ <SAVING>."],
         other_route: &[
             "il est conseillé de prendre un autre itinéraire.",

@@ -51,6 +51,8 @@ pub(super) fn sign(problem: Problem, reason: Option<Reason>) -> Phrases {
         since: &[],
         until: &["fino alle <UNTIL>", "fino alle / <UNTIL>"],
         delay: &["ritardo <DELAY>", "ritardo / <DELAY>"],
+        also_closed: &[],
+        also_queue: &[],
         saving: &["risparmio <SAVING>", "risparmio / <SAVING>"],
         other_route: &["usare altra strada", "usare / altra strada", "deviare"],
         turn: &[
@@ -106,6 +108,8 @@ pub(super) fn vehicle(problem: Problem, reason: Option<Reason>) -> Phrases {
         since: &["dalle <SINCE>."],
         until: &["dalle <SINCE> fino alle <UNTIL> circa.", "fino alle <UNTIL> circa."],
         delay: &["ritardo di circa <DELAY>."],
+        also_closed: &["inoltre c'è una chiusura in <ALSO_CLOSED>."],
+        also_queue: &["ci sono code anche in <ALSO_QUEUE>."],
         saving: &["si risparmiano circa <SAVING>."],
         other_route: &["si consiglia un altro percorso.", "prendere un'altra strada."],
         turn: &[

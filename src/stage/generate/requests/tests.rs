@@ -70,6 +70,7 @@ fn direction(avoid: &[u32], via: &[u32]) -> Direction {
         applies_on: Vec::new(),
         turn: None,
         destination: None,
+        second: None,
         delay_s: None,
         saving_s: None,
         evidence: Evidence::default(),
@@ -121,6 +122,37 @@ fn facts_become_slots() {
         ],
         "vehicles on two segments have no common next junction"
     );
+}
+
+#[test]
+fn a_second_road_is_offered_to_vehicles_by_a_name_of_its_own() {
+    let streets = ["Via Alta", "Viale dei Platani", "Via San Marco", "Corso Isonzo", "Via Alta"];
+    let second = |segment, cause| {
+        let area = Audience::Area { tile: "1".to_owned(), part: "1".to_owned() };
+        let second = Some(Second { cause, segment: SegmentId(segment) });
+        Direction {
+            audience: area,
+            applies_on: vec![SegmentId(0)],
+            second,
+            ..direction(&[1], &[2])
+        }
+    };
+    let said = |direction: &Direction, space| {
+        let slots = offered(network(&streets, &[]), direction, space).into_iter();
+        let also = |slot| matches!(slot, Slot::AlsoClosed | Slot::AlsoQueue);
+        slots.filter(|(slot, ..)| also(*slot)).map(|(slot, text, _)| (slot, text)).next()
+    };
+    let road = "Corso Isonzo".to_owned();
+    let queue = second(3, Cause::Congestion);
+    assert_eq!(said(&queue, VEHICLE), Some((Slot::AlsoQueue, road.clone())));
+    assert_eq!(said(&second(3, Cause::Closure), VEHICLE), Some((Slot::AlsoClosed, road)));
+    assert_eq!(said(&second(3, Cause::Incident), VEHICLE), None);
+    for like in [1, 2, 4] {
+        // As the closed road, the advised one, and the one that the reader is on.
+        assert_eq!(said(&second(like, Cause::Congestion), VEHICLE), None, "{like}");
+    }
+    let on_a_sign = Direction { audience: Audience::Sign(SignId(0)), ..queue };
+    assert_eq!(said(&on_a_sign, SIGN), None);
 }
 
 #[test]

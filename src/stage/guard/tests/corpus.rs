@@ -26,6 +26,10 @@ struct Phrases {
     since: Vec<String>,
     until: Vec<String>,
     delay: Vec<String>,
+    #[serde(default)]
+    also_closed: Vec<String>,
+    #[serde(default)]
+    also_queue: Vec<String>,
     advice: BTreeMap<String, Vec<String>>,
     saving: Vec<String>,
 }
@@ -50,6 +54,8 @@ fn fact(slot: Slot, language: Language) -> &'static str {
         (Slot::Since, _) => "06:10",
         (Slot::Between0, _) => "Via G. Verdi",
         (Slot::Between1, _) => "Via San Marino",
+        (Slot::AlsoClosed, _) => "Via Roma",
+        (Slot::AlsoQueue, _) => "Via Chiusa",
         (Slot::Lanes, Language::En) => "2 lanes",
         (Slot::Lanes, Language::It) => "1 corsia",
         (Slot::Lanes, Language::De) => "1 Spur",
@@ -146,6 +152,7 @@ fn the_whole_corpus_is_read_as_meant() {
             let sinces = all(&phrases.since);
             let ends = [all(&phrases.until), sinces.clone()].concat();
             let delays = all(&phrases.delay);
+            let seconds = [all(&phrases.also_closed), all(&phrases.also_queue)].concat();
             let savings = all(&phrases.saving);
             let advice: Vec<_> = phrases.advice.values().flat_map(|p| all(p)).collect();
             let reasons = phrases.reason.iter();
@@ -179,12 +186,14 @@ fn the_whole_corpus_is_read_as_meant() {
                         };
                         let time = turn(times, texts % 3 > 0);
                         let extent = turn(extents, texts % 5 > 1);
+                        let second = turn(&seconds, texts % 7 > 2);
                         let delay = (texts % 2 == 0).then_some(delay.as_str());
                         let saving = (texts % 4 > 1).then_some(saving.as_str());
                         let why = reason.map(|(_, text)| text.as_str());
                         let (extent, time) = (extent.as_deref(), time.as_deref());
-                        let advised = Some(advised);
-                        let clauses = [Some(stated), extent, why, time, delay, advised, saving];
+                        let (second, advised) = (second.as_deref(), Some(advised));
+                        let stated = Some(stated);
+                        let clauses = [stated, extent, why, time, delay, second, advised, saving];
                         let clauses: Vec<_> = clauses.into_iter().flatten().collect();
                         let facts = (problem, reason.map(|(reason, _)| *reason));
                         if let Err(objection) = ask(&guard, language, on_sign, facts, &clauses) {

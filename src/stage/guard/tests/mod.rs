@@ -2,6 +2,7 @@
 
 mod corpus;
 mod examples;
+mod facts;
 mod properties;
 mod rules;
 

@@ -45,6 +45,10 @@ impl Sample {
         if rng.random_bool(0.5) {
             clauses.push(sentence(phrases.delay, phrases, rng));
         }
+        let seconds = if rng.random_bool(0.5) { phrases.also_closed } else { phrases.also_queue };
+        if !seconds.is_empty() && rng.random_bool(0.5) {
+            clauses.push(sentence(seconds, phrases, rng));
+        }
         clauses.push(advice(language, space, !closed, rng));
         if rng.random_bool(0.5) {
             clauses.push(sentence(phrases.saving, phrases, rng));
@@ -68,6 +72,8 @@ impl Sample {
             (Slot::Until, time(rng, 12..24)),
             (Slot::Between0, streets[3].to_owned()),
             (Slot::Between1, streets[4].to_owned()),
+            (Slot::AlsoClosed, streets[5].to_owned()),
+            (Slot::AlsoQueue, streets[6].to_owned()),
             (Slot::Lanes, format!("{lanes} {lane}")),
             (Slot::Turn, (*turns.choose(rng).unwrap()).to_owned()),
         ];
@@ -138,7 +144,7 @@ fn advice(language: Language, space: Space, either: bool, rng: &mut ChaCha8Rng) 
 /// What is done to a text that was right. Each returns false if the text has nothing to do it to.
 type Change = fn(&mut Sample, &mut WordingRequest, &mut ChaCha8Rng) -> bool;
 
-const CHANGES: [(&str, Change); 21] = [
+const CHANGES: [(&str, Change); 22] = [
     ("another name", |sample, _, rng| {
         let said = sample.said();
         let Some(slot) = Slot::NAMES.into_iter().rfind(|slot| said.contains(slot)) else {
@@ -182,6 +188,23 @@ const CHANGES: [(&str, Change); 21] = [
         let Some(slot) = times.collect::<Vec<_>>().choose(rng).copied() else { return false };
         let hour = rng.random_range(0..24);
         replace(sample, slot, &format!("{hour:02}:{:02}", rng.random_range(0..60)))
+    }),
+    ("a second road's other trouble", |sample, _, rng| {
+        let phrases = phrases(sample.language, sample.space);
+        let has =
+            |clause: &Vec<String>, slot| clause.iter().any(|item| slot_of(item) == Some(slot));
+        for (slot, other) in
+            [(Slot::AlsoClosed, phrases.also_queue), (Slot::AlsoQueue, phrases.also_closed)]
+        {
+            if let Some(at) = sample.clauses.iter().position(|clause| has(clause, slot)) {
+                sample.clauses[at] = sentence(other, phrases, rng);
+                let twin =
+                    if slot == Slot::AlsoClosed { Slot::AlsoQueue } else { Slot::AlsoClosed };
+                let name = text_of(sample, slot);
+                return replace(sample, twin, &name);
+            }
+        }
+        false
     }),
     ("another number of lanes", |sample, _, rng| {
         let lane = text_of(sample, Slot::Lanes).split_once(' ').unwrap().1.to_owned();

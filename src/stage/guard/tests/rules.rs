@@ -47,16 +47,16 @@ fn street_for(rule: Rule) -> Option<&'static str> {
     }
 }
 
-fn at(millis: i64) -> Timestamp {
+pub(super) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis).unwrap()
 }
 
-fn ids(ids: &[u32]) -> Vec<SegmentId> {
+pub(super) fn ids(ids: &[u32]) -> Vec<SegmentId> {
     ids.iter().copied().map(SegmentId).collect()
 }
 
 /// Segment 4 is closed; from the sign on segment 0 left into 1, on to 2 and 3.
-fn direction() -> Direction {
+pub(super) fn direction() -> Direction {
     Direction {
         id: "d-0001".to_owned(),
         revision: 1,
@@ -74,6 +74,7 @@ fn direction() -> Direction {
         applies_on: Vec::new(),
         turn: None,
         destination: Some(0),
+        second: None,
         delay_s: Some(350),
         saving_s: Some(299),
         evidence: Evidence::default(),
@@ -395,133 +396,4 @@ fn a_request_says_what_the_direction_says() {
         facts[at].1 = wrong;
         assert_eq!(ask(&facts), Err(Rule::RequestFacts), "{wrong}");
     }
-}
-
-#[test]
-fn a_time_of_day_must_be_the_planned_end() {
-    let guard = nasty().by_clock_of(Some(chrono_tz::Europe::Rome));
-    let ends = |at: Timestamp| {
-        let announced = Announced { until: Some(at), ..Announced::default() };
-        Direction { announced, ..direction() }
-    };
-    let hour = std::time::Duration::from_hours(1);
-    // One in the morning in Rome is midnight UTC.
-    let asked = |time: &str| request(En, SIGN, RoadClosed, &[(Slot::Until, time)]);
-    assert_eq!(guard.check_request(&ends(at(0) + 2 * hour), &asked("03:00")), Ok(()));
-    let refused = |direction: &Direction, time: &str| {
-        let answer = guard.check_request(direction, &asked(time)).map_err(|o| o.rule());
-        assert_eq!(answer, Err(Rule::RequestFacts), "{time}");
-    };
-    refused(&ends(at(0) + 2 * hour), "02:00");
-    refused(&ends(at(0) + 13 * hour), "14:00");
-    refused(&ends(at(0)), "01:00");
-    refused(&direction(), "03:00");
-    let said = |rows: &str, time: &str| {
-        let request = request(En, SIGN, RoadClosed, &[(Slot::Until, time)]);
-        guard.check(&request, &wording(En, rows)).map_err(|o| o.rule())
-    };
-    assert_eq!(said("ROAD CLOSED / UNTIL 17:30 / USE OTHER ROUTE", "17:30"), Ok(()));
-    assert_eq!(said("ROAD CLOSED / UNTIL 17:31 / USE OTHER ROUTE", "17:30"), Err(Rule::Number));
-    assert_eq!(said("ROAD CLOSED / UNTIL 17:60 / USE OTHER ROUTE", "17:60"), Err(Rule::Grammar));
-    assert_eq!(said("ROAD CLOSED / UNTIL 17 / USE OTHER ROUTE", "17:30"), Err(Rule::Grammar));
-    let queue = request(En, SIGN, Queue, &[(Slot::Until, "17:30")]);
-    let text = wording(En, "QUEUES AHEAD / UNTIL 17:30 / USE OTHER ROUTE");
-    assert_eq!(guard.check(&queue, &text).map_err(|o| o.rule()), Err(Rule::Grammar));
-}
-
-/// Segment 4, Via San, is closed; Via Ritardo leads into it, Via San Marco away.
-#[test]
-fn a_stretch_must_lie_between_the_roads_that_are_named() {
-    let guard = nasty();
-    let area = Audience::Area { tile: "1".to_owned(), part: "a".to_owned() };
-    let direction = Direction { audience: area, applies_on: ids(&[0]), ..direction() };
-    let asked = |direction: &Direction, between: [&str; 2]| {
-        let facts = [(Slot::Between0, between[0]), (Slot::Between1, between[1])];
-        let request = request(En, VEHICLE, RoadClosed, &facts);
-        guard.check_request(direction, &request).map_err(|o| o.rule())
-    };
-    assert_eq!(asked(&direction, ["Via Ritardo", "Via San Marco"]), Ok(()));
-    assert_eq!(asked(&direction, ["Via San Marco", "Via Ritardo"]), Ok(()));
-    for wrong in [
-        ["Via Ritardo", "Via Ritardo"],
-        ["Via Ritardo", "Via Minuti"],
-        ["Via Chiusa", "Via San Marco"],
-        ["Via San", "Via San Marco"],
-    ] {
-        assert_eq!(asked(&direction, wrong), Err(Rule::RequestFacts), "{wrong:?}");
-    }
-    let one = request(En, VEHICLE, RoadClosed, &[(Slot::Between0, "Via Ritardo")]);
-    let answer = guard.check_request(&direction, &one).map_err(|o| o.rule());
-    assert_eq!(answer, Err(Rule::RequestFacts));
-    // What is not closed, or not known to be, has no ends.
-    let open = Direction { closed: Vec::new(), cause: Cause::Incident, ..direction };
-    let facts = [(Slot::Between0, "Via Ritardo"), (Slot::Between1, "Via San Marco")];
-    let request = request(En, VEHICLE, Problem::Incident, &facts);
-    let answer = guard.check_request(&open, &request).map_err(|o| o.rule());
-    assert_eq!(answer, Err(Rule::RequestFacts));
-}
-
-/// A way may begin with the road at which the closed stretch does.
-#[test]
-fn the_road_at_a_stretchs_end_may_be_the_way() {
-    let facts = [
-        (Closed, "!Via Roma"),
-        (Slot::Between0, "Via San"),
-        (Slot::Between1, "Via San Marco"),
-        (Via0, "!Via San"),
-    ];
-    let said = |text: &str| {
-        let request = request(En, VEHICLE, RoadClosed, &facts);
-        nasty().check(&request, &wording(En, text)).map_err(|o| o.rule())
-    };
-    let text = "Via Roma is closed. Between Via San and Via San Marco. Use Via San.";
-    assert_eq!(said(text), Ok(()));
-    let swapped = "Via Roma is closed. Between Via San Marco and Via San. Use Via San.";
-    assert_eq!(said(swapped), Err(Rule::Road));
-    let wrong = "Via Roma is closed. Between Via San and Via Minuti. Use Via San.";
-    assert_eq!(said(wrong), Err(Rule::Road));
-}
-
-#[test]
-fn lanes_and_beginnings_must_be_the_operators() {
-    use crate::domain::wording::Problem::Incident;
-    let mut network = network(&STREETS, &PLACES);
-    network.segments[6].lanes = 3;
-    let guard = Guard::new(Arc::new(network)).by_clock_of(Some(chrono_tz::Europe::Rome));
-    let minute = std::time::Duration::from_mins(1);
-    let announced = Announced { lanes: Some(1), since: Some(at(0)), ..Announced::default() };
-    let incident = Direction {
-        cause: Cause::Incident,
-        avoid: ids(&[6]),
-        closed: Vec::new(),
-        announced,
-        ts: at(0) + 90 * minute,
-        valid_until: at(0) + 95 * minute,
-        ..direction()
-    };
-    assert_eq!(guard.check_direction(&incident, &ClosedSegments::new()), Ok(()));
-    let asked = |slot, text: &str| {
-        let request = request(En, SIGN, Incident, &[(slot, text)]);
-        guard.check_request(&incident, &request).map_err(|o| o.rule())
-    };
-    assert_eq!(asked(Slot::Lanes, "1 lane"), Ok(()));
-    assert_eq!(asked(Slot::Lanes, "2 lanes"), Err(Rule::RequestFacts));
-    assert_eq!(asked(Slot::Lanes, "1 lanes"), Err(Rule::RequestFacts));
-    assert_eq!(asked(Slot::Since, "01:00"), Ok(()));
-    assert_eq!(asked(Slot::Since, "02:30"), Err(Rule::RequestFacts));
-    let said = |rows: &str, lanes: &str| {
-        let request = request(En, SIGN, Incident, &[(Slot::Lanes, lanes)]);
-        guard.check(&request, &wording(En, rows)).map_err(|o| o.rule())
-    };
-    assert_eq!(said("INCIDENT / 2 LANES BLOCKED / USE OTHER ROUTE", "2 lanes"), Ok(()));
-    assert_eq!(said("INCIDENT / 3 LANES BLOCKED / USE OTHER ROUTE", "2 lanes"), Err(Rule::Number));
-    assert_eq!(said("INCIDENT / 2 LANE BLOCKED / USE OTHER ROUTE", "2 lanes"), Err(Rule::Grammar));
-    // A closed road has none, and its closure is not said to be an incident's.
-    let closed = wording(En, "ROAD CLOSED / 2 LANES BLOCKED / USE OTHER ROUTE");
-    let request = request(En, SIGN, RoadClosed, &[(Slot::Lanes, "2 lanes")]);
-    assert_eq!(guard.check(&request, &closed).map_err(|o| o.rule()), Err(Rule::Grammar));
-    let stray =
-        Direction { cause: Cause::Congestion, level: Some(CongestionLevel::Slow), ..incident };
-    let answer = guard.check_direction(&stray, &ClosedSegments::new()).map_err(|o| o.rule());
-    assert_eq!(answer, Err(Rule::OperatorsWord));
 }

@@ -1,0 +1,163 @@
+//! What is said to be wrong, and what operators say of it.
+
+use super::*;
+use crate::domain::direction::Second;
+
+fn because(reason: Reason) -> Announced {
+    Announced { reason: Some(reason), ..Announced::default() }
+}
+
+#[test]
+fn a_reason_goes_with_its_closure_and_a_new_one_is_said_at_once() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    let road = network.id("2,1>3,1");
+    traffic.close("2,1>3,1", "works");
+    traffic.announced.insert(road, because(Reason::Roadworks));
+    let shown = sign(route.update(at(0), &traffic.view())).unwrap();
+    assert_eq!((shown.revision, shown.announced), (1, because(Reason::Roadworks)));
+    assert_eq!(shown.closed, [road]);
+    traffic.announced.insert(road, because(Reason::Event));
+    traffic.change += 1;
+    let shown = sign(route.update(at(1), &traffic.view())).unwrap();
+    assert_eq!((shown.revision, shown.announced), (2, because(Reason::Event)));
+    traffic.announced.clear();
+    traffic.change += 1;
+    let shown = sign(route.update(at(2), &traffic.view())).unwrap();
+    assert_eq!((shown.revision, shown.announced), (3, Announced::default()));
+}
+
+#[test]
+fn what_sensors_found_has_no_reason() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.block("2,1>3,1");
+    traffic.announced.insert(network.id("2,1>3,1"), because(Reason::Fog));
+    let shown = sign(route.update(at(0), &traffic.view())).unwrap();
+    assert_eq!((shown.cause, shown.announced), (Cause::Incident, Announced::default()));
+}
+
+/// A jam before lanes that are shut is told with what their operator says, unless the lanes are on
+/// another road than the one that the trouble is called by.
+#[test]
+fn lanes_that_are_shut_go_with_the_jam_before_them() {
+    let lanes = Announced { lanes: Some(1), ..because(Reason::Accident) };
+    let told = |named: &str| {
+        let mut draft = draft();
+        let shut = grid(6, 3).build().id("3,1>4,1");
+        draft.edit(shut).street = Some(named.to_owned());
+        let network = Arc::new(draft.build());
+        let mut route = Route::new(&plan(), Arc::clone(&network));
+        let mut traffic = Traffic::on(&network);
+        traffic.speed("2,1>3,1", 3.0);
+        traffic.incidents.insert(shut, "crash".to_owned());
+        traffic.announced.insert(shut, lanes);
+        sign(route.update(at(0), &traffic.view())).map(|shown| (shown.cause, shown.announced))
+    };
+    let (network, _) = town();
+    let street = network.segment(network.id("2,1>3,1")).street.clone().unwrap_or_default();
+    assert_eq!(told(&street), Some((Cause::Incident, lanes)));
+    assert_eq!(told("Elsewhere"), Some((Cause::Incident, Announced::default())));
+}
+
+#[test]
+fn a_closure_displaces_a_jam() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.speed("3,1>4,1", 3.0);
+    let jam = sign(route.update(at(0), &traffic.view())).unwrap();
+    traffic.close("1,1>2,1", "works");
+    // One cause, one id: the jam's direction is withdrawn, the closure's begins.
+    let [over, closure] = signs(route.update(at(1), &traffic.view())).try_into().unwrap();
+    assert_eq!((jam.cause, closure.cause), (Cause::Congestion, Cause::Closure));
+    assert_eq!((&over.id, over.revision, over.state), (&jam.id, 2, Clear));
+    assert_eq!((closure.revision, closure.state), (1, Show));
+    assert_ne!(closure.id, jam.id);
+}
+
+#[test]
+fn shut_lanes_make_the_jam_before_them_an_incident() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.incidents.insert(network.id("3,1>4,1"), "crash".to_owned());
+    assert_eq!(route.update(at(0), &traffic.view()), []);
+    traffic.speed("2,1>3,1", 3.0);
+    let shown = sign(route.update(at(60), &traffic.view())).unwrap();
+    assert_eq!(shown.cause, Cause::Incident);
+    assert_eq!(shown.evidence.events, ["crash"]);
+    assert!(shown.avoid.contains(&network.id("3,1>4,1")));
+}
+
+#[test]
+fn a_road_found_to_be_blocked_is_an_incident_to_go_round() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.block("2,1>3,1");
+    let blocked = sign(route.update(at(0), &traffic.view())).unwrap();
+    assert_eq!((blocked.cause, blocked.level, blocked.delay_s), (Cause::Incident, None, None));
+    assert_eq!(blocked.avoid, [network.id("2,1>3,1")]);
+    assert_eq!(blocked.evidence.events, ["detected@07:20"]);
+    assert_eq!(blocked.evidence.rules[0], "blocked_upstream");
+    // What the operator then says of it takes its place, and its end ends both.
+    traffic.open("2,1>3,1");
+    traffic.close("2,1>3,1", "works");
+    let [over, closure] = signs(route.update(at(60), &traffic.view())).try_into().unwrap();
+    assert_eq!((&over.id, over.state), (&blocked.id, Clear));
+    assert_eq!((closure.cause, closure.avoid), (Cause::Closure, blocked.avoid));
+    traffic.open("2,1>3,1");
+    assert_eq!(sign(route.update(at(120), &traffic.view())).unwrap().state, Clear);
+}
+
+#[test]
+fn blocked_roads_that_lead_into_each_other_are_one_incident() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    for x in 0..5 {
+        let road = network.id(&format!("{x},1>{},1", x + 1));
+        traffic.states[road.0 as usize].vehicles = Some(60.0);
+    }
+    assert_eq!(route.update(at(0), &traffic.view()), []);
+    traffic.block("2,1>3,1");
+    traffic.block("3,1>4,1");
+    traffic.block("1,0>0,0");
+    let shown = sign(route.update(at(60), &traffic.view())).unwrap();
+    let names = names(&network, &shown.avoid);
+    // The sign's traffic is bound for the two; the third, which comes first by number, is avoided too.
+    assert_eq!(names[0], "2,1>3,1");
+    assert_eq!(names.len(), 3, "{names:?}");
+    let told: BTreeSet<&SegmentId> =
+        route.shown.values().filter_map(|shown| shown.said.advice.avoid.first()).collect();
+    assert!(told.contains(&network.id("1,0>0,0")), "others are told of that one");
+}
+
+/// Who would go round by his own map is told what he would meet there.
+#[test]
+fn a_second_trouble_on_the_map_way_round_is_named() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "c-1");
+    let area = |directions: Vec<Direction>| {
+        let on = network.id("1,1>2,1");
+        let of = |d: &Direction| d.applies_on == [on] && d.state == Show;
+        directions.into_iter().find(of).unwrap()
+    };
+    let alone = area(route.update(at(0), &traffic.view()));
+    assert_eq!(alone.second, None);
+    // The way that is told is the map's as long as all else is free.
+    let met = alone.way[2];
+    let name = network.segment(met).name.clone();
+    traffic.close(&name, "c-2");
+    let directions = route.update(at(60), &traffic.view());
+    assert!(signs(directions.clone()).iter().all(|d| d.second.is_none()), "signs have no room");
+    let second = Some(Second { cause: Cause::Closure, segment: met });
+    assert_eq!(area(directions).second, second);
+    traffic.open(&name);
+    traffic.speed(&name, 3.0);
+    let (_, mut fresh) = town();
+    let full = area(fresh.update(at(120), &traffic.view()));
+    assert!(!full.way.contains(&met));
+    assert_eq!(full.second, Some(Second { cause: Cause::Congestion, segment: met }));
+    traffic.speed(&name, 30.0);
+    let (_, mut fresh) = town();
+    assert_eq!(area(fresh.update(at(180), &traffic.view())).second, None, "slow is no queue");
+}
