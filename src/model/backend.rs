@@ -423,9 +423,9 @@ mod tests {
             assert!(engine.feed(&[(0, &[1])]).is_err());
             engine.begin(&[None; 2]);
             assert!(engine.feed(&[(2, &[1])]).is_err());
-            assert!(engine.feed(&[(0, &[1; 129])]).is_err());
+            assert!(engine.feed(&[(0, &[1; 161])]).is_err());
             assert!(engine.feed(&[(0, &[])]).is_err());
-            assert!(engine.feed(&[(0, &[1; 128]), (1, &[2])]).is_ok());
+            assert!(engine.feed(&[(0, &[1; 160]), (1, &[2])]).is_ok());
             assert!(engine.feed(&[(0, &[1])]).is_err());
             assert!(engine.feed(&[(1, &[1])]).is_ok());
         }

@@ -34,7 +34,7 @@ pub fn tiny(vocabulary: usize) -> Architecture {
         heads: 2,
         head: None,
         hidden: 32,
-        context: 128,
+        context: 160,
         vocabulary,
     }
 }

@@ -449,10 +449,10 @@ mod tests {
         let architecture = fixture::tiny(70);
         let plain = Plain::new(&fixture::lively(architecture)).unwrap();
         let mut memory = Memory::new(architecture);
-        assert!(plain.feed(&mut [(&mut memory, &[1; 129])]).is_err());
+        assert!(plain.feed(&mut [(&mut memory, &[1; 161])]).is_err());
         assert!(plain.feed(&mut [(&mut memory, &[])]).is_err());
         assert!(plain.feed(&mut [(&mut memory, &[70])]).is_err());
-        assert!(plain.feed(&mut [(&mut memory, &[1; 128])]).is_ok());
+        assert!(plain.feed(&mut [(&mut memory, &[1; 160])]).is_ok());
         assert!(plain.feed(&mut [(&mut memory, &[1])]).is_err());
         memory.begin(None);
         assert!(plain.feed(&mut [(&mut memory, &[1])]).is_ok());

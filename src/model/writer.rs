@@ -261,7 +261,7 @@ mod tests {
         let mut writer = slm();
         let never = || false;
         let mut said = 0;
-        for seed in 0..40 {
+        for seed in 0..60 {
             for space in
                 [Space::Sign { rows: 4, cols: 20, pages: 1 }, Space::Vehicle { max_chars: 150 }]
             {
