@@ -265,8 +265,6 @@ pub struct Directions {
     pub switch_gain: f64,
     /// Share of drivers that advice reckons with, 0 to 1.
     pub compliance: f64,
-    /// The same of those on a sign's road, where nobody is told in his vehicle.
-    pub sign_compliance: f64,
     /// For how long traffic sent one way is reckoned with after it is no longer sent there.
     pub advice_decay: Duration,
     /// Signs that may be used; all of the network's when empty.

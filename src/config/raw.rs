@@ -37,7 +37,6 @@ pub(super) mod default {
     pub const AREA_REACH_M: f64 = 1000.0;
     pub const SWITCH_GAIN: f64 = 0.15;
     pub const COMPLIANCE: f64 = 1.0;
-    pub const SIGN_COMPLIANCE: f64 = 0.6;
     pub const ADVICE_DECAY: &str = "3m";
     pub const DEADLINE: &str = "250ms";
     pub const KEEP_ALIVE: &str = "30s";
@@ -310,10 +309,6 @@ group! {
         /// one way; who is surprised by a full road loses more than who drives a little further.
         #[schemars(extend("default" = default::COMPLIANCE, "exclusiveMinimum" = 0, "maximum" = 1))]
         compliance: Option<At<f64>>,
-        /// The same where nobody is told in vehicles, above 0, at most 1: of those who pass a sign some
-        /// read it, and some of them follow it.
-        #[schemars(extend("default" = default::SIGN_COMPLIANCE, "exclusiveMinimum" = 0, "maximum" = 1))]
-        sign_compliance: Option<At<f64>>,
         /// Traffic that was sent one way counts there for about this long, before detectors see it.
         #[schemars(extend("default" = default::ADVICE_DECAY))]
         advice_decay: Option<At<Interval>>,

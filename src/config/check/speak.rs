@@ -35,8 +35,6 @@ impl Checker<'_> {
             self.above_zero(raw.area_reach_m.as_ref(), default::AREA_REACH_M, 50_000.0);
         let switch_gain = self.above_zero(raw.switch_gain.as_ref(), default::SWITCH_GAIN, 1.0);
         let compliance = self.above_zero(raw.compliance.as_ref(), default::COMPLIANCE, 1.0);
-        let sign_compliance =
-            self.above_zero(raw.sign_compliance.as_ref(), default::SIGN_COMPLIANCE, 1.0);
         let advice_decay =
             self.interval(raw.advice_decay.as_ref(), default::ADVICE_DECAY, &ADVICE_DECAY);
         let reach_m = self.above_zero(raw.reach_m.as_ref(), default::REACH_M, 50_000.0);
@@ -61,7 +59,6 @@ impl Checker<'_> {
             areas,
             switch_gain,
             compliance,
-            sign_compliance,
             advice_decay,
             signs,
             never_via,

@@ -203,15 +203,13 @@ impl<'a> Desk<'a> {
             .filter(|(_, _, audience)| matches!(audience, Audience::Area { .. }))
             .map(|(_, here, _)| *here)
             .collect();
-        let plan = self.plan;
-        let follow = if plan.areas { plan.compliance } else { plan.sign_compliance };
         audiences
             .into_iter()
             .filter_map(|(_, here, audience)| {
                 let counted =
                     matches!(audience, Audience::Area { .. }) || !in_vehicles.contains(&here);
                 let arriving = arriving.get(&here).copied().unwrap_or_default();
-                let veh_s = if counted { arriving * follow } else { 0.0 };
+                let veh_s = if counted { arriving * self.plan.compliance } else { 0.0 };
                 Some(Point { place: around.place(here)?, audience, veh_s })
             })
             .collect()

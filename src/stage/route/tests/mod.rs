@@ -30,7 +30,6 @@ fn plan() -> Directions {
         area_dwell: Duration::from_mins(1),
         switch_gain: 0.15,
         compliance: 0.5,
-        sign_compliance: 0.5,
         advice_decay: Duration::from_mins(3),
         signs: Vec::new(),
         never_via: Vec::new(),

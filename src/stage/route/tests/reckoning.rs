@@ -282,17 +282,3 @@ fn closures_split_the_approaches_over_more_than_one_way() {
     let (north, south) = (over("3,3>4,3"), over("3,1>4,1"));
     assert!(north > 0 && south > 0, "{north} one way, {south} the other");
 }
-
-#[test]
-fn where_signs_alone_speak_some_are_not_reckoned_with() {
-    let told_veh_s = |areas, sign_compliance| -> f64 {
-        let (network, mut route) = town_with(&Directions { areas, sign_compliance, ..plan() });
-        let mut traffic = Traffic::on(&network);
-        traffic.close("2,1>3,1", "works");
-        assert!(sign(route.update(at(0), &traffic.view())).is_some());
-        route.shown.values().map(|shown| shown.said.advice.veh_s).sum()
-    };
-    let (all, some) = (told_veh_s(false, 1.0), told_veh_s(false, 0.25));
-    assert!(some > 0.0 && (all - 4.0 * some).abs() < 1e-9, "{all} {some}");
-    assert!((told_veh_s(true, 1.0) - told_veh_s(true, 0.25)).abs() < 1e-9);
-}
