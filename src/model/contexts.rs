@@ -142,8 +142,10 @@ fn second(request: &mut WordingRequest, any_make: bool) {
 /// Some signs have two pages: likewise.
 fn pages(request: &mut WordingRequest) {
     let mut rng = ChaCha8Rng::seed_from_u64(request.seed ^ 0x0070_6167_6573);
-    if let Space::Sign { pages, .. } = &mut request.space {
-        *pages = if rng.random_bool(0.15) { 2 } else { 1 };
+    if let Space::Sign { pages, .. } = &mut request.space
+        && rng.random_bool(0.15)
+    {
+        *pages = 2;
     }
 }
 

@@ -58,35 +58,6 @@ impl Phrases {
         of(problem, reason)
     }
 
-    /// How far the trouble reaches, as far as the request's facts say it.
-    pub fn extent(&self, request: &WordingRequest) -> List {
-        if request.slot(Slot::Between0).is_some() {
-            self.between
-        } else if request.slot(Slot::Lanes).is_some() {
-            self.lanes
-        } else {
-            &[]
-        }
-    }
-
-    /// The other road to keep away from, if the request's facts say one.
-    pub fn second(&self, request: &WordingRequest) -> List {
-        if request.slot(Slot::AlsoClosed).is_some() {
-            self.also_closed
-        } else if request.slot(Slot::AlsoQueue).is_some() {
-            self.also_queue
-        } else {
-            &[]
-        }
-    }
-
-    /// Since when and until when it lasts, as far as the request's facts say it.
-    pub fn time(&self, request: &WordingRequest) -> impl Iterator<Item = &'static str> {
-        let list = |slot, list: List| request.slot(slot).map_or(&[][..], |_| list);
-        let [until, since] = [list(Slot::Until, self.until), list(Slot::Since, self.since)];
-        until.iter().chain(since).copied()
-    }
-
     /// The advice that the request's facts call for: a road, else a turn, else another way.
     pub fn advice(&self, request: &WordingRequest) -> impl Iterator<Item = &'static str> {
         let list = if request.slot(Slot::Via0).is_some() {

@@ -196,9 +196,9 @@ impl Requests {
             Cause::Incident => return None,
         };
         let name = self.street(segment.0)?;
+        let mut taken = self.own_streets(direction);
         let named = direction.avoid.first().into_iter().chain(&direction.way);
-        let taken = named.chain(&direction.applies_on).filter_map(|id| self.street(id.0));
-        let taken: BTreeSet<String> = taken.map(|name| name.folded).collect();
+        taken.extend(named.filter_map(|id| self.street(id.0)).map(|name| name.folded));
         let apart = !taken.contains(&name.folded)
             && offered.iter().all(|fact| fold(&fact.text) != name.folded);
         let sayable = self.sayable(&name, Space::Vehicle { max_chars: u16::MAX });

@@ -90,22 +90,27 @@ fn ranked(request: &WordingRequest) -> impl Iterator<Item = Draft> {
     let offered = |phrase: &&'static str| {
         slots_of(&[phrase]).into_iter().all(|slot| request.slot(slot).is_some())
     };
-    let list = |list: &'static [&'static str]| list.iter().copied().filter(offered);
+    let or_none = |lists: &[&'static [&'static str]]| -> Vec<Option<&'static str>> {
+        phrases::or_none(lists.iter().copied().flatten().copied().filter(offered)).collect()
+    };
+    let extents = or_none(&[phrases.between, phrases.lanes]);
+    let reasons = or_none(&[phrases.reason]);
+    let times = or_none(&[phrases.until, phrases.since]);
+    let delays = or_none(&[phrases.delay]);
+    let seconds = or_none(&[phrases.also_closed, phrases.also_queue]);
+    let savings = or_none(&[phrases.saving]);
     let mut asides = Vec::new();
-    for extent in phrases::or_none(list(phrases.extent(request))) {
-        for reason in phrases::or_none(list(phrases.reason)) {
-            for time in phrases::or_none(phrases.time(request).filter(offered)) {
-                for delay in phrases::or_none(list(phrases.delay)) {
-                    for second in phrases::or_none(list(phrases.second(request))) {
-                        asides.push([extent, reason, time, delay, second]);
-                    }
+    for extent in &extents {
+        for reason in &reasons {
+            for time in &times {
+                for delay in &delays {
+                    asides.extend(seconds.iter().map(|s| [*extent, *reason, *time, *delay, *s]));
                 }
             }
         }
     }
-    let savings: Vec<_> = phrases::or_none(list(phrases.saving)).collect();
     let mut plans: Vec<(u32, Plan)> = Vec::new();
-    for problem in list(phrases.problem) {
+    for problem in phrases.problem.iter().copied().filter(offered) {
         for advice in phrases.advice(request).filter(offered) {
             for [extent, reason, time, delay, second] in &asides {
                 for saving in &savings {

@@ -42,7 +42,7 @@ pub(super) fn check(
         let is_true = match second.cause {
             Cause::Closure => closed.contains_key(&second.segment),
             Cause::Congestion => !closed.contains_key(&second.segment),
-            // Nobody finds one where nobody is led.
+            // What was found to be blocked is no second road's trouble.
             Cause::Incident => false,
         };
         if !is_true {
