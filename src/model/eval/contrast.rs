@@ -4,7 +4,7 @@
 use crate::domain::closure::Reason;
 use crate::domain::wording::{Problem, Slot, WordingRequest};
 
-use super::super::constraint::{ADVICE, Clauses, DELAY, KINDS, PROBLEM, REASON, SAVING};
+use super::super::constraint::{ADVICE, Clauses, DELAY, KINDS, PROBLEM, REASON, SAVING, SECOND};
 use super::super::contexts::other_turn;
 
 /// The request with one fact changed into another of its kind, and the clause that says it. A fact
@@ -26,6 +26,14 @@ pub(super) fn flips(request: &WordingRequest) -> Vec<(WordingRequest, usize)> {
         let at = Reason::ALL.iter().position(|other| *other == reason).unwrap_or(0);
         let reason = Some(Reason::ALL[(at + 1) % Reason::ALL.len()]);
         flips.push((WordingRequest { reason, ..request.clone() }, REASON));
+    }
+    for (slot, other) in [(Slot::AlsoClosed, Slot::AlsoQueue), (Slot::AlsoQueue, Slot::AlsoClosed)]
+    {
+        if let Some(at) = request.slots.iter().position(|fact| fact.slot == slot) {
+            let mut flipped = request.clone();
+            flipped.slots[at].slot = other;
+            flips.push((flipped, SECOND));
+        }
     }
     let mut reworded = |slot: Slot, kind: usize, other: &dyn Fn(&str) -> String| {
         let mut flipped = request.clone();
@@ -61,6 +69,7 @@ mod tests {
     #[test]
     fn each_flip_changes_one_fact() {
         let mut request = fixture::request(Space::Vehicle { max_chars: 200 });
+        request.slots.retain(|fact| fact.slot != Slot::AlsoClosed);
         for fact in &mut request.slots {
             match fact.slot {
                 Slot::Turn => fact.text = "left".to_owned(),
@@ -74,7 +83,7 @@ mod tests {
         let (told, request) = (request, untold);
         let flips = flips(&request);
         let kinds: Vec<usize> = flips.iter().map(|(_, kind)| *kind).collect();
-        assert_eq!(kinds, [PROBLEM, DELAY, SAVING, ADVICE]);
+        assert_eq!(kinds, [PROBLEM, SECOND, DELAY, SAVING, ADVICE]);
         for (flipped, kind) in flips {
             let texts = request.slots.iter().zip(&flipped.slots);
             let changed = texts.filter(|(before, after)| before != after).count()
@@ -82,7 +91,7 @@ mod tests {
             assert_eq!((changed, flipped.slots.len()), (1, request.slots.len()), "{kind}");
         }
         let kinds = super::flips(&told).into_iter().map(|(_, kind)| kind);
-        assert_eq!(kinds.collect::<Vec<_>>(), [DELAY, SAVING, ADVICE], "lanes are shut");
+        assert_eq!(kinds.collect::<Vec<_>>(), [SECOND, DELAY, SAVING, ADVICE], "lanes are shut");
         let closed = WordingRequest {
             problem: Problem::RoadClosed,
             reason: Some(Reason::Wind),
