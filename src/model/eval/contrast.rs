@@ -2,7 +2,7 @@
 //! change.
 
 use crate::domain::closure::Reason;
-use crate::domain::wording::{Problem, Slot, WordingRequest};
+use crate::domain::wording::{Problem, Slot, SlotFact, WordingRequest};
 
 use super::super::constraint::{ADVICE, Clauses, DELAY, KINDS, PROBLEM, REASON, SAVING, SECOND};
 use super::super::contexts::other_turn;
@@ -27,24 +27,18 @@ pub(super) fn flips(request: &WordingRequest) -> Vec<(WordingRequest, usize)> {
         let reason = Some(Reason::ALL[(at + 1) % Reason::ALL.len()]);
         flips.push((WordingRequest { reason, ..request.clone() }, REASON));
     }
-    for (slot, other) in [(Slot::AlsoClosed, Slot::AlsoQueue), (Slot::AlsoQueue, Slot::AlsoClosed)]
-    {
-        if let Some(at) = request.slots.iter().position(|fact| fact.slot == slot) {
-            let mut flipped = request.clone();
-            flipped.slots[at].slot = other;
-            flips.push((flipped, SECOND));
-        }
-    }
-    let mut reworded = |slot: Slot, kind: usize, other: &dyn Fn(&str) -> String| {
+    let mut changed = |slot: Slot, kind: usize, change: &dyn Fn(&mut SlotFact)| {
         let mut flipped = request.clone();
         if let Some(fact) = flipped.slots.iter_mut().find(|fact| fact.slot == slot) {
-            fact.text = other(&fact.text);
+            change(fact);
             flips.push((flipped, kind));
         }
     };
-    reworded(Slot::Delay, DELAY, &minutes);
-    reworded(Slot::Saving, SAVING, &minutes);
-    reworded(Slot::Turn, ADVICE, &|said| other_turn(request.language, said));
+    changed(Slot::AlsoClosed, SECOND, &|fact| fact.slot = Slot::AlsoQueue);
+    changed(Slot::AlsoQueue, SECOND, &|fact| fact.slot = Slot::AlsoClosed);
+    changed(Slot::Delay, DELAY, &|fact| fact.text = minutes(&fact.text));
+    changed(Slot::Saving, SAVING, &|fact| fact.text = minutes(&fact.text));
+    changed(Slot::Turn, ADVICE, &|fact| fact.text = other_turn(request.language, &fact.text));
     flips
 }
 
