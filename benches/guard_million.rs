@@ -8,7 +8,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -69,8 +69,10 @@ fn try_network(dir: &Path, requests: u64, corpus: &Path) -> u64 {
     let guard = Guard::new(Arc::clone(&network)).by_clock_of(zone);
     let writer = RandomWriter::from_corpus(corpus, 7).unwrap_or_else(|e| panic!("{e}"));
     let mut writer = writer.adversarial();
-    let mut names: Vec<String> = network.spoken_names().into_iter().map(fold).collect();
-    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    let names = Names::of(&network);
+    for name in &names.all {
+        assert!(names.within(&format!(" # {name} # ")).is_some(), "the reader misses {name}");
+    }
     let mut tallies = Language::ALL.map(|language| (language, Tally::default()));
     for n in 0..requests.div_ceil(Language::ALL.len() as u64) {
         let mut rng = ChaCha8Rng::seed_from_u64(n);
@@ -204,6 +206,31 @@ fn announced(cause: Cause, ts: Timestamp, rng: &mut ChaCha8Rng) -> Announced {
     told
 }
 
+/// What a text may name only as one of its facts, in capitals without accents or marks.
+struct Names {
+    all: HashSet<String>,
+    longest: usize,
+}
+
+impl Names {
+    fn of(network: &Network) -> Self {
+        let plain = |name: &str| fold(name).replace(['.', ','], " ");
+        let all: HashSet<String> = network.spoken_names().into_iter().map(plain).collect();
+        Self { longest: all.iter().map(String::len).max().unwrap_or_default(), all }
+    }
+
+    /// A name that stands between two spaces of a text.
+    fn within<'t>(&self, text: &'t str) -> Option<&'t str> {
+        text.match_indices(' ').find_map(|(space, _)| {
+            let rest = &text[space + 1..];
+            let ends = rest.match_indices(' ').map(|(end, _)| end);
+            ends.take_while(|end| *end <= self.longest)
+                .map(|end| &rest[..end])
+                .find(|words| self.all.contains(*words))
+        })
+    }
+}
+
 const TURNS: [&str; 15] = [
     "LEFT",
     "RIGHT",
@@ -223,7 +250,7 @@ const TURNS: [&str; 15] = [
 ];
 
 /// Cuts the facts out of the text, then looks for what may not be left.
-fn beyond_the_facts(request: &WordingRequest, text: &Wording, names: &[String]) -> Option<String> {
+fn beyond_the_facts(request: &WordingRequest, text: &Wording, names: &Names) -> Option<String> {
     let mut rest = format!(" {} ", fold(&text.text.join(" ")).replace(['.', ','], " "));
     let mut facts: Vec<String> = request.slots.iter().map(|fact| fold(&fact.text)).collect();
     facts.sort_by_key(|fact| std::cmp::Reverse(fact.len()));
@@ -239,7 +266,5 @@ fn beyond_the_facts(request: &WordingRequest, text: &Wording, names: &[String]) 
             return Some(format!("turn {turn}"));
         }
     }
-    let road =
-        names.iter().find(|name| rest.contains(&format!(" {} ", name.replace(['.', ','], " "))));
-    road.map(|name| format!("road {name}"))
+    names.within(&rest).map(|name| format!("road {name}"))
 }
