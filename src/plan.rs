@@ -28,7 +28,7 @@ pub struct Plan {
     pub broker: Option<Broker>,
     pub sources: Vec<Source>,
     pub windows: Vec<Window>,
-    pub congestion: Option<Congestion>,
+    pub congestion: Congestion,
     pub directions: Option<Directions>,
     pub writer: Writer,
     pub outputs: Vec<Output>,
@@ -231,7 +231,8 @@ pub enum StaticTable {
     Segments,
 }
 
-#[derive(Clone, Debug)]
+/// By default nothing but closures is known of.
+#[derive(Clone, Debug, Default)]
 pub struct Congestion {
     /// Indices into `Plan::windows`; where two speak of one segment, the first one listed wins.
     pub windows: Vec<usize>,

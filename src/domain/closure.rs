@@ -71,17 +71,21 @@ impl Reason {
 
 /// One message of the road operator about one event. Edges are the names of the feed: the stage
 /// that knows the network resolves them and refuses unknown ones.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closure {
     pub event_id: String,
     pub state: ClosureState,
     pub kind: ClosureKind,
+    #[serde(default)]
     pub reason: Option<Reason>,
     pub edges: Vec<String>,
+    #[serde(default)]
     pub lanes_closed: Option<u32>,
     /// When the operator said so (event time).
     pub ts: Timestamp,
+    #[serde(default)]
     pub start: Option<Timestamp>,
+    #[serde(default)]
     pub planned_end: Option<Timestamp>,
 }
 

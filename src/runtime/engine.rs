@@ -46,13 +46,13 @@ pub enum Event {
 /// The stages in a row.
 pub struct Engine {
     plan: Arc<Plan>,
-    decoder: Decoder,
+    pub(super) decoder: Decoder,
     /// Used again from call to call.
     decoded: DecodedBatch,
     subscriptions: Vec<TopicFilter>,
     pub(super) windower: Windower,
     pub(super) aggregate: Aggregate,
-    pub(super) congestion: Option<Congestion>,
+    pub(super) congestion: Congestion,
     pub(super) route: Option<Route>,
     pub(super) speaker: Speaker,
     /// Receive time in whole seconds; whoever has messages or a clock moves it on.
@@ -81,10 +81,7 @@ impl Engine {
             decoded: DecodedBatch::default(),
             windower: Windower::new(&plan.sources, &plan.windows).keeping(aggregate.columns()),
             aggregate,
-            congestion: plan
-                .congestion
-                .as_ref()
-                .map(|c| Congestion::new(c, &plan.windows, Arc::clone(&network))),
+            congestion: Congestion::new(&plan.congestion, &plan.windows, Arc::clone(&network)),
             route: plan.directions.as_ref().map(|d| Route::new(d, Arc::clone(&network))),
             speaker: Speaker::new(
                 network,
@@ -254,8 +251,7 @@ impl Engine {
     ) {
         let source = &self.plan.sources[source].name;
         let mut tally = Tally { received: 1, ..Tally::default() };
-        // A pipeline without congestion has nobody to tell of it; the message is still read.
-        let taken = self.congestion.as_mut().map_or(Ok(Taken::New), |c| c.closure(closure));
+        let taken = self.congestion.closure(closure, message.received_at);
         match &taken {
             Ok(Taken::New) => tally.accepted = 1,
             Ok(Taken::Repeated) => tally.duplicate = 1,
@@ -288,9 +284,7 @@ impl Engine {
     /// Moves receive time on to `now`, a whole second: closes windows and lets the route stage speak.
     pub fn tick(&mut self, now: Timestamp) -> Result<Vec<Event>, RunError> {
         let mut events = self.advance(now)?;
-        if let Some(congestion) = &mut self.congestion {
-            congestion.advance(now, self.windower.sensors_now().unwrap_or(now));
-        }
+        self.congestion.advance(now, self.windower.sensors_now().unwrap_or(now));
         events.extend(self.speak(now));
         Ok(events)
     }
@@ -302,9 +296,7 @@ impl Engine {
         self.counts.clock_steps += 1;
         self.windower.step(by);
         self.seconds.step(by);
-        if let Some(congestion) = &mut self.congestion {
-            congestion.step(by);
-        }
+        self.congestion.step(by);
         if let Some(route) = &mut self.route {
             route.step(by);
         }
@@ -343,8 +335,7 @@ impl Engine {
 
     /// Windows closed so far, and the result rows that could not be used.
     pub fn windows_so_far(&self) -> WindowSummary {
-        let unused = self.congestion.as_ref().map(Congestion::unused_rows).unwrap_or_default();
-        self.counts.windows(unused)
+        self.counts.windows(self.congestion.unused_rows())
     }
 
     /// How the guidance has fared; none where there is no route stage.
@@ -354,7 +345,7 @@ impl Engine {
 
     /// Incidents that nobody announced: how many were found so far, and how many last.
     pub fn incidents_detected(&self) -> (u64, usize) {
-        self.congestion.as_ref().map_or((0, 0), Congestion::detected)
+        self.congestion.detected()
     }
 
     /// Does what the window stage wants done.
@@ -379,22 +370,19 @@ impl Engine {
                 }
             };
             bump(&mut self.counts.windows, name.clone());
-            if let Some(congestion) = &mut self.congestion {
-                // A result without a usable segment column was refused when the plan was made.
-                congestion
-                    .window(&result)
-                    .map_err(|what| RunError::Result { window: name.clone(), what })?;
-            }
+            // A result without a usable segment column was refused when the plan was made.
+            self.congestion
+                .window(&result)
+                .map_err(|what| RunError::Result { window: name.clone(), what })?;
             events.push(Event::Window { name: name.clone(), result });
         }
         Ok(())
     }
 
     fn speak(&mut self, now: Timestamp) -> Vec<Event> {
-        let (Some(congestion), Some(route)) = (&self.congestion, &mut self.route) else {
-            return Vec::new();
-        };
-        let directions = route.update(now, &congestion.view());
+        let Some(route) = &mut self.route else { return Vec::new() };
+        let directions = route.update(now, &self.congestion.view());
+        self.speaker.begin_round();
         let mut events = Vec::new();
         for direction in directions {
             for publication in self.publications(direction) {

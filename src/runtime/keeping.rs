@@ -15,12 +15,12 @@ use super::error::RunError;
 use super::outgoing;
 use super::replay::write;
 use super::speak::Worded;
-use super::state::EngineState;
+use super::state::{EngineState, Lasting};
 use super::unit::{Did, Unit};
 use super::unsent::Unsent;
 use crate::domain::time::Timestamp;
 use crate::io::archive::{ArchiveMark, GrowingArchive};
-use crate::io::journal::{Entry, Journal, Position, Recovered, Snapshot, State};
+use crate::io::journal::{Entry, Journal, JournalError, Position, Recovered, Snapshot, State};
 use crate::plan::Plan;
 use crate::ports::{Message, Publication};
 
@@ -28,7 +28,7 @@ use crate::ports::{Message, Publication};
 const ROOM_BYTES: usize = 4 << 20;
 
 /// The form of `Kept`; a snapshot of another form is not read.
-const FORM: u32 = 8;
+const FORM: u32 = 9;
 
 /// The kind of the journal's notes that hold words: what a writer with a deadline gave once, it
 /// must not give anew.
@@ -54,7 +54,7 @@ pub struct Journaling {
     pub recovered: Recovered,
     /// How often a snapshot is taken.
     pub every: Duration,
-    /// Whose state it is: of another pipeline, network or model nothing is taken up.
+    /// Whose state it is: of another pipeline, network or model only what lasts is taken up.
     pub identity: String,
 }
 
@@ -64,10 +64,17 @@ struct Form {
     form: u32,
 }
 
+/// What of `Kept` is read of any form and identity.
+#[derive(Deserialize)]
+struct Left {
+    lasting: Lasting,
+}
+
 /// The state of a unit as it lies in a snapshot.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     form: u32,
+    lasting: Lasting,
     engine: EngineState,
     waiting: Vec<Message>,
     beaten: Option<Timestamp>,
@@ -88,6 +95,10 @@ pub(super) struct Resumed {
     pub cut: usize,
     /// Publications that had run out while the unit was down.
     pub expired: u64,
+    /// The journal was of another pipeline, network, model or version: only what was announced was taken
+    /// up, so many events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anew_with_events: Option<usize>,
 }
 
 pub(super) struct Keeping {
@@ -139,8 +150,8 @@ impl Keeping {
         if let Some(archive) = &mut *archive {
             archive.make_room_by(keeping.journal.room());
         }
-        let kept = recovered.snapshot.as_ref().and_then(|snapshot| keeping.read(snapshot));
-        if let Some(kept) = kept {
+        let snapshot = recovered.snapshot.as_ref();
+        if let Some(kept) = snapshot.and_then(|snapshot| keeping.read(snapshot)) {
             if !unit.engine.restore(kept.engine) {
                 return Err(RunError::Restore);
             }
@@ -153,6 +164,9 @@ impl Keeping {
                 archive.take_back(mark)?;
             }
             keeping.again(unit, recovered, archive)?;
+        } else if let Some(snapshot) = snapshot {
+            let events = begin_anew(unit, &snapshot.bytes, recovered.tail)?;
+            keeping.resumed.anew_with_events = Some(events);
         }
         keeping.snapshot(unit, archive.as_mut(), now)?;
         Ok(keeping)
@@ -378,6 +392,7 @@ impl Keeping {
         let unsent = self.unsent.others().chain(held);
         let kept = Kept {
             form: FORM,
+            lasting: unit.engine.lasting(),
             engine: unit.engine.state().map_err(unwritten)?,
             waiting: unit.waiting.clone(),
             beaten: unit.beaten,
@@ -405,4 +420,29 @@ impl Keeping {
     pub fn close(self) -> Result<(), RunError> {
         Ok(self.journal.close()?)
     }
+}
+
+/// Takes up what lasts of a snapshot that is otherwise not read, with what was announced after it: road
+/// operators say it once. How many events are known then.
+fn begin_anew(
+    unit: &mut Unit<'_>,
+    snapshot: &[u8],
+    tail: impl Iterator<Item = Result<(Position, Entry), JournalError>>,
+) -> Result<usize, RunError> {
+    let lasting = match rmp_serde::from_slice::<Left>(snapshot) {
+        Ok(Left { lasting }) => lasting,
+        Err(error) => {
+            tracing::error!(%error, "closures in force are not in the snapshot: announce them again");
+            Lasting::default()
+        }
+    };
+    let mut messages = Vec::new();
+    for entry in tail {
+        if let (_, Entry::Message(message)) = entry? {
+            messages.push(message);
+        }
+    }
+    let events = unit.engine.begin_anew(&lasting, &messages);
+    tracing::warn!(events, "what was announced of roads is kept");
+    Ok(events)
 }

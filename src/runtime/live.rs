@@ -144,6 +144,7 @@ impl Live<'_, '_> {
     /// From the first word to the end of messages.
     async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         self.begin().await?;
+        self.mind_the_past();
         self.say("online").await?;
         self.send_again().await?;
         self.until(stop).await?;
@@ -247,15 +248,31 @@ impl Live<'_, '_> {
     fn mind_the_clock(&mut self) {
         let set_by = self.clock.set_by_ms();
         let by = set_by - *self.set_by.get_or_insert(set_by);
-        if *self.unit.pace() == Pace::Clock && by.unsigned_abs() > LEAST_STEP_MS {
+        if self.step(by) {
             self.set_by = Some(set_by);
             self.set_back = by < 0;
+        }
+    }
+
+    /// A unit may start with a clock behind what it has seen: one that keeps no time without power, or
+    /// that ran ahead before. No second would pass until it came there, and nobody would be told anything.
+    fn mind_the_past(&mut self) {
+        if let Some(last) = self.unit.engine.seconds.last() {
+            self.step((self.clock.now().millis() - last.millis()).min(0));
+        }
+    }
+
+    /// The clock has been set by so many milliseconds; whether it is worth a word.
+    fn step(&mut self, by: i64) -> bool {
+        let set = *self.unit.pace() == Pace::Clock && by.unsigned_abs() > LEAST_STEP_MS;
+        if set {
             if let Some(keeping) = &mut self.keeping {
                 keeping.stepped(by);
             }
             self.unit.engine.step(by);
             self.status.last = None;
         }
+        set
     }
 
     /// Looks at the clock.

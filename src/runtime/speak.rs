@@ -13,14 +13,18 @@ use super::counts::{Counts, bump};
 use crate::domain::direction::{Audience, Direction, DirectionState};
 use crate::domain::network::{Network, Sign, SignId};
 use crate::domain::wording::{Draft, EarlierText, Language, Space, Voice, Wording, WordingRequest};
-use crate::ports::{Asked, SharedClock, Writer, WriterError};
+use crate::ports::{Asked, Expired, SharedClock, Writer, WriterError};
 use crate::stage::generate;
 use crate::stage::guard::{Guard, Traced};
 
 /// Drafts asked of the model for one text before the template speaks.
 const CANDIDATES: u32 = 3;
 
-/// How long the model may take for one text. In a replay nothing is late: the same recording has to
+/// How long the model may take for all that is said at one moment; templates say the rest. A closure
+/// speaks to a whole district at once, and must be out within a second.
+const ROUND: Duration = Duration::from_millis(750);
+
+/// How long the model may take for one direction. In a replay nothing is late: the same recording has to
 /// give the same bytes on a slow machine.
 pub(super) enum Deadline {
     None,
@@ -95,6 +99,8 @@ pub(super) struct Speaker {
     template: Box<dyn Writer>,
     languages: Vec<Language>,
     deadline: Deadline,
+    /// When the model's time for this moment is over, by the deadline's clock.
+    round_ends: Duration,
     /// The words that each direction shows: unchanged facts keep their words, so that a sign does
     /// not flicker between phrasings.
     shown: BTreeMap<String, Vec<(WordingRequest, Said)>>,
@@ -134,7 +140,15 @@ impl Speaker {
             model,
             languages,
             deadline,
+            round_ends: Duration::MAX,
         })
+    }
+
+    /// What is worded from here on is said at one moment.
+    pub fn begin_round(&mut self) {
+        if let Deadline::After(_, clock) = &self.deadline {
+            self.round_ends = clock.elapsed() + ROUND;
+        }
     }
 
     pub fn take_words(&mut self) -> Vec<Worded> {
@@ -220,13 +234,15 @@ impl Speaker {
         }
         let missing: Vec<Asked<'_>> =
             tasks.iter().filter(|task| task.said.is_none()).map(Task::asked).collect();
-        let mut first = self.first_drafts(&missing).into_iter();
+        let expired = self.expiry();
+        let mut first = self.first_drafts(&missing, &expired).into_iter();
         let mut now = Vec::new();
         for task in tasks {
             let said = match task.said {
                 Some(said) => Some(said),
                 None => {
-                    self.write(task.before.is_some(), &task.request, first.next(), sign, counts)
+                    let revises = task.before.is_some();
+                    self.write(revises, &task.request, first.next(), sign, &expired, counts)
                 }
             };
             let Task { request, is_new, .. } = task;
@@ -285,11 +301,25 @@ impl Speaker {
         self.guard.check(request, &said.wording).is_ok().then(|| said.clone())
     }
 
+    /// Whether the model's time from now on is over.
+    fn expiry(&self) -> impl Fn() -> bool + use<> {
+        let end = match &self.deadline {
+            Deadline::None => None,
+            Deadline::After(limit, clock) => {
+                Some((self.round_ends.min(clock.elapsed() + *limit), Arc::clone(clock)))
+            }
+        };
+        move || end.as_ref().is_some_and(|(end, clock)| clock.elapsed() >= *end)
+    }
+
     /// The model's first tries; none without a model.
-    fn first_drafts(&mut self, asked: &[Asked<'_>]) -> Vec<Result<Draft, WriterError>> {
-        let expired = expiry(&self.deadline);
+    fn first_drafts(
+        &mut self,
+        asked: &[Asked<'_>],
+        expired: &Expired<'_>,
+    ) -> Vec<Result<Draft, WriterError>> {
         match &mut self.model {
-            Some(model) if !asked.is_empty() => model.write_all(asked, &expired),
+            Some(model) if !asked.is_empty() => model.write_all(asked, expired),
             _ => Vec::new(),
         }
     }
@@ -302,9 +332,9 @@ impl Speaker {
         request: &WordingRequest,
         first: Option<Result<Draft, WriterError>>,
         sign: Option<SignId>,
+        expired: &Expired<'_>,
         counts: &mut Counts,
     ) -> Option<Said> {
-        let expired = expiry(&self.deadline);
         let gate = Gate {
             guard: &self.guard,
             sign: sign.map(|id| (self.network.sign(id), self.fonts.get(&id))),
@@ -320,7 +350,7 @@ impl Speaker {
                         if attempt == CANDIDATES {
                             break;
                         }
-                        tried = model.write(request, attempt, &expired);
+                        tried = model.write(request, attempt, expired);
                     }
                     Err(error) => {
                         let cause = match &error {
@@ -353,19 +383,6 @@ impl Speaker {
             }
         }
         None
-    }
-}
-
-/// Whether the time from now on is over.
-fn expiry(deadline: &Deadline) -> impl Fn() -> bool + use<> {
-    let started = match deadline {
-        Deadline::None => None,
-        Deadline::After(limit, clock) => Some((*limit, Arc::clone(clock), clock.elapsed())),
-    };
-    move || {
-        started
-            .as_ref()
-            .is_some_and(|(limit, clock, start)| clock.elapsed().saturating_sub(*start) >= *limit)
     }
 }
 
@@ -427,6 +444,73 @@ mod tests {
     use crate::domain::network::SegmentId;
     use crate::domain::network::testing::grid;
     use crate::domain::time::Timestamp;
+    use crate::io::clock::ManualClock;
+    use crate::ports::Clock;
+
+    fn direction(id: &str, reason: Option<Reason>) -> Direction {
+        Direction {
+            id: id.to_owned(),
+            revision: 1,
+            ts: Timestamp::default(),
+            valid_until: Timestamp::default(),
+            state: DirectionState::Show,
+            audience: Audience::Area { tile: "1".to_owned(), part: "a".to_owned() },
+            cause: Cause::Closure,
+            announced: Announced { reason, ..Announced::default() },
+            level: None,
+            avoid: vec![SegmentId(0)],
+            closed: Vec::new(),
+            via: Vec::new(),
+            way: Vec::new(),
+            applies_on: Vec::new(),
+            turn: None,
+            destination: None,
+            delay_s: None,
+            second: None,
+            saving_s: None,
+            evidence: Evidence::default(),
+        }
+    }
+
+    /// A model that is always just too late.
+    struct Slow(ManualClock);
+
+    impl Writer for Slow {
+        fn write(
+            &mut self,
+            _: &WordingRequest,
+            _: u32,
+            expired: &Expired<'_>,
+        ) -> Result<Draft, WriterError> {
+            while !expired() {
+                self.0.advance(Duration::from_millis(10));
+            }
+            Err(WriterError::Late)
+        }
+        fn name(&self, _: &WordingRequest) -> &str {
+            "slow"
+        }
+    }
+
+    #[test]
+    fn a_slow_model_does_not_hold_up_a_whole_district() {
+        let network = Arc::new(grid(3, 2).build());
+        let clock = ManualClock::new(Timestamp::default());
+        let deadline = Deadline::After(Duration::from_millis(250), Arc::new(clock.clone()));
+        let model: Box<dyn Writer> = Box::new(Slow(clock.clone()));
+        let mut speaker =
+            Speaker::new(network, Some(model), Language::ALL.to_vec(), None, deadline).unwrap();
+        for round in 1..=2 {
+            let (before, mut counts) = (clock.elapsed(), Counts::default());
+            speaker.begin_round();
+            for n in 0..20 {
+                let direction = direction(&format!("d-{round}{n:03}"), None);
+                assert_eq!(speaker.words(&direction, 200, &mut counts).len(), Language::ALL.len());
+            }
+            let took = clock.elapsed() - before;
+            assert!(took >= ROUND && took < ROUND + Duration::from_millis(50), "{took:?}");
+        }
+    }
 
     /// Words stay while the facts stay; a reason that is given, taken back or another is news.
     #[test]
@@ -435,28 +519,7 @@ mod tests {
         let mut speaker =
             Speaker::new(network, None, Language::ALL.to_vec(), None, Deadline::None).unwrap();
         let mut words = |reason| {
-            let direction = Direction {
-                id: "d-0001".to_owned(),
-                revision: 1,
-                ts: Timestamp::default(),
-                valid_until: Timestamp::default(),
-                state: DirectionState::Show,
-                audience: Audience::Area { tile: "1".to_owned(), part: "a".to_owned() },
-                cause: Cause::Closure,
-                announced: Announced { reason, ..Announced::default() },
-                level: None,
-                avoid: vec![SegmentId(0)],
-                closed: Vec::new(),
-                via: Vec::new(),
-                way: Vec::new(),
-                applies_on: Vec::new(),
-                turn: None,
-                destination: None,
-                delay_s: None,
-                second: None,
-                saving_s: None,
-                evidence: Evidence::default(),
-            };
+            let direction = direction("d-0001", reason);
             let said = speaker.words(&direction, 200, &mut Counts::default());
             said.iter().map(|said| said.wording.text.join(" ")).collect::<Vec<_>>()
         };

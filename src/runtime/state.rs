@@ -1,4 +1,5 @@
-//! What a run knows and its plan does not: taken out of an engine, kept, and put into another one.
+//! What a run knows and its plan does not: taken out of an engine, kept, and put into another one. Of
+//! another plan's run only what lasts.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,9 +8,12 @@ use super::engine::Engine;
 use super::replay::Seconds;
 use super::speak::SpeakerState;
 use crate::batch::Columns;
+use crate::domain::closure::Closure;
 use crate::domain::packed::Packed;
+use crate::ports::Message;
 use crate::stage::aggregate::AggregateState;
-use crate::stage::congestion::{Congestion, CongestionState};
+use crate::stage::congestion::CongestionState;
+use crate::stage::decode::{DecodedBatch, Fate, MAX_MESSAGES};
 use crate::stage::route::{Route, RouteState};
 use crate::stage::window::WindowerState;
 
@@ -18,18 +22,27 @@ use crate::stage::window::WindowerState;
 pub struct EngineState {
     windower: Packed<WindowerState>,
     aggregate: Packed<AggregateState>,
-    congestion: Option<Packed<CongestionState>>,
+    congestion: Packed<CongestionState>,
     route: Option<RouteState>,
     speaker: SpeakerState,
     seconds: Seconds,
     counts: Counts,
 }
 
+/// What of a run outlives its plan, network and model: what is announced once and may not be
+/// forgotten. Read from snapshots of every form from 9 on, so what is added to it needs a default.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Lasting {
+    /// The newest word on each event, edges by their names.
+    pub closures: Vec<Closure>,
+    /// Directions issued so far: no id is given twice.
+    pub directions: u32,
+}
+
 impl EngineState {
     /// Bytes of its larger parts.
     pub fn size_bytes(&self) -> usize {
-        let congestion = self.congestion.as_ref().map_or(0, Packed::size_bytes);
-        self.windower.size_bytes() + self.aggregate.size_bytes() + congestion
+        self.windower.size_bytes() + self.aggregate.size_bytes() + self.congestion.size_bytes()
     }
 }
 
@@ -43,9 +56,8 @@ impl Engine {
     /// # Errors
     /// If a part of it cannot be written down.
     pub fn state(&self) -> Result<EngineState, rmp_serde::encode::Error> {
-        let packed = |congestion: &Congestion| Packed::of(&congestion.state());
         Ok(EngineState {
-            congestion: self.congestion.as_ref().map(packed).transpose()?,
+            congestion: Packed::of(&self.congestion.state())?,
             windower: Packed::of(&self.windower.state())?,
             aggregate: Packed::of(&self.aggregate.state())?,
             route: self.route.as_ref().map(Route::state),
@@ -59,14 +71,10 @@ impl Engine {
     /// engine cannot be used then.
     #[must_use]
     pub fn restore(&mut self, state: EngineState) -> bool {
-        let (Some(windower), Some(aggregate)) = (state.windower.value(), state.aggregate.value())
+        let (Some(windower), Some(aggregate), Some(congestion)) =
+            (state.windower.value(), state.aggregate.value(), state.congestion.value())
         else {
             return false;
-        };
-        let congestion = match (&mut self.congestion, state.congestion.map(Packed::value)) {
-            (Some(congestion), Some(Some(state))) => congestion.restore(state),
-            (None, None) => true,
-            _ => false,
         };
         let route = match (&mut self.route, state.route) {
             (Some(route), Some(state)) => {
@@ -80,6 +88,40 @@ impl Engine {
         self.speaker.restore(state.speaker);
         self.seconds = state.seconds;
         self.counts = state.counts;
-        congestion && route && self.windower.restore(windower)
+        self.congestion.restore(congestion) && route && self.windower.restore(windower)
+    }
+
+    /// What another run may go on from whatever its plan, network and model.
+    pub fn lasting(&self) -> Lasting {
+        Lasting {
+            closures: self.congestion.said().cloned().collect(),
+            directions: self.route.as_ref().map_or(0, Route::issued),
+        }
+    }
+
+    /// Goes on from what lasts of another run, and from the closures among the messages that it took
+    /// after that. How many events are known then.
+    pub fn begin_anew(&mut self, lasting: &Lasting, messages: &[Message]) -> usize {
+        let mut decoded = DecodedBatch::default();
+        let mut said: Vec<Closure> = lasting.closures.clone();
+        for messages in messages.chunks(MAX_MESSAGES) {
+            self.decoder.decode_batch(messages, &mut decoded);
+            let fates = decoded.fates.drain(..);
+            said.extend(fates.filter_map(|fate| match fate {
+                Fate::Closure { closure, .. } => Some(*closure),
+                _ => None,
+            }));
+        }
+        for (closure, refusal) in self.congestion.take_up(&said) {
+            tracing::error!(
+                event = closure.event_id,
+                why = refusal.detail,
+                "what was announced of it is lost"
+            );
+        }
+        if let Some(route) = &mut self.route {
+            route.begin_after(lasting.directions);
+        }
+        self.congestion.said().count()
     }
 }

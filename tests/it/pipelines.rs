@@ -33,7 +33,7 @@ fn is_whole(plan: &Plan) {
         let time = source.event_time.as_ref();
         assert!(time.is_none_or(|time| time.interval_end), "{name}: {}", source.name);
     }
-    let congestion = plan.congestion.as_ref().unwrap();
+    let congestion = &plan.congestion;
     let read: Vec<_> =
         congestion.windows.iter().map(|at| plan.windows[*at].name.as_str()).collect();
     assert_eq!(read, ["camera_minute", "segment_minute"], "{name}");

@@ -12,7 +12,9 @@ use wayside::io::journal::{Journal, JournalOptions};
 use wayside::io::memory::{MemorySink, MemorySource};
 use wayside::plan::{Output, OutputKind, Plan};
 use wayside::ports::{Message, PortError, Publication, SharedClock, Sink, Source};
-use wayside::runtime::{Engine, Journaling, LiveOptions, Pace, RunError, Summary, run, writers};
+use wayside::runtime::{
+    Engine, Event, Journaling, LiveOptions, Pace, RunError, Summary, run, writers,
+};
 
 use super::player::played;
 use super::support::root;
@@ -72,19 +74,22 @@ struct Run<'r> {
     clock: ManualClock,
     source: &'r mut dyn Source,
     sink: &'r mut dyn Sink,
-    /// Where a journal lies.
-    folder: Option<&'r Path>,
+    /// Where a journal lies, and whose it is.
+    folder: Option<(&'r Path, &'r str)>,
 }
+
+/// The pipeline of most runs here.
+const OURS: &str = "test";
 
 async fn live(of: Run<'_>) -> (Result<(), RunError>, Summary) {
     let plan = plan();
     let mut engine = Engine::for_replay(Arc::clone(&plan), writers(&plan)).unwrap();
     let clock: SharedClock = Arc::new(of.clock);
-    let journal = of.folder.map(|folder| {
+    let journal = of.folder.map(|(folder, identity)| {
         let options = JournalOptions::new(folder.join("journal"));
         let (journal, recovered) = Journal::open(options, Arc::clone(&clock)).unwrap();
         let every = Duration::from_secs(30);
-        Journaling { journal, recovered, every, identity: "test".to_owned() }
+        Journaling { journal, recovered, every, identity: identity.to_owned() }
     });
     let options = LiveOptions {
         pace: Pace::Clock,
@@ -117,7 +122,7 @@ async fn what_the_broker_had_not_taken_goes_out_again() {
             clock: ManualClock::new(start),
             source: &mut MemorySource::new(messages.clone()),
             sink: &mut Until { taken, sink: sink.clone() },
-            folder: Some(folder.path()),
+            folder: Some((folder.path(), OURS)),
         })
         .await;
         ended.unwrap();
@@ -126,7 +131,7 @@ async fn what_the_broker_had_not_taken_goes_out_again() {
             clock: ManualClock::new(start),
             source: &mut MemorySource::new(Vec::new()),
             sink: &mut again.clone(),
-            folder: Some(folder.path()),
+            folder: Some((folder.path(), OURS)),
         })
         .await;
         ended.unwrap();
@@ -148,6 +153,107 @@ async fn what_the_broker_had_not_taken_goes_out_again() {
     let all_seen = about(&sent, "/direction/");
     let said = about(&again, "/direction/");
     assert!(!said.is_empty() && said.iter().all(|said| all_seen.contains(said)), "{said:?}");
+}
+
+/// The directions of a demo in which a road is closed: the id and the state of each, in order.
+fn told(sent: &[Publication]) -> Vec<(String, String)> {
+    let told = about(sent, "/direction/").into_iter().map(|(_, payload)| {
+        let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
+        let word = |key: &str| payload[key].as_str().unwrap().to_owned();
+        (word("direction_id"), word("state"))
+    });
+    told.collect()
+}
+
+/// The demo's messages until a while after its road is closed, and those after without another
+/// word on that road.
+fn closed_and_on() -> (Vec<Message>, Vec<Message>) {
+    let messages = played(Duration::MAX);
+    let closing = messages.iter().find(|m| m.topic.contains("/event/")).unwrap().received_at;
+    let then = closing + Duration::from_secs(40);
+    let (before, after): (Vec<Message>, Vec<Message>) =
+        messages.into_iter().partition(|message| message.received_at <= then);
+    let until = then + Duration::from_mins(8);
+    let after = after.into_iter();
+    let after = after.filter(|m| m.received_at < until && !m.topic.contains("/event/"));
+    (before, after.collect())
+}
+
+/// Road operators say once what is closed. Another pipeline on the unit's journal begins anew, and
+/// knows of it all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_pipeline_still_knows_what_is_closed() {
+    let (before, after) = closed_and_on();
+    let folder = tempfile::tempdir().unwrap();
+    let mut runs = Vec::new();
+    for (identity, messages) in [(OURS, before), ("edited", after.clone()), ("again", after)] {
+        let sink = MemorySink::new();
+        let (ended, summary) = live(Run {
+            clock: ManualClock::new(messages[0].received_at),
+            source: &mut MemorySource::new(messages),
+            sink: &mut sink.clone(),
+            folder: Some((folder.path(), identity)),
+        })
+        .await;
+        ended.unwrap();
+        runs.push((summary, told(&sink.publications())));
+    }
+    let first = |run: usize| runs[run].1.first().map(|(id, state)| (id.as_str(), state.as_str()));
+    assert_eq!(first(0), Some(("d-0001", "show")));
+    // From the entries behind the snapshot, and then from a snapshot.
+    assert_eq!(first(1), Some(("d-1001", "show")));
+    assert_eq!(first(2), Some(("d-2001", "show")));
+    // All else is the new run's own.
+    assert!(runs[1].0.received < runs[0].0.received + runs[1].0.received);
+}
+
+/// A unit without a battery for its clock starts an hour behind what its journal holds, and is set
+/// right later: it renews what it says all the while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_unit_that_starts_in_its_past_goes_on_speaking() {
+    const HOUR_MS: i64 = 3_600_000;
+    let (before, after) = closed_and_on();
+    let folder = tempfile::tempdir().unwrap();
+    let (ended, _) = live(Run {
+        clock: ManualClock::new(before[0].received_at),
+        source: &mut MemorySource::new(before),
+        sink: &mut MemorySink::new(),
+        folder: Some((folder.path(), OURS)),
+    })
+    .await;
+    ended.unwrap();
+    let clock = ManualClock::new(after[0].received_at.moved(-HOUR_MS));
+    let (hand, half) = (clock.clone(), after.len() / 2);
+    let before = move |nth: usize, message: &mut Message| {
+        if nth == half {
+            hand.step(HOUR_MS);
+        }
+        if nth < half {
+            message.received_at = message.received_at.moved(-HOUR_MS);
+        }
+        hand.set(message.received_at);
+    };
+    let halves = after[half].received_at;
+    let mut source = Clocked { messages: MemorySource::new(after), nth: 0, before };
+    let sink = MemorySink::new();
+    let (ended, _) = live(Run {
+        clock,
+        source: &mut source,
+        sink: &mut sink.clone(),
+        folder: Some((folder.path(), OURS)),
+    })
+    .await;
+    ended.unwrap();
+    let renewed = |since: Timestamp, until: Timestamp| {
+        let sent = sink.publications();
+        sent.iter()
+            .filter(|p| p.topic.contains("/direction/") && p.ts > since && p.ts < until)
+            .count()
+    };
+    let slow = halves.moved(-HOUR_MS);
+    // Past what is sent once more at the start; directions are renewed after half of five minutes.
+    assert!(renewed(slow - Duration::from_secs(200), slow) > 0);
+    assert!(renewed(halves + Duration::from_secs(60), halves + Duration::from_hours(1)) > 0);
 }
 
 /// The clock was an hour fast and is set right while messages wait that were stamped before.
@@ -223,4 +329,21 @@ fn any_number_of_messages_may_come_in_one_call() {
         .collect();
     engine.messages(&many).unwrap();
     assert_eq!(engine.summary().received, 40_000);
+}
+
+/// A site without a sensor still tells of roads that are closed.
+#[test]
+fn closures_are_spoken_of_where_nothing_is_measured() {
+    let mut plan = Arc::into_inner(plan()).unwrap();
+    plan.congestion = wayside::plan::Congestion::default();
+    plan.windows.clear();
+    let plan = Arc::new(plan);
+    let mut engine = Engine::for_replay(Arc::clone(&plan), writers(&plan)).unwrap();
+    let messages = played(Duration::MAX);
+    let closing = messages.into_iter().find(|m| m.topic.contains("/event/")).unwrap();
+    let events = engine.messages(&[closing]).unwrap();
+    let shown = events.iter().filter(
+        |event| matches!(event, Event::Publish(p) if p.payload.as_str().contains(r#""state":"show""#)),
+    );
+    assert!(shown.count() > 0);
 }

@@ -110,7 +110,7 @@ fn bologna_closure_is_told_at_once_and_taken_back_at_once() {
     let begin = Timestamp::parse("2008-11-11T07:20:00.000Z").unwrap();
     let (mut congestion, mut route) = stages(&network);
     assert!(route.update(begin, &congestion.view()).is_empty());
-    congestion.closure(&closure(ClosureState::Active, begin)).unwrap();
+    congestion.closure(&closure(ClosureState::Active, begin), begin).unwrap();
     let shown = route.update(begin + Duration::from_secs(1), &congestion.view());
     for direction in &shown {
         println!("{}", describe(&network, direction));
@@ -144,7 +144,7 @@ fn bologna_closure_is_told_at_once_and_taken_back_at_once() {
             DirectionState::Clear => out.remove(&direction.audience),
         };
     }
-    congestion.closure(&closure(ClosureState::Cleared, end)).unwrap();
+    congestion.closure(&closure(ClosureState::Cleared, end), end).unwrap();
     let cleared = route.update(end + Duration::from_secs(1), &congestion.view());
     assert!(cleared.iter().all(|d| d.state == DirectionState::Clear));
     let cleared: BTreeSet<Audience> = cleared.into_iter().map(|d| d.audience).collect();

@@ -109,7 +109,8 @@ impl Checker<'_> {
             // Where one is missing there is an error, and the caller drops the plan.
             sources: sources.into_iter().filter_map(|source| source.plan).collect(),
             windows: windows.into_iter().filter_map(|window| window.plan).collect(),
-            congestion,
+            // Closures are spoken of without it.
+            congestion: congestion.unwrap_or_default(),
             directions,
             writer,
             outputs,

@@ -6,19 +6,16 @@ use std::sync::Arc;
 
 use super::super::payload::{self, Origin, Words};
 use super::Engine;
-use crate::domain::closure::ClosedSegments;
 use crate::domain::direction::{Audience, Direction, DirectionState};
 use crate::plan::OutputKind;
 use crate::ports::Publication;
-use crate::stage::congestion::Congestion;
 
 impl Engine {
     /// The messages of one direction, one for each output that addresses its audience. What may not
     /// be said takes down what the audience still sees: an old text must not outlive its facts.
     pub(super) fn publications(&mut self, mut direction: Direction) -> Vec<Publication> {
         let plan = Arc::clone(&self.plan);
-        let none = ClosedSegments::new();
-        let closed = self.congestion.as_ref().map_or(&none, Congestion::closed);
+        let closed = self.congestion.closed();
         let sayable = direction.state == DirectionState::Show
             && self.speaker.facts_hold(&direction, closed, &mut self.counts);
         let mut sent = Vec::new();

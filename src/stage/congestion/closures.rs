@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::closure::{
-    Announced, Announcements, ClosedSegments, Closure, ClosureKind, ClosureState, Reason,
+    Announced, Announcements, ClosedSegments, Closure, ClosureKind, ClosureState,
 };
 use crate::domain::congestion::Incidents;
 use crate::domain::network::{Network, SegmentId};
@@ -23,6 +23,9 @@ const MAX_ENDED: usize = 1_000;
 /// that it did not, so that not every sign changes twice in one moment.
 const GRACE: Duration = Duration::from_mins(1);
 
+/// How far an operator's clock may be ahead of the unit's for its order to count.
+const MOST_AHEAD: Duration = Duration::from_mins(5);
+
 /// Edges and ids that are quoted in a refusal are cut to this many characters.
 const MAX_QUOTED: usize = 60;
 
@@ -30,7 +33,6 @@ const MAX_QUOTED: usize = 60;
 pub(super) struct Closures {
     events: BTreeMap<String, Event>,
     closed: ClosedSegments,
-    #[serde(default)]
     announced: Announcements,
     incidents: Incidents,
 }
@@ -47,21 +49,21 @@ pub enum Taken {
     },
 }
 
-/// The newest word on one event.
+/// The newest word on one event, and the segments of this network that it is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Event {
-    ts: Timestamp,
-    state: ClosureState,
-    kind: ClosureKind,
-    #[serde(default)]
-    reason: Option<Reason>,
-    #[serde(default)]
-    lanes_closed: Option<u32>,
-    /// An event that is announced ahead acts from here on.
-    start: Option<Timestamp>,
-    #[serde(default)]
-    planned_end: Option<Timestamp>,
+    said: Closure,
     segments: Vec<SegmentId>,
+}
+
+impl Event {
+    fn new(said: &Closure, network: &Network) -> Self {
+        let mut segments: Vec<SegmentId> =
+            said.edges.iter().filter_map(|edge| network.segment_by_name(edge)).collect();
+        segments.sort_unstable();
+        segments.dedup();
+        Self { said: said.clone(), segments }
+    }
 }
 
 impl Closures {
@@ -77,35 +79,29 @@ impl Closures {
         &self.incidents
     }
 
-    /// Holds to the message if it is the newest on its event. Of two with the same time the one that
-    /// closes wins, in whatever order they come.
-    pub(super) fn take(&mut self, closure: &Closure, network: &Network) -> Result<Taken, Refusal> {
-        let mut segments: Vec<SegmentId> =
-            closure.edges.iter().filter_map(|edge| network.segment_by_name(edge)).collect();
-        segments.sort_unstable();
-        segments.dedup();
+    /// Holds to the message, heard at `heard`, if it is the newest on its event. Of two with the same
+    /// time the one that closes wins, in whatever order they come. Of one whose time lies ahead of the
+    /// unit's nobody knows when it was said: the next on its event is newer.
+    pub(super) fn take(
+        &mut self,
+        closure: &Closure,
+        heard: Timestamp,
+        network: &Network,
+    ) -> Result<Taken, Refusal> {
+        let event = Event::new(closure, network);
         let known = self.events.get(&closure.event_id);
         // To end an event that is known its id is enough.
         let ends_known = closure.state == ClosureState::Cleared && known.is_some();
-        if segments.is_empty() && !ends_known {
+        if event.segments.is_empty() && !ends_known {
             return Err(nothing_to_close(closure));
         }
-        let rank = |ts: Timestamp, state: ClosureState| (ts, state == ClosureState::Active);
-        if let Some(newest) =
-            known.filter(|e| rank(e.ts, e.state) > rank(closure.ts, closure.state))
-        {
-            return Ok(Taken::Outdated { newest: newest.ts });
-        }
-        let event = Event {
-            ts: closure.ts,
-            state: closure.state,
-            kind: closure.kind,
-            reason: closure.reason,
-            lanes_closed: closure.lanes_closed,
-            start: closure.start,
-            planned_end: closure.planned_end,
-            segments,
+        let rank = |said: &Closure| (said.ts, said.state == ClosureState::Active);
+        let newer = |known: &&Event| {
+            known.said.ts <= heard + MOST_AHEAD && rank(&known.said) > rank(closure)
         };
+        if let Some(newest) = known.filter(newer) {
+            return Ok(Taken::Outdated { newest: newest.said.ts });
+        }
         if known == Some(&event) {
             return Ok(Taken::Repeated);
         }
@@ -114,15 +110,33 @@ impl Closures {
         Ok(Taken::New)
     }
 
+    /// The newest word on each event, those that have ended among them.
+    pub(super) fn said(&self) -> impl Iterator<Item = &Closure> {
+        self.events.values().map(|event| &event.said)
+    }
+
+    /// Goes on from what was said to another run, of another network maybe. An event that has ended needs
+    /// no edge there: it is remembered so that no older message brings it back.
+    pub(super) fn take_up(&mut self, said: &Closure, network: &Network) -> Result<(), Refusal> {
+        match self.take(said, said.ts, network) {
+            Err(_) if said.state == ClosureState::Cleared => {
+                self.events.insert(said.event_id.clone(), Event::new(said, network));
+                Ok(())
+            }
+            taken => taken.map(|_| ()),
+        }
+    }
+
     /// Works out what is closed at `now`; says whether that has changed.
     pub(super) fn pass(&mut self, now: Timestamp) -> bool {
         let mut closed = ClosedSegments::new();
         let mut incidents = Incidents::new();
         let acts = |e: &Event| {
-            e.state == ClosureState::Active && e.start.is_none_or(|start| start <= now.max(e.ts))
+            let Closure { state, start, ts, .. } = &e.said;
+            *state == ClosureState::Active && start.is_none_or(|start| start <= now.max(*ts))
         };
         for (id, event) in self.events.iter().filter(|(_, event)| acts(event)) {
-            let held = match event.kind {
+            let held = match event.said.kind {
                 ClosureKind::RoadClosed => &mut closed,
                 ClosureKind::LanesClosed => &mut incidents,
             };
@@ -131,13 +145,13 @@ impl Closures {
                 held.entry(segment).or_insert_with(|| id.clone());
             }
         }
-        let mut told: BTreeMap<SegmentId, Vec<&Event>> = BTreeMap::new();
+        let mut told: BTreeMap<SegmentId, Vec<&Closure>> = BTreeMap::new();
         for event in self.events.values().filter(|event| acts(event)) {
             // Of a closed road it does not matter which lanes are shut.
-            let counts =
-                |id: &&SegmentId| event.kind == ClosureKind::RoadClosed || !closed.contains_key(id);
+            let whole = event.said.kind == ClosureKind::RoadClosed;
+            let counts = |id: &&SegmentId| whole || !closed.contains_key(id);
             for &segment in event.segments.iter().filter(counts) {
-                told.entry(segment).or_default().push(event);
+                told.entry(segment).or_default().push(&event.said);
             }
         }
         let announced: Announcements =
@@ -151,9 +165,9 @@ impl Closures {
     }
 
     fn forget_oldest_ended(&mut self) {
-        let ended = |(_, event): &(&String, &Event)| event.state == ClosureState::Cleared;
+        let ended = |(_, event): &(&String, &Event)| event.said.state == ClosureState::Cleared;
         if self.events.iter().filter(ended).count() > MAX_ENDED {
-            let oldest = self.events.iter().filter(ended).min_by_key(|(_, event)| event.ts);
+            let oldest = self.events.iter().filter(ended).min_by_key(|(_, event)| event.said.ts);
             if let Some(id) = oldest.map(|(id, _)| id.clone()) {
                 self.events.remove(&id);
             }
@@ -162,7 +176,7 @@ impl Closures {
 }
 
 /// What the events on one segment agree on: of a reason and of lanes, those that give one.
-fn agreed(events: &[&Event], now: Timestamp) -> Announced {
+fn agreed(events: &[&Closure], now: Timestamp) -> Announced {
     let until = all(events, |event| event.planned_end).and_then(|ends| ends.into_iter().max());
     let since = all(events, |event| event.start).and_then(|starts| starts.into_iter().min());
     Announced {
@@ -175,7 +189,7 @@ fn agreed(events: &[&Event], now: Timestamp) -> Announced {
     }
 }
 
-fn all<T>(events: &[&Event], of: impl Fn(&Event) -> Option<T>) -> Option<Vec<T>> {
+fn all<T>(events: &[&Closure], of: impl Fn(&Closure) -> Option<T>) -> Option<Vec<T>> {
     events.iter().map(|event| of(event)).collect()
 }
 

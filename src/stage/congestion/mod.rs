@@ -164,13 +164,28 @@ impl Congestion {
     /// `UnknownSegment` if none of the edges is in the network, `MissingField` if it names none.
     /// Where some are known, those are closed: a closed road is not left open for the sake of an
     /// edge that the map lacks.
-    pub fn closure(&mut self, closure: &Closure) -> Result<Taken, Refusal> {
-        let taken = self.closures.take(closure, &self.network)?;
+    pub fn closure(&mut self, closure: &Closure, heard: Timestamp) -> Result<Taken, Refusal> {
+        let taken = self.closures.take(closure, heard, &self.network)?;
         if taken == Taken::New {
             // Its time is the operator's clock, which must not carry other events along with it.
             self.pass(self.now.unwrap_or(closure.ts));
         }
         Ok(taken)
+    }
+
+    /// The newest word on each event, those that have ended among them.
+    pub fn said(&self) -> impl Iterator<Item = &Closure> {
+        self.closures.said()
+    }
+
+    /// Goes on from the words on events that another run has left, of another pipeline or network maybe;
+    /// they act from the next moment on. Those that this network cannot place come back with why.
+    pub fn take_up<'c>(
+        &mut self,
+        said: impl IntoIterator<Item = &'c Closure>,
+    ) -> Vec<(&'c Closure, Refusal)> {
+        let refused = |said| Some((said, self.closures.take_up(said, &self.network).err()?));
+        said.into_iter().filter_map(refused).collect()
     }
 
     /// Takes the result of one window; results of windows that are no feed are ignored. Rows that

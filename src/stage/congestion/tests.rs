@@ -33,6 +33,11 @@ fn stage(windows: &[usize]) -> Congestion {
     Congestion::new(&plan, &[window("loops"), window("cameras")], network)
 }
 
+/// A while after it was said.
+fn hear(stage: &mut Congestion, closure: &Closure) -> Result<Taken, Refusal> {
+    stage.closure(closure, closure.ts + Duration::from_hours(1))
+}
+
 fn observation(
     speed_kmh: Option<f64>,
     vehicles: Option<f64>,
@@ -246,7 +251,7 @@ fn a_road_opens_when_the_last_of_its_events_is_cleared() {
     let mut stage = stage(&[0]);
     let road = stage.network.id(ROAD);
     let mut take = |event, state, ts| {
-        stage.closure(&closure(event, state, ts, &[ROAD])).unwrap();
+        hear(&mut stage, &closure(event, state, ts, &[ROAD])).unwrap();
         stage.closed().get(&road).cloned()
     };
     assert_eq!(take("works", Active, 0).as_deref(), Some("works"));
@@ -274,7 +279,7 @@ fn lanes_and_beginnings_are_told_where_events_agree() {
     let mut take = |event, kind, ts, start: Option<i64>, lanes_closed| {
         let told_at = closure(event, ClosureState::Active, ts, &[ROAD]);
         let start = start.map(minute);
-        stage.closure(&Closure { kind, lanes_closed, start, ..told_at }).unwrap();
+        hear(&mut stage, &Closure { kind, lanes_closed, start, ..told_at }).unwrap();
         let told = told(&stage, road);
         (told.since, told.lanes)
     };
@@ -292,7 +297,7 @@ fn a_road_is_closed_for_a_reason_that_all_who_give_one_agree_on() {
     let road = stage.network.id(ROAD);
     let mut take = |event, state, ts, reason| {
         let closure = Closure { reason, ..closure(event, state, ts, &[ROAD]) };
-        stage.closure(&closure).unwrap();
+        hear(&mut stage, &closure).unwrap();
         (told(&stage, road).reason, stage.view().change)
     };
     let (reason, before) = take("works", Active, 0, None);
@@ -310,10 +315,10 @@ fn a_road_is_closed_for_a_reason_that_all_who_give_one_agree_on() {
 #[test]
 fn a_planned_end_opens_nothing_and_an_announced_start_closes_nothing_yet() {
     let mut stage = stage(&[0]);
-    stage.closure(&closure("works", ClosureState::Active, 0, &[ROAD])).unwrap();
+    hear(&mut stage, &closure("works", ClosureState::Active, 0, &[ROAD])).unwrap();
     let mut announced = closure("later", ClosureState::Active, 0, &[OTHER]);
     announced.start = Some(minute(10));
-    stage.closure(&announced).unwrap();
+    hear(&mut stage, &announced).unwrap();
     stage.advance(minute(9), minute(9));
     assert_eq!(stage.closed().values().collect::<Vec<_>>(), ["works"]);
     stage.advance(minute(10), minute(10));
@@ -328,7 +333,7 @@ fn a_closed_road_has_an_end_where_all_say_so() {
     let mut take = |event, state, ts, end: Option<i64>| {
         let mut closure = closure(event, state, ts, &[ROAD]);
         closure.planned_end = end.map(minute);
-        stage.closure(&closure).unwrap();
+        hear(&mut stage, &closure).unwrap();
         stage.advance(minute(ts), minute(ts));
         (told(&stage, road).until, stage.view().change)
     };
@@ -352,14 +357,14 @@ fn a_closed_road_has_an_end_where_all_say_so() {
 #[test]
 fn known_edges_are_closed_and_none_is_refused() {
     let mut stage = stage(&[0]);
-    let refusal =
-        stage.closure(&closure("e", ClosureState::Active, 0, &["nowhere", "neither"])).unwrap_err();
+    let refusal = hear(&mut stage, &closure("e", ClosureState::Active, 0, &["nowhere", "neither"]))
+        .unwrap_err();
     assert_eq!(refusal.reason, DeadReason::UnknownSegment);
-    let refusal = stage.closure(&closure("e", ClosureState::Active, 0, &[])).unwrap_err();
+    let refusal = hear(&mut stage, &closure("e", ClosureState::Active, 0, &[])).unwrap_err();
     assert_eq!(refusal.reason, DeadReason::MissingField);
-    stage.closure(&closure("e", ClosureState::Active, 0, &["nowhere", ROAD])).unwrap();
+    hear(&mut stage, &closure("e", ClosureState::Active, 0, &["nowhere", ROAD])).unwrap();
     assert_eq!(stage.closed().len(), 1);
-    stage.closure(&closure("e", ClosureState::Cleared, 1, &[])).unwrap();
+    hear(&mut stage, &closure("e", ClosureState::Cleared, 1, &[])).unwrap();
     assert!(stage.closed().is_empty());
 }
 
@@ -368,7 +373,7 @@ fn shut_lanes_close_nothing_but_are_an_incident() {
     let mut stage = stage(&[0]);
     let mut lanes = closure("lanes", ClosureState::Active, 0, &[ROAD]);
     lanes.kind = ClosureKind::LanesClosed;
-    stage.closure(&lanes).unwrap();
+    hear(&mut stage, &lanes).unwrap();
     assert!(stage.closed().is_empty());
     assert_eq!(stage.incidents().values().collect::<Vec<_>>(), ["lanes"]);
 }
@@ -424,10 +429,10 @@ fn an_incident_is_given_up_when_nobody_waits_for_it_any_more() {
 #[test]
 fn what_is_announced_is_not_discovered() {
     let mut stage = stage(&[0]);
-    stage.closure(&closure("works", ClosureState::Active, 0, &[ROAD])).unwrap();
+    hear(&mut stage, &closure("works", ClosureState::Active, 0, &[ROAD])).unwrap();
     assert_eq!(empty_road(&mut stage, 0, &[(0.0, 10.0); 5]), [false; 5]);
     // When it is open again it takes a while until traffic comes back.
-    stage.closure(&closure("works", ClosureState::Cleared, 25, &[])).unwrap();
+    hear(&mut stage, &closure("works", ClosureState::Cleared, 25, &[])).unwrap();
     for n in 25..40 {
         let before = observation(Some(10.0), Some(60.0), Some(8.0));
         let here = observation(None, Some(0.0), Some(4.0));
@@ -444,4 +449,53 @@ fn what_is_announced_is_not_discovered() {
     let network = Arc::clone(&stage.network);
     let mut other = Congestion::new(&plan, &[window("loops"), window("cameras")], network);
     assert!(!other.restore(kept), "a state with detection is of another plan");
+}
+
+#[test]
+fn an_event_of_a_clock_that_runs_ahead_can_be_ended() {
+    use ClosureState::{Active, Cleared};
+    const DAY: i64 = 24 * 60;
+    let mut stage = stage(&[0]);
+    let road = stage.network.id(ROAD);
+    stage.closure(&closure("works", Active, DAY, &[ROAD]), minute(0)).unwrap();
+    assert!(stage.closed().contains_key(&road));
+    // The operator's clock was set right meanwhile.
+    let ended = stage.closure(&closure("works", Cleared, 30, &[]), minute(30)).unwrap();
+    assert_eq!(ended, Taken::New);
+    assert!(stage.closed().is_empty());
+    // A word of before is late all the same.
+    let before = stage.closure(&closure("works", Active, 10, &[ROAD]), minute(31)).unwrap();
+    assert_eq!(before, Taken::Outdated { newest: minute(30) });
+}
+
+#[test]
+fn what_was_announced_is_known_to_the_next_run_by_the_names_of_edges() {
+    use ClosureState::{Active, Cleared};
+    let mut before = stage(&[0]);
+    let said = [
+        closure("works", Active, 0, &["of another map", ROAD]),
+        closure("crash", Active, 1, &[OTHER]),
+        closure("fair", Active, 2, &["0,0>0,1"]),
+    ];
+    for closure in &said {
+        hear(&mut before, closure).unwrap();
+    }
+    hear(&mut before, &closure("crash", Cleared, 5, &[OTHER])).unwrap();
+    // A network without the fair's edge, in which segments have other numbers.
+    let network = Arc::new(grid(3, 1).build());
+    assert_eq!(network.segment_by_name("0,0>0,1"), None);
+    assert_ne!(network.segment_by_name(ROAD), Some(before.network.id(ROAD)));
+    let mut after = Congestion::new(&plan::Congestion::default(), &[], Arc::clone(&network));
+    let said: Vec<Closure> = before.said().cloned().collect();
+    let refused = after.take_up(&said);
+    assert_eq!(refused.len(), 1);
+    assert_eq!(
+        (refused[0].0.event_id.as_str(), refused[0].1.reason),
+        ("fair", DeadReason::UnknownSegment)
+    );
+    after.advance(minute(6), minute(6));
+    assert_eq!(after.closed().keys().copied().collect::<Vec<_>>(), [network.id(ROAD)]);
+    // What has ended stays ended.
+    let again = after.closure(&closure("crash", Active, 1, &[OTHER]), minute(7)).unwrap();
+    assert_eq!(again, Taken::Outdated { newest: minute(5) });
 }

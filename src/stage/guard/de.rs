@@ -141,11 +141,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Wind, &["[wegen|kraeftiger] wind", "[wegen|kraeftige] boeen"]),
         ],
         since: &[],
-        until: &[
-            "[voraussichtlich] bis [etwa] {until} uhr",
-            "bis etwa {until}",
-            "[wieder] frei ab {until} uhr",
-        ],
+        until: &["[voraussichtlich] bis [etwa] {until} uhr", "bis etwa {until}"],
         delay: &[
             "(zeitverlust|verzoegerung) [etwa|von] {delay}",
             "{delay} (zeitverlust|verzoegerung|mehr fahrzeit)",
@@ -219,7 +215,7 @@ pub(super) const TONGUE: Tongue = Tongue {
                 &[
                     "(stau|staus|rückstau|stockender verkehr) @where",
                     "{closed} : (stau|rückstau|stockender verkehr) @ahead",
-                    "{closed} : @now staut sich der verkehr",
+                    "{closed} : derzeit staut sich der verkehr",
                     "@where (staut sich|stockt) @now der verkehr",
                     "@where gibt es @now (stau|rückstau)",
                     "@where hat sich ein (stau|rückstau) gebildet",
@@ -358,7 +354,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             "das dauert [voraussichtlich|etwa] bis {until} uhr",
             "das dauert bis etwa {until} uhr",
             "[voraussichtlich] bis [etwa] {until} uhr",
-            "die straße ist [voraussichtlich] ab {until} uhr wieder frei",
+            "die straße ist voraussichtlich ab {until} uhr wieder frei",
             "ab etwa {until} uhr ist die straße wieder frei",
             "geplant ist das bis {until} uhr",
             "von {since} uhr bis [voraussichtlich] {until} uhr",

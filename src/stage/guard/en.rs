@@ -85,7 +85,7 @@ pub(super) const TONGUE: Tongue = Tongue {
         until: &[
             "(until|till) [about] {until}",
             "(expected|planned) until {until}",
-            "reopens [about] {until}",
+            "reopens about {until}",
         ],
         delay: &[
             "[traffic|expect] (delay|delays) [about|of] {delay}",

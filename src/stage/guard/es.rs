@@ -93,11 +93,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Wind, &["[@because|hay] viento [fuerte]", "rachas de viento"]),
         ],
         since: &[],
-        until: &[
-            "[previsto] hasta las {until}",
-            "hasta cerca de las {until}",
-            "[se] reabre a las {until}",
-        ],
+        until: &["[previsto] hasta las {until}", "hasta cerca de las {until}"],
         delay: &[
             "(demora|retraso) [de [unos]|actual] {delay}",
             "{delay} de (demora|retraso)",
@@ -264,7 +260,6 @@ pub(super) const TONGUE: Tongue = Tongue {
                     "@surface está @now inundada",
                     "el agua (cubre|ha cubierto|ha invadido) la calzada",
                     "hay @now agua en la calzada",
-                    "hay aviso de inundación en la zona",
                     "la vía está bajo el agua",
                 ],
             ),
@@ -281,12 +276,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             ),
             (
                 Reason::Fog,
-                &[
-                    "@due la niebla",
-                    "hay @now niebla en @area",
-                    "la niebla cubre la calzada",
-                    "hay aviso de niebla en la zona",
-                ],
+                &["@due la niebla", "hay @now niebla en @area", "la niebla cubre la calzada"],
             ),
             (
                 Reason::Ice,

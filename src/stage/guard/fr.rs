@@ -88,7 +88,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Wind, &["[cause] vent [fort]", "en raison du vent", "rafales de vent"]),
         ],
         since: &[],
-        until: &["[prevu] jusqu'a {until}", "jusque vers {until}", "reouverture (vers|a) {until}"],
+        until: &["[prevu] jusqu'a {until}", "jusque vers {until}", "reouverture vers {until}"],
         delay: &[
             "retard [de|environ|estime] {delay}",
             "{delay} de (retard|trajet en plus)",
@@ -193,7 +193,6 @@ pub(super) const TONGUE: Tongue = Tongue {
                     "il y a @now @jam @where",
                     "(un bouchon s'est formé|une file de véhicules s'est formée) @where",
                     "les véhicules sont @now en file @where",
-                    "la circulation se fait @now en file @where",
                     "@where , (il y a @now @jam|les véhicules sont @now en file|un bouchon s'est formé)",
                 ],
             ),
@@ -358,7 +357,6 @@ pub(super) const TONGUE: Tongue = Tongue {
             "en outre , (les véhicules sont en file|un bouchon s'est formé) sur {also_queue}",
             "sur {also_queue} , (les véhicules sont aussi en file|il y a aussi @jam)",
             "un bouchon s'est aussi formé sur {also_queue}",
-            "le passage par {also_queue} se fait en file",
         ],
         advice: &[
             "(prenez|choisissez|suivez|préférez|passez par) @other",

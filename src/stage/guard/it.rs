@@ -84,11 +84,7 @@ pub(super) const TONGUE: Tongue = Tongue {
             (Reason::Wind, &["[@cause] vento [forte]", "raffiche di vento"]),
         ],
         since: &[],
-        until: &[
-            "fino alle {until} [circa]",
-            "(riapre|riapertura) alle {until}",
-            "riapre verso le {until}",
-        ],
+        until: &["fino alle {until} [circa]", "riapre verso le {until}"],
         delay: &[
             "ritardo [circa|di|previsto|attuale] {delay}",
             "ritardi [di] {delay}",

@@ -38,6 +38,9 @@ use times::{Learnt, Memory, Times};
 
 pub use effect::{GuidanceReport, Promise};
 
+/// More directions than begin between two snapshots.
+const IDS_A_RUN: u32 = 1_000;
+
 /// What one audience should be told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Proposal {
@@ -130,6 +133,17 @@ impl Route {
         self.issued = state.issued;
         self.seen = state.seen;
         self.due = state.due;
+    }
+
+    /// Directions issued so far.
+    pub fn issued(&self) -> u32 {
+        self.issued
+    }
+
+    /// Takes no id that another run of the unit has given; it may have given some more than is known,
+    /// so ids go on in another thousand.
+    pub fn begin_after(&mut self, issued: u32) {
+        self.issued = (issued / IDS_A_RUN).saturating_add(1).saturating_mul(IDS_A_RUN);
     }
 
     /// The clock has been set: all moments count as `by` ms later.

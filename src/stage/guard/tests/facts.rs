@@ -6,7 +6,7 @@ use crate::domain::closure::{Announced, ClosedSegments};
 use crate::domain::congestion::CongestionLevel;
 use crate::domain::direction::{Audience, Cause, Direction, Second};
 use crate::domain::time::Timestamp;
-use crate::domain::wording::Language::En;
+use crate::domain::wording::Language::{De, En, Es, Fr, It};
 use crate::domain::wording::Problem::{Queue, RoadClosed};
 use crate::domain::wording::Slot::{Closed, Via0};
 use crate::stage::guard::Rule;
@@ -38,6 +38,22 @@ fn a_time_of_day_must_be_the_planned_end() {
     assert_eq!(said("ROAD CLOSED / UNTIL 17:31 / USE OTHER ROUTE", "17:30"), Err(Rule::Number));
     assert_eq!(said("ROAD CLOSED / UNTIL 17:60 / USE OTHER ROUTE", "17:60"), Err(Rule::Grammar));
     assert_eq!(said("ROAD CLOSED / UNTIL 17 / USE OTHER ROUTE", "17:30"), Err(Rule::Grammar));
+    // When it opens again is planned, not known.
+    assert_eq!(said("ROAD CLOSED / REOPENS ABOUT 17:30 / USE OTHER ROUTE", "17:30"), Ok(()));
+    for (language, text) in [
+        (En, "ROAD CLOSED / REOPENS 17:30 / USE OTHER ROUTE"),
+        (It, "STRADA CHIUSA / RIAPRE ALLE 17:30 / USARE ALTRA STRADA"),
+        (De, "STRASSE GESPERRT / FREI AB 17:30 UHR / ANDERE STRECKE NEHMEN"),
+        (Fr, "ROUTE BARREE / REOUVERTURE A 17:30 / AUTRE ITINERAIRE"),
+        (Es, "VIA CORTADA / REABRE A LAS 17:30 / USE OTRA RUTA"),
+    ] {
+        let request = request(language, SIGN, RoadClosed, &[(Slot::Until, "17:30")]);
+        let refused = guard.check(&request, &wording(language, text)).map_err(|o| o.rule());
+        assert_eq!(refused, Err(Rule::Grammar), "{text}");
+        let row = text.split(" / ").nth(1).unwrap();
+        let without = text.replace(&format!("{row} / "), "");
+        assert_eq!(guard.check(&request, &wording(language, &without)), Ok(()), "{without}");
+    }
     let queue = request(En, SIGN, Queue, &[(Slot::Until, "17:30")]);
     let text = wording(En, "QUEUES AHEAD / UNTIL 17:30 / USE OTHER ROUTE");
     assert_eq!(guard.check(&queue, &text).map_err(|o| o.rule()), Err(Rule::Grammar));
