@@ -9,7 +9,8 @@
 //!   it, and one past its expiry is dropped. Both are counted.
 //! - **Away**: a broker that cannot be reached is tried again, ever more slowly, for ever. What
 //!   waiting cannot mend at the start (wrong password, refused topic, unreadable certificate) ends
-//!   the session with an error; after a good start such a refusal is logged and tried again.
+//!   the session with an error; after a good start such a refusal is logged and tried again. A
+//!   subscription is, on the connection that there is, until it is granted.
 //!
 //! Knows nothing of what messages mean.
 
@@ -90,6 +91,9 @@ impl SessionOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MqttStats {
     pub connected: bool,
+    /// Subscriptions that the broker refuses now, on this connection: above 0, the unit does not
+    /// hear all it should. They are tried again.
+    pub subscriptions_refused: u64,
     /// Connections after the first one.
     pub reconnects: u64,
     /// Messages taken in.
@@ -106,7 +110,7 @@ pub struct MqttStats {
     pub dropped_overflow: u64,
     /// Publications larger than the broker takes.
     pub dropped_too_large: u64,
-    /// Publications and subscriptions that the broker refused.
+    /// Publications and subscriptions that the broker refused, each time.
     pub refused: u64,
     /// Publications that wait or are on their way now.
     pub waiting: u64,

@@ -3,6 +3,7 @@
 //! It never waits for anything but the connection: what goes out is handed over without waiting, so
 //! reading goes on, and pings with it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, Sleep, interval, sleep, timeout};
 
 use super::Retry;
 use super::dial::{Dial, WINDOW};
@@ -60,6 +61,12 @@ struct Connection {
     silent: u32,
     /// ... and without room for one.
     full: u32,
+    /// Topic filters and QoS that the broker has not granted yet.
+    wanted: Vec<(String, u8)>,
+    /// Until they are asked for again; `None` unless the broker has refused them.
+    ask_pause: Option<Pin<Box<Sleep>>>,
+    /// How long that is the next time.
+    ask_delay: Duration,
 }
 
 impl Connection {
@@ -82,6 +89,20 @@ impl Connection {
         }
         self.link.ping();
         Ok(Moved::Other)
+    }
+
+    /// Asks for the subscriptions that are wanting. False where a filter is none.
+    fn ask(&mut self) -> bool {
+        self.ask_pause = None;
+        self.link.subscribe(&self.wanted)
+    }
+}
+
+/// Returns when a pause is over; never where there is none.
+async fn over(pause: &mut Option<Pin<Box<Sleep>>>) {
+    match pause {
+        Some(pause) => pause.as_mut().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -121,18 +142,24 @@ impl Session {
             if self.shared.stopping() {
                 break;
             }
-            let pause = delay.mul_f64(self.jitter.random_range(0.5..=1.0));
+            let pause = self.pause(&mut delay);
             tracing::warn!(
                 "MQTT broker {}: {why}; next attempt in {:.1} s",
                 self.dial.address(),
                 pause.as_secs_f64()
             );
-            delay = (delay * 2).min(self.retry.cap);
             if self.stopped_within(pause).await {
                 break;
             }
         }
         self.phase.send_replace(Phase::Ended);
+    }
+
+    /// How long to wait this time, with a delay that is longer the next.
+    fn pause(&mut self, delay: &mut Duration) -> Duration {
+        let pause = delay.mul_f64(self.jitter.random_range(0.5..=1.0));
+        *delay = (*delay * 2).min(self.retry.cap);
+        pause
     }
 
     /// Waits; true when a stop was asked for meanwhile.
@@ -158,12 +185,15 @@ impl Session {
             keep_alive: welcome.keep_alive.unwrap_or(self.dial.keep_alive()),
             silent: 0,
             full: 0,
+            wanted: self.subscriptions.clone(),
+            ask_pause: None,
+            ask_delay: self.retry.first,
         };
         self.shared.connected(welcome.max_packet_bytes);
         tracing::info!("MQTT broker {}: connected", self.dial.address());
         if self.subscriptions.is_empty() {
             self.phase.send_replace(Phase::Ready);
-        } else if !connection.link.subscribe(&self.subscriptions) {
+        } else if !connection.ask() {
             return Outcome::Fatal((
                 format!("not a valid MQTT topic filter among {:?}", self.filters()),
                 Some("`+` stands alone between slashes, `#` alone at the end".to_owned()),
@@ -174,7 +204,7 @@ impl Session {
         beat.reset();
         let mut gather = false;
         loop {
-            if let Some(outcome) = self.understand(&mut heard) {
+            if let Some(outcome) = self.understand(&mut connection, &mut heard) {
                 return outcome;
             }
             self.hand_over(&mut connection);
@@ -193,6 +223,10 @@ impl Session {
                 moved = connection.link.moved(room, &mut heard) => moved,
                 () = self.shared.work.notified() => Ok(Moved::Other),
                 _ = beat.tick() => connection.beat(room),
+                () = over(&mut connection.ask_pause) => {
+                    connection.ask();
+                    Ok(Moved::Other)
+                }
             };
             if !heard.is_empty() {
                 connection.silent = 0;
@@ -204,7 +238,7 @@ impl Session {
             if let Err(error) = outcome {
                 // What came before the end counts.
                 return self
-                    .understand(&mut heard)
+                    .understand(&mut connection, &mut heard)
                     .unwrap_or_else(|| self.broken(Some(&connection), error));
             }
         }
@@ -217,7 +251,11 @@ impl Session {
     }
 
     /// Takes in what came; an outcome if it ends the connection.
-    fn understand(&self, heard: &mut Vec<Heard>) -> Option<Outcome> {
+    fn understand(
+        &mut self,
+        connection: &mut Connection,
+        heard: &mut Vec<Heard>,
+    ) -> Option<Outcome> {
         let mut messages = Vec::with_capacity(heard.len());
         let mut outcome = None;
         for heard in heard.drain(..) {
@@ -226,7 +264,8 @@ impl Session {
                     messages.push((topic, payload, packet_id));
                 }
                 Heard::Subscribed(answers) => {
-                    outcome = outcome.or(self.subscribed(&answers).map(Outcome::Fatal));
+                    let cause = self.subscribed(connection, answers);
+                    outcome = outcome.or(cause.map(Outcome::Fatal));
                 }
                 Heard::Transmitted(packet_id) => self.shared.transmitted(packet_id),
                 Heard::Answered { packet_id, refusal } => {
@@ -250,16 +289,24 @@ impl Session {
         }
     }
 
-    /// Takes the broker's answer to our subscriptions; a cause if it ends the start.
-    fn subscribed(&self, answers: &[Option<String>]) -> Option<Cause> {
+    /// Takes the broker's answer to our subscriptions; a cause if it ends the start. Later, what was
+    /// refused is asked for again on the same connection, which goes on carrying everything else.
+    fn subscribed(
+        &mut self,
+        connection: &mut Connection,
+        answers: Vec<Option<String>>,
+    ) -> Option<Cause> {
         let mut refused = Vec::new();
-        for ((filter, _), answer) in self.subscriptions.iter().zip(answers) {
+        for ((filter, qos), answer) in
+            std::mem::take(&mut connection.wanted).into_iter().zip(answers)
+        {
             if let Some(reason) = answer {
-                self.shared.subscription_refused();
                 tracing::error!("{filter}: the MQTT broker refused the subscription: {reason}");
                 refused.push(format!("`{filter}` ({reason})"));
+                connection.wanted.push((filter, qos));
             }
         }
+        self.shared.subscriptions_refused(refused.len() as u64);
         if !refused.is_empty() && *self.phase.borrow() == Phase::Starting {
             return Some((
                 format!(
@@ -271,6 +318,16 @@ impl Session {
             ));
         }
         self.phase.send_replace(Phase::Ready);
+        if !refused.is_empty() {
+            let pause = self.pause(&mut connection.ask_delay);
+            tracing::warn!(
+                "MQTT broker {}: nothing is heard of {}; asked again in {:.1} s",
+                self.dial.address(),
+                refused.join(", "),
+                pause.as_secs_f64()
+            );
+            connection.ask_pause = Some(Box::pin(sleep(pause)));
+        }
         None
     }
 

@@ -271,6 +271,7 @@ impl Shared {
         let mut guard = self.state();
         let state = &mut *guard;
         state.stats.connected = false;
+        state.stats.subscriptions_refused = 0;
         state.unacknowledged.clear();
         state.acknowledgements.clear();
         state.outbox.link_lost(&mut state.stats);
@@ -321,8 +322,11 @@ impl Shared {
         self.departure.notify_waiters();
     }
 
-    pub(super) fn subscription_refused(&self) {
-        self.state().stats.refused += 1;
+    /// The broker has answered: it refuses so many subscriptions, and has granted all others.
+    pub(super) fn subscriptions_refused(&self, refused: u64) {
+        let mut state = self.state();
+        state.stats.refused += refused;
+        state.stats.subscriptions_refused = refused;
     }
 }
 

@@ -190,6 +190,60 @@ async fn a_refused_subscription_ends_the_start_and_names_the_topic() {
 }
 
 #[tokio::test]
+async fn a_subscription_refused_at_a_reconnect_is_asked_for_until_it_is_granted() {
+    for (version, connack, suback, no, message) in [
+        (
+            MqttVersion::V5,
+            &CONNACK_5[..],
+            &[0x90, 4, 0, 1, 0][..],
+            0x87,
+            &b"\x32\x08\x00\x02ev\x00\x09\x00x"[..],
+        ),
+        (
+            MqttVersion::V311,
+            &[0x20, 2, 0, 0][..],
+            &[0x90, 3, 0, 1][..],
+            0x80,
+            &b"\x32\x07\x00\x02ev\x00\x09x"[..],
+        ),
+    ] {
+        // An answer to the request of this packet id, with a code for each filter.
+        let answer = |id: u8, codes: &[u8]| {
+            let mut packet = [suback, codes].concat();
+            packet[1] = packet.len() as u8 - 2;
+            packet[3] = id;
+            packet
+        };
+        let (rigged, address) = Rigged::new().await;
+        let session = start(options(address, version, &["ev", "in"]));
+        let mut stream = rigged.accept(connack).await;
+        assert_eq!(read(&mut stream).await.0, SUBSCRIBE);
+        stream.write_all(&answer(1, &[1, 1])).await.unwrap();
+        within(session.ready()).await.unwrap();
+        drop(stream);
+
+        let mut stream = rigged.accept(connack).await;
+        assert_eq!(read(&mut stream).await.0, SUBSCRIBE);
+        stream.write_all(&answer(1, &[no, 1])).await.unwrap();
+        for id in [2, 3] {
+            let (kind, body) = read(&mut stream).await;
+            assert_eq!((kind, &body[..2]), (SUBSCRIBE, &[0, id][..]));
+            assert!(body.ends_with(b"\0\x02ev\x01"), "{body:?}");
+            assert!(!body.windows(2).any(|word| word == b"in"), "what is granted stays: {body:?}");
+            let stats = session.stats();
+            assert!(stats.connected && stats.subscriptions_refused == 1, "{stats:?}");
+            let code = if id == 2 { no } else { 1 };
+            stream.write_all(&answer(id, &[code])).await.unwrap();
+        }
+        stream.write_all(message).await.unwrap();
+        let heard = within(session.source().next()).await.unwrap().unwrap();
+        assert_eq!((heard.topic.as_str(), &heard.payload[..]), ("ev", &b"x"[..]));
+        let stats = session.stats();
+        assert_eq!((stats.subscriptions_refused, stats.refused, stats.reconnects), (0, 2, 1));
+    }
+}
+
+#[tokio::test]
 async fn what_was_not_acknowledged_is_sent_again_on_the_next_connection() {
     let (rigged, address) = Rigged::new().await;
     let session = start(options(address, MqttVersion::V5, &["in"]));
