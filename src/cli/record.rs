@@ -39,8 +39,12 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let writer = RecordingWriter::create(&args.out).exits(Exit::Input)?;
     let recorded = runtime()?.block_on(async {
         let clock: SharedClock = Arc::new(SystemClock::new());
-        let options =
-            SessionOptions { subscriptions: plan.subscriptions(), ..SessionOptions::new(broker) };
+        // What comes while nobody records must not stand in the next recording as received then.
+        let options = SessionOptions {
+            subscriptions: plan.subscriptions(),
+            persistent: false,
+            ..SessionOptions::new(broker)
+        };
         let session = MqttSession::start(options, clock)?;
         session.ready().await?;
         let recorded = record(args, session.source(), writer).await;

@@ -1,6 +1,7 @@
 //! `wayside run` as a unit runs it: against mosquitto, with a broker that goes away in the middle.
 
 use std::io::Read;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wayside::domain::time::Timestamp;
 use wayside::io::clock::SystemClock;
-use wayside::io::mqtt::MqttSession;
+use wayside::io::mqtt::{MqttSession, MqttSink};
 use wayside::io::recording::RecordingSource;
 use wayside::plan::MqttVersion;
 use wayside::ports::{Publication, Sink, Source};
@@ -102,6 +103,52 @@ async fn a_unit_serves_signs_through_a_broker_restart() {
     player.session.stop().await;
 }
 
+fn recorder(port: u16, messages: u64, file: &Path) -> Unit {
+    Unit(
+        Command::new(env!("CARGO_BIN_EXE_wayside"))
+            .args(["record", "pipelines/demo.yaml", "--seconds", "60"])
+            .args(["--messages", &messages.to_string()])
+            .args(["--broker", &format!("127.0.0.1:{port}")])
+            .arg("--out")
+            .arg(file)
+            .current_dir(root())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap(),
+    )
+}
+
+fn reading(n: u64) -> Publication {
+    Publication {
+        ts: Timestamp::default(),
+        topic: format!("{SITE}/sensor/loop_{n}/reading"),
+        payload: json!({"v": 1, "n": n}).into(),
+        qos: 1,
+        retain: false,
+        expiry: None,
+    }
+}
+
+/// Sends numbered readings, from `first` on, until the recorder has enough: before it has
+/// subscribed, nobody hears them. The numbers that it recorded.
+async fn recorded(mut recorder: Unit, file: &Path, sink: &mut MqttSink, first: u64) -> Vec<u64> {
+    for n in first..first + 600 {
+        if recorder.0.try_wait().unwrap().is_some() {
+            break;
+        }
+        sink.send(&reading(n)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(recorder.0.wait().unwrap().success());
+    let mut heard = RecordingSource::open(file).unwrap();
+    let mut numbers = Vec::new();
+    while let Some(message) = heard.next().await {
+        let payload: Value = serde_json::from_slice(&message.unwrap().payload).unwrap();
+        numbers.push(payload["n"].as_u64().unwrap());
+    }
+    numbers
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_recorded_can_be_replayed() {
     let test = "what_is_recorded_can_be_replayed";
@@ -110,48 +157,21 @@ async fn what_is_recorded_can_be_replayed() {
     }
     let broker = Mosquitto::start("listener PORT 127.0.0.1\nallow_anonymous true");
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("heard.ndjson.gz");
-    let mut recorder = Unit(
-        Command::new(env!("CARGO_BIN_EXE_wayside"))
-            .args(["record", "pipelines/demo.yaml", "--messages", "5", "--seconds", "60"])
-            .args(["--broker", &format!("127.0.0.1:{}", broker.port)])
-            .arg("--out")
-            .arg(&file)
-            .current_dir(root())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap(),
-    );
     let options = broker.options(MqttVersion::V5, "sensor", &[]);
     let session = MqttSession::start(options, Arc::new(SystemClock::new())).unwrap();
     session.ready().await.unwrap();
     let mut sink = session.sink();
-    // Until the recorder has subscribed, nobody hears them.
-    for n in 0..600 {
-        if recorder.0.try_wait().unwrap().is_some() {
-            break;
-        }
-        let publication = Publication {
-            ts: Timestamp::default(),
-            topic: format!("{SITE}/sensor/loop_{n}/reading"),
-            payload: json!({"v": 1, "n": n}).into(),
-            qos: 1,
-            retain: false,
-            expiry: None,
-        };
-        sink.send(&publication).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert!(recorder.0.wait().unwrap().success());
-    let mut heard = RecordingSource::open(&file).unwrap();
-    let mut last = None;
-    for _ in 0..5 {
-        let message = heard.next().await.unwrap().unwrap();
-        let payload: Value = serde_json::from_slice(&message.payload).unwrap();
-        let n = payload["n"].as_u64();
-        assert!(n > last || last.is_none(), "{n:?} after {last:?}");
-        last = n;
-    }
-    assert!(heard.next().await.is_none());
+    let file = dir.path().join("heard.ndjson.gz");
+    let heard = recorded(recorder(broker.port, 5, &file), &file, &mut sink, 0).await;
+    assert_eq!(heard.len(), 5);
+    assert!(heard.is_sorted_by(|one, next| one < next), "{heard:?}");
+
+    // What comes between two recordings is in neither.
+    sink.send(&reading(1000)).await.unwrap();
+    sink.flush().await.unwrap();
+    let file = dir.path().join("heard-later.ndjson.gz");
+    let heard = recorded(recorder(broker.port, 2, &file), &file, &mut sink, 2000).await;
+    assert_eq!(heard.len(), 2);
+    assert!(heard.iter().all(|n| *n >= 2000), "{heard:?}");
     session.stop().await;
 }

@@ -148,6 +148,33 @@ async fn a_broker_that_goes_and_comes_back_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_not_persistent_leaves_nothing_behind() {
+    let test = "a_session_that_is_not_persistent_leaves_nothing_behind";
+    if !have(test, &["mosquitto"]) {
+        return;
+    }
+    let broker = Mosquitto::start("listener PORT 127.0.0.1\nallow_anonymous true");
+    for version in BOTH {
+        let peer = start(broker.options(version, "peer", &[])).await;
+        let mut peer_out = peer.sink();
+        for (persistent, heard) in [(true, "between"), (false, "after")] {
+            let client_id = format!("watcher-{persistent}-{version:?}");
+            let options =
+                SessionOptions { persistent, ..broker.options(version, &client_id, &["in"]) };
+            start(options.clone()).await.stop().await;
+            peer_out.send(&publication("in", json!("between"))).await.unwrap();
+            within(peer_out.flush()).await.unwrap();
+            let watcher = start(options).await;
+            peer_out.send(&publication("in", json!("after"))).await.unwrap();
+            let first = next(&mut watcher.source()).await;
+            assert_eq!(first.payload, format!("\"{heard}\"").into_bytes(), "{version:?}");
+            watcher.stop().await;
+        }
+        peer.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn the_last_will_speaks_for_a_unit_that_vanished_and_not_for_one_that_left() {
     let test = "the_last_will_speaks_for_a_unit_that_vanished_and_not_for_one_that_left";
     if !have(test, &["mosquitto", "mosquitto_sub"]) {

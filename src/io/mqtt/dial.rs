@@ -25,10 +25,16 @@ pub(super) struct Dial {
     /// `None`: plain TCP.
     pub(super) tls: Option<Arc<ClientConfig>>,
     pub(super) will: Option<LastWill>,
+    /// The broker keeps the session while we are away.
+    pub(super) persistent: bool,
 }
 
 impl Dial {
-    pub(super) fn new(broker: &Broker, will: Option<&LastWill>) -> Result<Self, PortError> {
+    pub(super) fn new(
+        broker: &Broker,
+        will: Option<&LastWill>,
+        persistent: bool,
+    ) -> Result<Self, PortError> {
         if broker.client_id.is_empty() {
             return Err(PortError::Fatal {
                 what: "the MQTT client id is empty".to_owned(),
@@ -51,7 +57,7 @@ impl Dial {
             }
         };
         let tls = broker.tls.as_ref().map(tls_config).transpose()?.map(Arc::new);
-        Ok(Self { broker: broker.clone(), login, tls, will: will.cloned() })
+        Ok(Self { broker: broker.clone(), login, tls, will: will.cloned(), persistent })
     }
 
     /// `host:port`, for messages.

@@ -3,7 +3,8 @@
 //! One [`MqttSession`] is one connection, kept by a thread of its own. What it promises:
 //!
 //! - **In**: a message is acknowledged only when its receipt is; after a reconnect the broker sends
-//!   again what was not. Subscriptions are made anew on every connection.
+//!   again what was not, and what came meanwhile, unless the session is not `persistent`.
+//!   Subscriptions are made anew on every connection.
 //! - **Out**: a publication is kept until the broker has acknowledged it, over any number of
 //!   reconnects, and goes out in order. While it waits, a newer retained one on its topic replaces
 //!   it, and one past its expiry is dropped. Both are counted.
@@ -70,6 +71,9 @@ pub struct SessionOptions {
     /// Topic filters and their QoS; may be empty for a session that only publishes.
     pub subscriptions: Vec<(String, u8)>,
     pub last_will: Option<LastWill>,
+    /// Whether the broker keeps, for a day, the subscriptions and what comes for them while we are
+    /// away. Not for one that only looks on: what it missed would come as if it were new.
+    pub persistent: bool,
     pub retry: Retry,
     /// How long `flush` waits for the broker's acknowledgements.
     pub flush_limit: Duration,
@@ -81,6 +85,7 @@ impl SessionOptions {
             broker,
             subscriptions: Vec::new(),
             last_will: None,
+            persistent: true,
             retry: Retry::default(),
             flush_limit: Duration::from_secs(10),
         }
@@ -131,7 +136,7 @@ impl MqttSession {
     /// Reads secrets and certificates, and begins to connect.
     pub fn start(options: SessionOptions, clock: SharedClock) -> Result<Self, PortError> {
         let flush_limit = options.flush_limit;
-        let dial = Dial::new(&options.broker, options.last_will.as_ref())?;
+        let dial = Dial::new(&options.broker, options.last_will.as_ref(), options.persistent)?;
         let shared = Arc::new(Shared::new(clock));
         let (phase_sender, phase) = watch::channel(Phase::Starting);
         let session = Session::new(
@@ -235,7 +240,8 @@ impl Source for MqttSource {
         next
     }
 
-    /// Receipts of a connection that is gone are no trouble: the broker sends those messages again.
+    /// Receipts of a connection that is gone are no trouble: the broker sends those messages again
+    /// where the session is `persistent`.
     async fn acknowledge(&mut self, receipt: u64) -> Result<(), PortError> {
         self.shared.acknowledge(receipt);
         Ok(())

@@ -14,7 +14,7 @@ use super::outbox::Outgoing;
 use super::{LastWill, MAX_PACKET_BYTES};
 use crate::plan::MqttVersion;
 
-/// How long the broker keeps our subscriptions and what it could not deliver.
+/// How long the broker keeps a persistent session: subscriptions and what it could not deliver.
 const SESSION_EXPIRY: Duration = Duration::from_hours(24);
 /// Unacknowledged messages that a broker of version 5 may send ahead: with a journal an
 /// acknowledgement takes as long as the disk does.
@@ -32,7 +32,8 @@ pub(super) fn connect(dial: &Dial, out: &mut BytesMut) -> Result<(), Unwritable>
     let payload = |will: &LastWill| will.payload.to_string();
     match dial.broker.version {
         MqttVersion::V5 => {
-            let expiry = u32::try_from(SESSION_EXPIRY.as_secs()).unwrap_or(u32::MAX);
+            let kept = if dial.persistent { SESSION_EXPIRY } else { Duration::ZERO };
+            let expiry = u32::try_from(kept.as_secs()).unwrap_or(u32::MAX);
             let properties = packet5::ConnectProperties {
                 session_expiry_interval: Some(expiry),
                 receive_maximum: Some(RECEIVE_MAXIMUM),
@@ -42,7 +43,7 @@ pub(super) fn connect(dial: &Dial, out: &mut BytesMut) -> Result<(), Unwritable>
             let connect = packet5::Connect {
                 keep_alive,
                 client_id,
-                clean_start: false,
+                clean_start: !dial.persistent,
                 properties: Some(properties),
             };
             let will = dial.will.as_ref().map(|will| {
@@ -55,7 +56,7 @@ pub(super) fn connect(dial: &Dial, out: &mut BytesMut) -> Result<(), Unwritable>
         MqttVersion::V311 => {
             let mut connect = v4::Connect::new(client_id);
             connect.keep_alive = keep_alive;
-            connect.clean_session = false;
+            connect.clean_session = !dial.persistent;
             connect.last_will = dial.will.as_ref().map(|will| {
                 v4::LastWill::new(&will.topic, payload(will), v4::QoS::AtLeastOnce, true)
             });
