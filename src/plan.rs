@@ -40,15 +40,48 @@ pub struct Plan {
 
 impl Plan {
     /// The topic filters of all sources, each once with the highest QoS asked for it, in order:
-    /// sources that share a topic share a subscription.
+    /// sources that share a topic share a subscription, and a filter that another one covers goes
+    /// without its own. Where two overlap in part, a broker may deliver a message for each.
     pub fn subscriptions(&self) -> Vec<(String, u8)> {
-        let mut filters = BTreeMap::new();
-        for source in &self.sources {
-            let qos = filters.entry(source.topic.clone()).or_insert(source.qos);
-            *qos = source.qos.max(*qos);
-        }
-        filters.into_iter().collect()
+        fewest(self.sources.iter().map(|source| (source.topic.as_str(), source.qos)))
     }
+}
+
+fn fewest<'a>(asked: impl Iterator<Item = (&'a str, u8)>) -> Vec<(String, u8)> {
+    let mut filters = BTreeMap::new();
+    for (filter, asked) in asked {
+        let qos = filters.entry(filter).or_insert(asked);
+        *qos = asked.max(*qos);
+    }
+    let widest = |filter: &str| !filters.keys().any(|wide| *wide != filter && covers(wide, filter));
+    let highest = |wide: &str| {
+        let covered = filters.iter().filter(|(filter, _)| covers(wide, filter));
+        covered.map(|(_, qos)| *qos).max().unwrap_or(0)
+    };
+    let kept = filters.keys().filter(|filter| widest(filter));
+    kept.map(|wide| ((*wide).to_owned(), highest(wide))).collect()
+}
+
+/// Whether a topic filter lets through every topic that another one does (MQTT 5, section 4.7). One
+/// of `$share` covers none and is covered by none but itself: its group divides the messages.
+fn covers(wide: &str, narrow: &str) -> bool {
+    if wide == narrow {
+        return true;
+    }
+    // A wildcard in first place does not reach the topics that begin with `$`.
+    if wide.starts_with("$share/") || narrow.starts_with('$') && wide.starts_with(['+', '#']) {
+        return false;
+    }
+    let mut levels = narrow.split('/');
+    for level in wide.split('/') {
+        match (level, levels.next()) {
+            ("#", _) => return true,
+            ("+", Some(one)) if one != "#" => {}
+            (name, Some(same)) if name == same => {}
+            _ => return false,
+        }
+    }
+    levels.next().is_none()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,4 +356,42 @@ pub struct Journal {
     pub snapshot_every: Duration,
     /// Older segments become recordings; else they are dropped.
     pub record: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_covers_what_lets_through_no_more() {
+        for (wide, narrow, covered) in [
+            ("a/b", "a/b", true),
+            ("a/+", "a/b", true),
+            ("a/b", "a/+", false),
+            ("a/+", "+/b", false),
+            ("a/+", "a/#", false),
+            ("a/+", "a/b/c", false),
+            ("a/+", "a", false),
+            ("a/#", "a", true),
+            ("a/#", "a/+/c", true),
+            ("a/#", "ab", false),
+            ("a/b/#", "a/#", false),
+            ("#", "+/#", true),
+            ("+/#", "#", false),
+            ("#", "$SYS/x", false),
+            ("+/x", "$SYS/x", false),
+            ("$SYS/#", "$SYS/x", true),
+            ("#", "$share/g/a", false),
+            ("$share/g/#", "$share/g/a", false),
+        ] {
+            assert_eq!(covers(wide, narrow), covered, "{wide} {narrow}");
+        }
+    }
+
+    #[test]
+    fn a_covered_filter_gives_its_qos_to_the_one_that_covers_it() {
+        let asked = [("s/a/r", 1), ("s/+/r", 0), ("s/+/r", 0), ("e/+", 0), ("+/x", 1), ("e/x", 0)];
+        let expected = [("+/x", 1), ("e/+", 0), ("s/+/r", 1)];
+        assert_eq!(fewest(asked.into_iter()), expected.map(|(f, qos)| (f.to_owned(), qos)));
+    }
 }
