@@ -67,7 +67,9 @@ const LOOK_UPSTREAM_M: f64 = 500.0;
 const NEAR_M: f64 = 1_000.0;
 
 /// When nobody waits upstream any more after this time, the road may be open and avoided by all for
-/// our own words: the incident is given up. If it is not over, drivers will wait again.
+/// our own words: the incident is given up. If it is not over, drivers will wait again. A flow of which
+/// nothing is heard says nothing more so long after its segment is unknown: who fell silent while they
+/// waited do not wait for ever, and a few windows that are missing change nothing.
 const PROBE_AFTER: Duration = Duration::from_mins(10);
 
 /// What one feed's windows say of the flow on one segment.
@@ -82,6 +84,9 @@ pub(super) struct Flow {
     /// Vehicles in a window of `past`; absent where too little is known or too little passes to
     /// judge.
     usual: Option<f64>,
+    /// From here on all this is out of date; absent before the first window.
+    #[serde(default)]
+    until: Option<Timestamp>,
 }
 
 /// One window. There are some hundred thousand of them in a unit: no figure here needs more digits, and
@@ -113,9 +118,18 @@ impl Flow {
         *self = Self::default();
     }
 
-    /// Takes the next window that counted.
-    pub(super) fn push(&mut self, observation: Observation) {
+    /// What it says is not out of date.
+    pub(super) fn holds(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
+    /// Takes the next window that counted; after `silence` the segment would be unknown.
+    pub(super) fn push(&mut self, observation: Observation, end: Timestamp, silence: Duration) {
         let Some(vehicles) = observation.vehicles else { return };
+        if self.until.is_some_and(|until| until <= end) {
+            self.forget();
+        }
+        self.until = Some(end + silence.saturating_add(PROBE_AFTER));
         let told = Told {
             vehicles: vehicles as f32,
             speed_kmh: observation.speed().map_or(f32::NAN, |speed| speed as f32),
@@ -230,48 +244,51 @@ impl Detected {
         self.found
     }
 
-    /// Looks at the flows at the end of a window; `flows` gives those of all feeds for a segment.
-    /// Roads that are known to be shut are nobody's discovery. True if something has changed.
-    pub(super) fn update<'f, F: Iterator<Item = &'f Flow>>(
+    /// Looks for new ones at the end of a window; `flows` gives those of all feeds for a segment. Roads
+    /// that are known to be shut are nobody's discovery. True if something has changed.
+    pub(super) fn find<'f, F: Iterator<Item = &'f Flow>>(
         &mut self,
         now: Timestamp,
         network: &Network,
         shut: impl Fn(SegmentId) -> bool,
         flows: impl Fn(SegmentId) -> F,
     ) -> bool {
-        let mut changed = false;
-        let lasting: Vec<SegmentId> = self.since.keys().copied().collect();
-        let known = near(network, lasting);
+        let before = self.found;
+        let known = near(network, self.since.keys().copied());
         let all = network.segment_ids().flat_map(&flows).filter_map(Flow::newest_and_usual);
         let (newest, usual) = all.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let day = if usual > 0.0 { f64::min(newest / usual, 1.0) } else { 1.0 };
-        for id in network.segment_ids() {
+        for id in network.segment_ids().filter(|id| !shut(*id) && !known.contains(id)) {
             let limit_kmh = || network.segment(id).speed_limit_kmh;
             let empty = || flows(id).any(|flow| flow.is_empty(day, limit_kmh));
             let flowing = || flows(id).any(Flow::is_flowing);
-            let waiting = || waits_before(id, network, &flows);
-            match self.since.get(&id) {
-                None if !shut(id) && !known.contains(&id) && empty() && !flowing() && waiting() => {
-                    tracing::info!(
-                        segment = network.segment(id).name,
-                        "empty while drivers wait before it: an incident"
-                    );
-                    self.since.insert(id, now);
-                    self.found += 1;
-                    changed = true;
-                }
-                Some(since)
-                    if shut(id)
-                        || flowing()
-                        || (now.since(*since) >= PROBE_AFTER && !waiting()) =>
-                {
-                    self.since.remove(&id);
-                    changed = true;
-                }
-                _ => {}
+            if empty() && !flowing() && waits_before(id, network, &flows) {
+                tracing::info!(
+                    segment = network.segment(id).name,
+                    "empty while drivers wait before it: an incident"
+                );
+                self.since.insert(id, now);
+                self.found += 1;
             }
         }
-        changed
+        self.found > before
+    }
+
+    /// Ends those that are over by now. True if something has changed.
+    pub(super) fn end<'f, F: Iterator<Item = &'f Flow>>(
+        &mut self,
+        now: Timestamp,
+        network: &Network,
+        shut: impl Fn(SegmentId) -> bool,
+        flows: impl Fn(SegmentId) -> F,
+    ) -> bool {
+        let before = self.since.len();
+        self.since.retain(|&id, since| {
+            let flowing = flows(id).any(Flow::is_flowing);
+            let young = now.since(*since) < PROBE_AFTER;
+            !shut(id) && !flowing && (young || waits_before(id, network, &flows))
+        });
+        self.since.len() < before
     }
 }
 
@@ -335,6 +352,12 @@ fn waits_before<'f, F: Iterator<Item = &'f Flow>>(
 mod tests {
     use super::*;
 
+    impl Flow {
+        fn take(&mut self, observation: Observation) {
+            self.push(observation, Timestamp::default(), Duration::from_mins(3));
+        }
+    }
+
     fn window(vehicles: f64, speed_kmh: f64) -> Observation {
         Observation {
             vehicles: Some(vehicles),
@@ -346,7 +369,7 @@ mod tests {
     fn flow(counts: &[f64]) -> Flow {
         let mut flow = Flow::default();
         for &count in counts {
-            flow.push(window(count, 40.0));
+            flow.take(window(count, 40.0));
         }
         flow
     }
@@ -357,15 +380,15 @@ mod tests {
     fn two_empty_windows_after_traffic_are_empty() {
         let mut flow = flow(&USUAL);
         assert!(flow.is_flowing() && !flow.is_empty(1.0, || 50.0));
-        flow.push(window(0.0, 0.0));
+        flow.take(window(0.0, 0.0));
         assert!(!flow.is_empty(1.0, || 50.0), "one red light is no incident");
-        flow.push(window(0.0, 0.0));
+        flow.take(window(0.0, 0.0));
         assert!(flow.is_empty(1.0, || 50.0) && !flow.is_flowing());
         for _ in 0..60 {
-            flow.push(window(0.0, 0.0));
+            flow.take(window(0.0, 0.0));
             assert!(flow.is_empty(1.0, || 50.0), "what is long empty does not become usual");
         }
-        flow.push(window(9.0, 40.0));
+        flow.take(window(9.0, 40.0));
         assert!(flow.is_flowing() && !flow.is_empty(1.0, || 50.0));
     }
 
@@ -373,20 +396,20 @@ mod tests {
     fn a_signal_that_empties_every_other_window_is_no_incident() {
         let mut flow = flow(&[35.0, 1.0, 35.0, 1.0, 34.0, 0.0, 36.0, 1.0, 35.0, 1.0]);
         assert!(!flow.is_empty(1.0, || 50.0));
-        flow.push(window(0.0, 0.0));
+        flow.take(window(0.0, 0.0));
         assert!(flow.is_empty(1.0, || 50.0), "two in a row never happened");
     }
 
     #[test]
     fn the_end_of_the_rush_hour_is_no_incident() {
         let mut flow = flow(&USUAL);
-        flow.push(window(0.0, 0.0));
-        flow.push(window(0.0, 0.0));
+        flow.take(window(0.0, 0.0));
+        flow.take(window(0.0, 0.0));
         assert!(
             flow.is_empty(0.9, || 50.0) && !flow.is_empty(0.6, || 50.0),
             "half of the town has gone home"
         );
-        flow.push(window(0.0, 0.0));
+        flow.take(window(0.0, 0.0));
         assert!(flow.is_empty(0.6, || 50.0), "but this is too long");
         assert_eq!(flow.newest_and_usual().map(|(newest, _)| newest), Some(0.0));
     }
@@ -395,10 +418,10 @@ mod tests {
     fn a_queue_that_is_released_is_no_incident() {
         let mut flow = Flow::default();
         for _ in 0..8 {
-            flow.push(window(20.0, 9.0));
+            flow.take(window(20.0, 9.0));
         }
         for _ in 0..3 {
-            flow.push(window(0.0, 0.0));
+            flow.take(window(0.0, 0.0));
         }
         assert!(flow.is_empty(1.0, || 30.0) && !flow.is_empty(1.0, || 50.0));
     }
@@ -407,10 +430,10 @@ mod tests {
     fn a_quiet_street_is_judged_later() {
         let mut flow = flow(&[6.0; 8]);
         for _ in 0..4 {
-            flow.push(window(0.0, 0.0));
+            flow.take(window(0.0, 0.0));
             assert!(!flow.is_empty(1.0, || 50.0));
         }
-        flow.push(window(0.0, 0.0));
+        flow.take(window(0.0, 0.0));
         assert!(flow.is_empty(1.0, || 50.0));
     }
 
@@ -418,12 +441,12 @@ mod tests {
     fn little_traffic_proves_nothing() {
         let mut flow = flow(&[4.0, 5.0, 3.0, 4.0, 6.0, 2.0, 3.0, 4.0]);
         for _ in 0..10 {
-            flow.push(window(0.0, 0.0));
+            flow.take(window(0.0, 0.0));
             assert!(!flow.is_empty(1.0, || 50.0));
         }
         let mut young = Flow::default();
         for count in [20.0, 20.0, 20.0, 0.0, 0.0] {
-            young.push(window(count, 40.0));
+            young.take(window(count, 40.0));
         }
         assert!(!young.is_empty(1.0, || 50.0));
     }
@@ -432,18 +455,31 @@ mod tests {
     fn who_drives_slower_than_usual_or_stands_on_the_detector_waits() {
         let mut slower = flow(&USUAL);
         assert_eq!(slower.is_waiting(), Some(false));
-        slower.push(window(20.0, 25.0));
-        slower.push(window(20.0, 20.0));
+        slower.take(window(20.0, 25.0));
+        slower.take(window(20.0, 20.0));
         assert_eq!(slower.is_waiting(), Some(true));
         let mut fewer = flow(&USUAL);
-        fewer.push(window(9.0, 25.0));
-        fewer.push(window(7.0, 20.0));
+        fewer.take(window(9.0, 25.0));
+        fewer.take(window(7.0, 20.0));
         assert_eq!(fewer.is_waiting(), Some(false), "the last of a queue");
         let mut fuller = flow(&USUAL);
         for _ in 0..2 {
-            fuller.push(Observation { occupancy_pct: Some(40.0), ..window(20.0, 40.0) });
+            fuller.take(Observation { occupancy_pct: Some(40.0), ..window(20.0, 40.0) });
         }
         assert_eq!(fuller.is_waiting(), Some(true));
         assert_eq!(flow(&[20.0; 3]).is_waiting(), None);
+    }
+
+    #[test]
+    fn what_was_usual_before_a_long_silence_no_longer_is() {
+        let mut flow = flow(&USUAL);
+        let at = |minutes| Timestamp::default() + Duration::from_mins(minutes);
+        assert!(flow.holds(at(12)) && !flow.holds(at(13)));
+        flow.push(window(9.0, 40.0), at(12), Duration::from_mins(3));
+        assert!(flow.is_flowing(), "a silence that is not long");
+        flow.push(Observation { vehicles: None, ..window(9.0, 40.0) }, at(24), Duration::ZERO);
+        assert!(!flow.holds(at(25)), "nobody was counted");
+        flow.push(window(9.0, 40.0), at(25), Duration::from_mins(3));
+        assert!(flow.holds(at(25)) && flow.usual.is_none() && flow.past.len() == 1);
     }
 }

@@ -219,8 +219,7 @@ impl Congestion {
             feed.observe(id, limit_kmh, observation, batch.start, batch.end);
             told.push(id);
         }
-        let silent_before = batch.end - feed.every.saturating_mul(SILENT_AFTER);
-        feed.forget(silent_before, &mut told);
+        feed.forget(batch.end - feed.silence(), &mut told);
         self.compose(&told);
         self.pass(batch.end);
         self.detect(batch.end);
@@ -228,16 +227,20 @@ impl Congestion {
     }
 
     /// Tells the time: announced closures begin by `now`, the operator's time. Segments of which no
-    /// window has spoken for long become unknown; that goes by the sensors' own time, which need not
-    /// be ours. Cheap; may be called every second.
+    /// window has spoken for long become unknown, and detected incidents that nobody can confirm any
+    /// more end; that goes by the sensors' own time, which need not be ours. Cheap; may be called every
+    /// second.
     pub fn advance(&mut self, now: Timestamp, sensors_now: Timestamp) {
         let mut forgotten = Vec::new();
         for feed in &mut self.feeds {
-            let age = feed.every.saturating_mul(SILENT_AFTER).saturating_add(SILENCE_GRACE);
+            let age = feed.silence().saturating_add(SILENCE_GRACE);
             feed.forget(sensors_now - age, &mut forgotten);
         }
         self.compose(&forgotten);
         self.pass(now);
+        if !self.blocked.is_empty() {
+            self.judge(sensors_now - SILENCE_GRACE, false);
+        }
     }
 
     /// By segment index.
@@ -301,12 +304,15 @@ impl Congestion {
     }
 
     /// Looks for roads that have fallen empty, at the end of a window. What a closure does to the roads
-    /// around it is neither usual nor a discovery.
+    /// around it is neither usual nor a discovery. A blocked one keeps what was usual: by that it is
+    /// known to flow again.
     fn detect(&mut self, now: Timestamp) {
-        let Some(detected) = &mut self.detected else { return };
-        if !self.closures.closed().is_empty() {
+        if self.detected.is_some() && !self.closures.closed().is_empty() {
             let closed = self.closures.closed().keys().copied();
             for id in incident::near(&self.network, closed) {
+                if self.blocked.contains_key(&id) {
+                    continue;
+                }
                 for feed in &mut self.feeds {
                     if let Some(flow) = &mut feed.tracks[id.0 as usize].memory.flow {
                         flow.forget();
@@ -314,10 +320,17 @@ impl Congestion {
                 }
             }
         }
+        self.judge(now, true);
+    }
+
+    /// Ends the detected incidents that are over by now; `finding`, takes up those that have begun.
+    fn judge(&mut self, now: Timestamp, finding: bool) {
+        let Some(detected) = &mut self.detected else { return };
         let (feeds, closures) = (&self.feeds, &self.closures);
-        let flows = |id: SegmentId| feeds.iter().filter_map(move |feed| feed.flow(id));
+        let flows = |id: SegmentId| feeds.iter().filter_map(move |feed| feed.flow(id, now));
         let shut = |id: SegmentId| closures.closed().contains_key(&id);
-        if detected.update(now, &self.network, shut, flows) {
+        let found = finding && detected.find(now, &self.network, shut, flows);
+        if detected.end(now, &self.network, shut, flows) || found {
             self.change += 1;
             self.show_detected();
         }
@@ -360,6 +373,7 @@ impl Feed {
         start: Timestamp,
         end: Timestamp,
     ) {
+        let silence = self.silence();
         let track = &mut self.tracks[id.0 as usize];
         match track.newest {
             // A late revision of an old window changes no level that has moved on since.
@@ -374,11 +388,17 @@ impl Feed {
         }
         track.newest = Some(end);
         self.heard_since = self.heard_since.map(|since| since.min(end));
-        track.memory.observe(limit_kmh, observation, start, end, self.size);
+        track.memory.observe(limit_kmh, observation, start, end, self.size, silence);
     }
 
-    fn flow(&self, id: SegmentId) -> Option<&Flow> {
-        self.tracks[id.0 as usize].memory.flow.as_ref()
+    /// A segment of which it has said nothing for so long is unknown.
+    fn silence(&self) -> Duration {
+        self.every.saturating_mul(SILENT_AFTER)
+    }
+
+    /// Absent where what it has said is out of date.
+    fn flow(&self, id: SegmentId, now: Timestamp) -> Option<&Flow> {
+        self.tracks[id.0 as usize].memory.flow.as_ref().filter(|flow| flow.holds(now))
     }
 
     /// Makes unknown what was last heard at or before the moment.
@@ -408,6 +428,7 @@ impl Memory {
         start: Timestamp,
         end: Timestamp,
         size: Duration,
+        silence: Duration,
     ) {
         let level = level_of(observation, limit_kmh);
         self.fault = self.screen.check(observation, level, start, end, size);
@@ -416,7 +437,7 @@ impl Memory {
             return;
         }
         if let Some(flow) = &mut self.flow {
-            flow.push(observation);
+            flow.push(observation, end, silence);
         }
         if let Some(level) = level {
             self.hysteresis.push(level);

@@ -1,5 +1,7 @@
 //! Levels, screening and closures, window by window.
 
+mod silence;
+
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, StringViewArray};
 
 use super::*;
