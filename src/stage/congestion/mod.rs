@@ -221,7 +221,6 @@ impl Congestion {
         }
         feed.forget(batch.end - feed.silence(), &mut told);
         self.compose(&told);
-        self.pass(batch.end);
         self.detect(batch.end);
         Ok(())
     }

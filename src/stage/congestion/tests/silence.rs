@@ -1,4 +1,4 @@
-//! Detected incidents of which nobody speaks any more.
+//! Detected incidents of which nobody speaks any more, and whose clock begins a closure.
 
 use super::*;
 
@@ -104,4 +104,18 @@ fn vehicles_that_pass_end_an_incident_near_a_closure() {
         say(&mut stage, n, Some(0.0), Some(4.0));
         assert!(stage.view().blocked.is_empty(), "what a closure does is no discovery, minute {n}");
     }
+}
+
+/// Sensors' clocks may be ahead of the operator's.
+#[test]
+fn a_window_begins_no_closure() {
+    let mut stage = stage(&[0]);
+    let mut announced = closure("works", ClosureState::Active, 0, &[OTHER]);
+    announced.start = Some(minute(10));
+    stage.closure(&announced).unwrap();
+    say(&mut stage, 12, Some(9.0), Some(40.0));
+    stage.advance(minute(9), minute(13));
+    assert!(stage.closed().is_empty());
+    stage.advance(minute(10), minute(14));
+    assert_eq!(stage.closed().len(), 1);
 }
