@@ -495,7 +495,8 @@ group! {
         /// What it may take in all. What a restart needs is kept even so.
         #[schemars(extend("default" = default::MAX_SIZE))]
         max_size: Option<At<Size>>,
-        /// Recordings older than this are dropped.
+        /// Recordings older than this are dropped: hours that have any are counted, so that a clock that
+        /// is wrong ages none.
         #[schemars(extend("default" = default::MAX_AGE))]
         max_age: Option<At<Interval>>,
         /// How often the state is kept: a restart reads no more than was received since.

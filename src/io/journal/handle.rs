@@ -64,7 +64,7 @@ impl Journal {
         let salt = start.salt.unwrap_or_else(random);
         let last = start.last;
         let failed = |doing| JournalError::io(&options.dir, doing);
-        let keeper = Keeper::new(options.clone(), Arc::clone(&clock), Arc::clone(&shared));
+        let keeper = Keeper::new(options.clone(), Arc::clone(&shared));
         keeper.count().map_err(failed("read"))?;
         let writer = Writer::new(options.clone(), clock, Arc::clone(&shared), start, salt)
             .map_err(failed("opened"))?;

@@ -1,6 +1,7 @@
 //! What stays and what goes: the thread that makes recordings of closed segments and keeps the
-//! limits, and what is shed when the disk is full.
+//! limits, and what is shed when the disk is full. Nothing goes because a clock says so.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,12 @@ use super::queue::Shared;
 use super::shelf::{self, SegmentFile};
 use super::{JournalOptions, Medium, compact};
 use crate::io::room::is_shared;
-use crate::ports::{MakeRoom, SharedClock};
+use crate::ports::MakeRoom;
 
-/// Age is looked at so often, also when nothing else happens.
+/// The limits are looked at so often, also when nothing else happens.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+const HOUR_S: u64 = 3_600;
 
 /// Wakes the thread.
 #[derive(Debug, Default)]
@@ -156,13 +159,12 @@ pub(super) fn drop_old_snapshots(options: &JournalOptions) -> io::Result<()> {
 /// Makes recordings and keeps the limits, beside the writer.
 pub(super) struct Keeper {
     options: JournalOptions,
-    clock: SharedClock,
     shared: Arc<Shared>,
 }
 
 impl Keeper {
-    pub fn new(options: JournalOptions, clock: SharedClock, shared: Arc<Shared>) -> Self {
-        Self { options, clock, shared }
+    pub fn new(options: JournalOptions, shared: Arc<Shared>) -> Self {
+        Self { options, shared }
     }
 
     /// Until the journal is closed.
@@ -210,14 +212,22 @@ impl Keeper {
 
     fn keep_limits(&self) -> io::Result<()> {
         let (dir, medium) = (&self.options.dir, self.options.medium.as_ref());
-        let oldest = self.clock.now() - self.options.max_age;
         let drop = |path: &Path| -> io::Result<()> {
             remove(medium, path)?;
             self.shared.stats().expired += 1;
             Ok(())
         };
-        for file in shelf::recordings(dir)? {
-            if file.until().is_some_and(|until| until < oldest) {
+        // The newest hour is seldom over: one more for it.
+        let most = self.options.max_age.as_secs().div_ceil(HOUR_S).saturating_add(1);
+        let mut hours = HashSet::new();
+        for file in shelf::recordings(dir)?.into_iter().rev() {
+            let Some(hour) = file.hour() else { continue };
+            if hours.contains(hour) {
+                continue;
+            }
+            if (hours.len() as u64) < most {
+                hours.insert(hour.to_owned());
+            } else {
                 drop(&file.path)?;
             }
         }

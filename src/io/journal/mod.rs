@@ -113,7 +113,8 @@ pub struct JournalOptions {
     pub segment_bytes: u64,
     /// Over segments, snapshots and recordings. What a recovery needs is never dropped for it.
     pub max_bytes: u64,
-    /// Recordings whose hour lies further back are dropped.
+    /// Recordings of older hours are dropped. Hours that have recordings are counted, from the newest
+    /// message back, not those of the clock: it may be wrong, by years.
     pub max_age: Duration,
     /// Closed segments become recordings; else they are dropped once two snapshots lie after them.
     pub record: bool,

@@ -33,15 +33,10 @@ pub(in crate::io) struct RecordingFile {
 }
 
 impl RecordingFile {
-    /// The last moment of its hour, by the folders it lies in.
-    pub fn until(&self) -> Option<Timestamp> {
-        let hour_dir = self.path.parent()?;
-        let part = |dir: &Path, key: &str| {
-            Some(dir.file_name()?.to_str()?.strip_prefix(key)?.strip_prefix('=')?.to_owned())
-        };
-        let hour = part(hour_dir, "hour")?;
-        let date = part(hour_dir.parent()?, "date")?;
-        Timestamp::parse(&format!("{date}T{hour}:59:59.999Z")).ok()
+    /// The folder of its hour; a file from elsewhere may lie in none.
+    pub fn hour(&self) -> Option<&Path> {
+        let folder = self.path.parent()?;
+        folder.file_name()?.to_str()?.starts_with("hour=").then_some(folder)
     }
 }
 
@@ -180,7 +175,7 @@ mod tests {
         let path = dir.join("12-40.parquet");
         let file = RecordingFile { positions: positions(&path), path, bytes: 0 };
         assert_eq!(file.positions, Some((12, 40)));
-        assert_eq!(file.until(), Some(Timestamp::parse("2008-11-11T07:59:59.999Z").unwrap()));
+        assert_eq!(file.hour(), Some(&*dir));
     }
 
     #[test]

@@ -161,14 +161,42 @@ fn recordings_older_than_the_limit_go() {
     let dir = TempDir::new().unwrap();
     compacted(&small(&dir), 60).close().unwrap();
     let made = recordings(dir.path()).unwrap();
-    let options = JournalOptions { max_age: Duration::from_hours(1), ..small(&dir) };
-    // The first file's hour has been over for an hour and a minute.
-    let now = made[0].until().unwrap() + Duration::from_mins(61);
-    let clock = Arc::new(ManualClock::new(now));
-    let (journal, _) = Journal::open(options, clock).unwrap();
-    let old = made.iter().filter(|file| file.until() == made[0].until()).count();
-    until("the hour is dropped", || journal.stats().expired == old as u64);
+    let mut hours: Vec<_> = made.iter().map(|file| file.hour().unwrap()).collect();
+    hours.dedup();
+    assert!(hours.len() > 4, "{hours:?}");
+    // Two hours, and the one that is not over.
+    let kept = &hours[hours.len() - 3..];
+    let old = made.iter().position(|file| kept.contains(&file.hour().unwrap())).unwrap();
+    let options = JournalOptions { max_age: Duration::from_hours(2), ..small(&dir) };
+    // That the clock has not yet come so far changes nothing.
+    let (journal, _) = Journal::open(options, Arc::new(ManualClock::default())).unwrap();
+    until("the hours are dropped", || journal.stats().expired == old as u64);
+    until("a count", || journal.stats().recordings == (made.len() - old) as u64);
     assert_eq!(recordings(dir.path()).unwrap(), made[old..]);
+}
+
+#[test]
+fn a_clock_that_is_wrong_by_years_ages_no_recording() {
+    let dir = TempDir::new().unwrap();
+    compacted(&small(&dir), 60).close().unwrap();
+    let made = recordings(dir.path()).unwrap();
+    let options = JournalOptions { max_age: Duration::from_hours(7 * 24), ..small(&dir) };
+    let wrong = message(61).received_at + Duration::from_hours(20 * 365 * 24);
+    let clock = ManualClock::new(wrong);
+    let (mut journal, _) = Journal::open(options, Arc::new(clock.clone())).unwrap();
+    // What came in that minute becomes a recording, too.
+    journal.append_message(&Message { received_at: wrong, ..message(61) });
+    clock.set(message(62).received_at);
+    write(&mut journal, 62..=90);
+    keep_snapshot(&mut journal);
+    write(&mut journal, 91..=92);
+    keep_snapshot(&mut journal);
+    compaction(&journal, dir.path());
+    assert_eq!(journal.stats().expired, 0);
+    let found = recordings(dir.path()).unwrap();
+    assert_eq!(found[..made.len()], made);
+    let strays = found.iter().filter(|file| file.path.to_string_lossy().contains("date=2028"));
+    assert_eq!(strays.count(), 1);
 }
 
 #[test]
