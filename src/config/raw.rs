@@ -481,7 +481,8 @@ group! {
     ParquetDir {
         /// The folder; made when it is not there.
         dir: Needed<PathText>,
-        /// A live run keeps so many days of each kind of files, the newest ones.
+        /// A live run keeps so many days of each kind of files, the newest ones; of dead letters and of late
+        /// readings 256 MiB each at most.
         #[schemars(range(min = 1, max = 36_500), extend("default" = default::KEEP_DAYS))]
         keep_days: Option<At<u32>>,
     }

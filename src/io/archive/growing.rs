@@ -8,7 +8,9 @@
 //! A part appears under its name when it is complete. What was written since the last [`mark`] is
 //! taken back when the archive is told to, so that a run which goes on from there writes
 //! each thing once. Of each kind the newest days are kept: days that have files, whatever their
-//! dates, so that a clock which is wrong for an hour does not age the others.
+//! dates, so that a clock which is wrong for an hour does not age the others. Dead and late lines have
+//! a bound in bytes as well ([`MOST_LINE_BYTES`]): the oldest days go for it, and what would be too
+//! much for one day is counted and not written.
 //!
 //! A unit must not fall silent because a disk is full: what cannot be written is told and counted
 //! ([`ArchiveStats`]), and the archive goes on when it can.
@@ -36,15 +38,27 @@ use crate::ports::{MakeRoom, Publication};
 /// Rows of windows that are held in memory at most; then they become a part, mark or no mark.
 const MAX_HELD_ROWS: usize = 200_000;
 
+/// What the files of dead letters may take, and what those of late readings: a flood of messages that
+/// nobody can read must not push recordings and journal from the disk.
+const MOST_LINE_BYTES: u64 = 256 << 20;
+
 /// How far an archive has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveMark {
     next_part: u64,
-    /// The newest day of each kind of lines, and the length of its file.
+    /// The open day of each kind of lines, and the length of its file.
     logs: [Option<(String, u64)>; 3],
+    /// The lengths of the other days' files: a clock that was wrong may turn back to any. `None` in a
+    /// mark of an earlier version, which turned to newer days alone.
+    #[serde(default)]
+    others: Option<[BTreeMap<String, u64>; 3]>,
     /// What is missing where a run goes on from here: what was lost, and what only memory held.
     #[serde(default)]
     lost: u64,
+    #[serde(default)]
+    left_out: u64,
+    #[serde(default)]
+    days_dropped: u64,
 }
 
 const LOGS: [&str; 3] = ["directions", "dead", "late"];
@@ -60,6 +74,10 @@ pub struct ArchiveStats {
     /// Rows of windows, and lines of the other files; of the runs before as well, where this one
     /// goes on from a mark.
     pub lost: u64,
+    /// Dead and late lines that were too many for their day's bytes; of the runs before as well.
+    pub left_out: u64,
+    /// Days of dead and late lines that were dropped for their bytes; of the runs before as well.
+    pub days_dropped: u64,
 }
 
 #[derive(Debug)]
@@ -71,7 +89,7 @@ pub struct GrowingArchive {
     stats: ArchiveStats,
     /// A day has begun since days were counted last.
     new_day: bool,
-    /// The newest day that a window began on.
+    /// The day that the last window began on.
     window_day: Option<String>,
     /// Rows that are in no part yet, by day.
     held: BTreeMap<String, Vec<RecordBatch>>,
@@ -85,6 +103,7 @@ impl GrowingArchive {
     pub fn open(folder: &Path, keep_days: NonZeroUsize) -> Result<Self, ArchiveError> {
         fs::create_dir_all(folder).map_err(|error| ArchiveError::new(folder, &error))?;
         let last = parts(folder)?.last().map_or(0, |(number, _)| *number);
+        let log = |kind, most_bytes| Log::open(folder.join(LOGS[kind]), most_bytes);
         Ok(Self {
             keep_days,
             stats: ArchiveStats::default(),
@@ -94,7 +113,11 @@ impl GrowingArchive {
             next_part: last + 1,
             held: BTreeMap::new(),
             held_rows: 0,
-            logs: LOGS.map(|kind| Log::new(folder.join(kind))),
+            logs: [
+                log(DIRECTIONS, u64::MAX)?,
+                log(DEAD, MOST_LINE_BYTES)?,
+                log(LATE, MOST_LINE_BYTES)?,
+            ],
             room: None,
             folder: folder.to_owned(),
         })
@@ -108,10 +131,13 @@ impl GrowingArchive {
         self.next_part = mark.next_part.max(1);
         self.held.clear();
         self.held_rows = 0;
-        for (log, mark) in self.logs.iter_mut().zip(&mark.logs) {
-            log.take_back(mark.as_ref())?;
+        for (kind, log) in self.logs.iter_mut().enumerate() {
+            let others = mark.others.as_ref().map(|others| &others[kind]);
+            log.take_back(mark.logs[kind].as_ref(), others)?;
         }
         self.stats.lost = mark.lost;
+        self.stats.left_out = mark.left_out;
+        self.stats.days_dropped = mark.days_dropped;
         if mark.lost > 0 {
             tracing::warn!(lost = mark.lost, "the archive lacks what the disk did not take");
         }
@@ -145,8 +171,14 @@ impl GrowingArchive {
         {
             self.failed(&error);
         }
-        let logs = self.logs.each_ref().map(Log::mark);
-        ArchiveMark { next_part: self.next_part, logs, lost: self.stats.lost + self.unwritten() }
+        ArchiveMark {
+            next_part: self.next_part,
+            logs: self.logs.each_ref().map(Log::mark),
+            others: Some(self.logs.each_ref().map(Log::others)),
+            lost: self.stats.lost + self.unwritten(),
+            left_out: self.stats.left_out,
+            days_dropped: self.stats.days_dropped,
+        }
     }
 
     /// Rows and lines that the disk does not have for certain.
@@ -184,7 +216,11 @@ impl GrowingArchive {
 
     fn push(&mut self, kind: usize, time: Timestamp, line: &str) {
         match self.with_room(kind, |log| log.push(time, line)) {
-            Ok(begun) => self.new_day |= begun,
+            Ok(pushed) => {
+                self.new_day |= pushed.turned;
+                self.stats.left_out += u64::from(pushed.left_out);
+                self.stats.days_dropped += pushed.days_dropped;
+            }
             Err(error) => {
                 self.stats.lost += 1;
                 self.failed(&error);
@@ -193,17 +229,17 @@ impl GrowingArchive {
     }
 
     /// Removes all but the newest days of each kind.
-    fn drop_days(&self) -> Result<(), ArchiveError> {
-        for kind in LOGS.iter().chain(&["windows"]) {
-            let mut days = entries(&self.folder.join(kind))?;
-            days.sort();
-            days.truncate(days.len().saturating_sub(self.keep_days.get()));
-            for day in days {
-                tracing::info!(day = %day.display(), "an old day of the archive is dropped");
-                let gone =
-                    if day.is_dir() { fs::remove_dir_all(&day) } else { fs::remove_file(&day) };
-                gone.map_err(|error| ArchiveError::new(&day, &error))?;
-            }
+    fn drop_days(&mut self) -> Result<(), ArchiveError> {
+        for log in &mut self.logs {
+            log.keep_days(self.keep_days)?;
+        }
+        let mut days = entries(&self.folder.join("windows"))?;
+        days.sort();
+        days.truncate(days.len().saturating_sub(self.keep_days.get()));
+        for day in days {
+            tracing::info!(day = %day.display(), "an old day of the archive is dropped");
+            let gone = if day.is_dir() { fs::remove_dir_all(&day) } else { fs::remove_file(&day) };
+            gone.map_err(|error| ArchiveError::new(&day, &error))?;
         }
         Ok(())
     }
@@ -260,8 +296,8 @@ impl RunFiles for GrowingArchive {
             .map_err(|error| ArchiveError::new(&self.folder, &error))?;
         self.held_rows += rows.num_rows();
         let day = day(batch.start);
-        self.new_day |= self.window_day.as_ref().is_none_or(|last| *last < day);
-        self.window_day = self.window_day.take().max(Some(day.clone()));
+        self.new_day |= self.window_day.as_ref() != Some(&day);
+        self.window_day = Some(day.clone());
         self.held.entry(day).or_default().push(rows);
         if self.held_rows > MAX_HELD_ROWS
             && let Err(error) = self.write_parts()
