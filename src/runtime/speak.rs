@@ -93,7 +93,7 @@ pub(super) struct Speaker {
     requests: generate::Requests,
     guard: Guard,
     /// The fonts of signs that have one: their texts must fit dot by dot.
-    fonts: BTreeMap<SignId, generate::SignFont>,
+    fonts: Arc<BTreeMap<SignId, generate::SignFont>>,
     /// `None`: templates alone.
     model: Option<Box<dyn Writer>>,
     template: Box<dyn Writer>,
@@ -128,9 +128,11 @@ impl Speaker {
                 fonts.insert(id, font);
             }
         }
+        let fonts = Arc::new(fonts);
+        let requests = generate::Requests::new(Arc::clone(&network));
         Ok(Self {
+            requests: requests.by_clock_of(zone).in_fonts(Arc::clone(&fonts)),
             fonts,
-            requests: generate::Requests::new(Arc::clone(&network)).by_clock_of(zone),
             guard: Guard::new(Arc::clone(&network)).by_clock_of(zone),
             template: Box::new(generate::TemplateWriter),
             shown: BTreeMap::new(),
@@ -437,100 +439,4 @@ fn same_facts(a: &WordingRequest, b: &WordingRequest) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::closure::{Announced, Reason};
-    use crate::domain::direction::{Cause, Evidence};
-    use crate::domain::network::SegmentId;
-    use crate::domain::network::testing::grid;
-    use crate::domain::time::Timestamp;
-    use crate::io::clock::ManualClock;
-    use crate::ports::Clock;
-
-    fn direction(id: &str, reason: Option<Reason>) -> Direction {
-        Direction {
-            id: id.to_owned(),
-            revision: 1,
-            ts: Timestamp::default(),
-            valid_until: Timestamp::default(),
-            state: DirectionState::Show,
-            audience: Audience::Area { tile: "1".to_owned(), part: "a".to_owned() },
-            cause: Cause::Closure,
-            announced: Announced { reason, ..Announced::default() },
-            level: None,
-            avoid: vec![SegmentId(0)],
-            closed: Vec::new(),
-            via: Vec::new(),
-            way: Vec::new(),
-            applies_on: Vec::new(),
-            turn: None,
-            destination: None,
-            delay_s: None,
-            second: None,
-            saving_s: None,
-            evidence: Evidence::default(),
-        }
-    }
-
-    /// A model that is always just too late.
-    struct Slow(ManualClock);
-
-    impl Writer for Slow {
-        fn write(
-            &mut self,
-            _: &WordingRequest,
-            _: u32,
-            expired: &Expired<'_>,
-        ) -> Result<Draft, WriterError> {
-            while !expired() {
-                self.0.advance(Duration::from_millis(10));
-            }
-            Err(WriterError::Late)
-        }
-        fn name(&self, _: &WordingRequest) -> &str {
-            "slow"
-        }
-    }
-
-    #[test]
-    fn a_slow_model_does_not_hold_up_a_whole_district() {
-        let network = Arc::new(grid(3, 2).build());
-        let clock = ManualClock::new(Timestamp::default());
-        let deadline = Deadline::After(Duration::from_millis(250), Arc::new(clock.clone()));
-        let model: Box<dyn Writer> = Box::new(Slow(clock.clone()));
-        let mut speaker =
-            Speaker::new(network, Some(model), Language::ALL.to_vec(), None, deadline).unwrap();
-        for round in 1..=2 {
-            let (before, mut counts) = (clock.elapsed(), Counts::default());
-            speaker.begin_round();
-            for n in 0..20 {
-                let direction = direction(&format!("d-{round}{n:03}"), None);
-                assert_eq!(speaker.words(&direction, 200, &mut counts).len(), Language::ALL.len());
-            }
-            let took = clock.elapsed() - before;
-            assert!(took >= ROUND && took < ROUND + Duration::from_millis(50), "{took:?}");
-        }
-    }
-
-    /// Words stay while the facts stay; a reason that is given, taken back or another is news.
-    #[test]
-    fn words_follow_the_reason() {
-        let network = Arc::new(grid(3, 2).build());
-        let mut speaker =
-            Speaker::new(network, None, Language::ALL.to_vec(), None, Deadline::None).unwrap();
-        let mut words = |reason| {
-            let direction = direction("d-0001", reason);
-            let said = speaker.words(&direction, 200, &mut Counts::default());
-            said.iter().map(|said| said.wording.text.join(" ")).collect::<Vec<_>>()
-        };
-        let silent = words(None);
-        assert_eq!(silent.len(), Language::ALL.len());
-        let fog = words(Some(Reason::Fog));
-        for (text, word) in fog.iter().zip(["fog", "nebbia", "Nebel", "brouillard", "niebla"]) {
-            assert!(text.contains(word), "{text}");
-        }
-        assert_eq!(words(Some(Reason::Fog)), fog);
-        assert!(words(Some(Reason::Snow)).iter().zip(&fog).all(|(snow, fog)| snow != fog));
-        assert_eq!(words(None), silent);
-    }
-}
+mod tests;

@@ -81,8 +81,8 @@ impl SignFont {
         Ok(Self { matrix: Box::new(matrix) })
     }
 
-    /// Renders every page. The markup must have passed [`super::rows_of`]: on some of the other
-    /// tags the renderer panics.
+    /// Renders every page. The markup must have passed [`super::rows_of`] or be without tags: on some
+    /// of the other ones the renderer panics.
     pub(super) fn check(&self, markup: &str) -> Result<(), FontError> {
         for (index, page) in Pages::new(&self.matrix, markup).enumerate() {
             page.map_err(|e| FontError::Render { page: index + 1, what: e.to_string() })?;

@@ -1,7 +1,8 @@
 //! What a writer is asked: a direction's facts as slots, in a language, for a space.
 //!
 //! A fact that cannot be said safely (a name that is not unique on a sign, a name that does not
-//! fit) is not offered, so that no writer can use it. Knows nothing of words beyond the slots.
+//! fit) is not offered, so that no writer can use it. Knows nothing of words beyond the slots, but
+//! whether a template has any for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,11 +11,11 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::crossings::Crossings;
-use super::{showable, template, width};
+use super::{SignFont, fill, multi, showable, template, width};
 use crate::domain::direction::{Audience, Cause, Direction, Second};
-use crate::domain::network::{Network, SegmentId, Turn, fold};
+use crate::domain::network::{Network, SegmentId, SignId, Turn, fold};
 use crate::domain::time::Timestamp;
-use crate::domain::wording::{Language, Problem, Slot, SlotFact, Space, WordingRequest};
+use crate::domain::wording::{Draft, Language, Problem, Slot, SlotFact, Space, WordingRequest};
 
 /// Signs from this size on always have a text: the problem on one row, "take another way" on the
 /// next. A smaller sign stays dark.
@@ -39,6 +40,8 @@ pub struct Requests {
     ambiguous: BTreeSet<String>,
     /// `None`: no time of day is given.
     zone: Option<chrono_tz::Tz>,
+    /// The fonts of signs that have one: their texts must fit dot by dot.
+    fonts: Arc<BTreeMap<SignId, SignFont>>,
 }
 
 /// A fact's name, as it is and as it compares.
@@ -55,13 +58,21 @@ impl Requests {
         }
         let ambiguous =
             names.into_iter().filter(|(_, count)| *count > 1).map(|(folded, _)| folded).collect();
-        Self { crossings: Crossings::of(&network), network, ambiguous, zone: None }
+        let (crossings, fonts) = (Crossings::of(&network), Arc::default());
+        Self { network, crossings, ambiguous, zone: None, fonts }
     }
 
     /// Times of day are given by the clock of this zone.
     #[must_use]
     pub fn by_clock_of(mut self, zone: Option<chrono_tz::Tz>) -> Self {
         self.zone = zone;
+        self
+    }
+
+    /// Signs that have a font are asked for what their dots have room for.
+    #[must_use]
+    pub fn in_fonts(mut self, fonts: Arc<BTreeMap<SignId, SignFont>>) -> Self {
+        self.fonts = fonts;
         self
     }
 
@@ -89,8 +100,8 @@ impl Requests {
     /// with the trouble as well. Where the space is too small for that, the demands fall in this
     /// order until a template fits: the troubled road becomes optional, the advised roads are
     /// withdrawn, the turn is withdrawn. What is left is "problem, take another
-    /// way"; only spaces below [`MIN_SIGN_ROWS`] x [`MIN_SIGN_COLS`] or [`MIN_VEHICLE_CHARS`] may
-    /// have no text at all.
+    /// way"; only spaces below [`MIN_SIGN_ROWS`] x [`MIN_SIGN_COLS`] or [`MIN_VEHICLE_CHARS`], and
+    /// signs whose dots have no room for as much, may have no text at all.
     pub fn of(
         &self,
         direction: &Direction,
@@ -110,7 +121,7 @@ impl Requests {
             seed: seed(&direction.id, language),
         };
         for relax in [relax_closed, withdraw_way, withdraw_turn] {
-            if template::best(&request).is_some() {
+            if template::has_text(&request, |draft| self.fits_font(direction, &request, draft)) {
                 break;
             }
             relax(&mut request.slots);
@@ -135,11 +146,15 @@ impl Requests {
         };
         let in_space =
             |name: &Name| if vehicle { name.text.to_owned() } else { name.folded.clone() };
+        let font = self.font(direction);
+        let sayable = |name: &Name| {
+            self.sayable(name, space) && font.is_none_or(|font| font.check(&name.folded).is_ok())
+        };
 
         let closed = direction.avoid.first().and_then(|s| self.street(s.0));
         let mut taken: BTreeSet<String> = self.own_streets(direction);
         if let Some(closed) = closed {
-            if self.sayable(&closed, space) {
+            if sayable(&closed) {
                 offer(Slot::Closed, in_space(&closed), vehicle);
             }
             taken.insert(closed.folded);
@@ -152,15 +167,15 @@ impl Requests {
                 ways.push(name);
             }
         }
-        let sayable = ways.iter().take(2).take_while(|name| self.sayable(name, space));
+        let named = ways.iter().take(2).take_while(|name| sayable(name));
         let mut has_way = false;
-        for (name, slot) in sayable.zip([Slot::Via0, Slot::Via1]) {
+        for (name, slot) in named.zip([Slot::Via0, Slot::Via1]) {
             offer(slot, in_space(name), slot == Slot::Via0);
             has_way = true;
         }
         if let Some(place) = direction.destination.and_then(|i| self.network.places.get(i)) {
             let name = Name { text: &place.name, folded: fold(&place.name) };
-            if !taken.contains(&name.folded) && self.sayable(&name, space) {
+            if !taken.contains(&name.folded) && sayable(&name) {
                 offer(Slot::Dest, in_space(&name), false);
             }
         }
@@ -269,6 +284,25 @@ impl Requests {
             Audience::Area { .. } => direction.applies_on.clone(),
         };
         addressed.iter().filter_map(|s| self.street(s.0)).map(|name| name.folded).collect()
+    }
+
+    /// The font of the addressed sign, where it has one.
+    fn font(&self, direction: &Direction) -> Option<&SignFont> {
+        match &direction.audience {
+            Audience::Sign(sign) => self.fonts.get(sign),
+            Audience::Area { .. } => None,
+        }
+    }
+
+    /// Whether a draft has room on the addressed sign dot by dot; where there is no font its rows and
+    /// columns alone decide.
+    fn fits_font(&self, direction: &Direction, request: &WordingRequest, draft: &Draft) -> bool {
+        let Audience::Sign(id) = &direction.audience else { return true };
+        let (Some(font), Some(sign)) = (self.fonts.get(id), self.network.signs.get(id.0 as usize))
+        else {
+            return true;
+        };
+        fill(request, draft, "").is_ok_and(|wording| multi(&wording, sign, Some(font)).is_ok())
     }
 
     fn street(&self, segment: u32) -> Option<Name<'_>> {

@@ -48,9 +48,9 @@ impl Writer for TemplateWriter {
     }
 }
 
-/// The best template for a request, if any fits.
-pub(super) fn best(request: &WordingRequest) -> Option<Draft> {
-    ranked(request).next()
+/// Whether some template for a request fits its space and `fits` besides.
+pub(super) fn has_text(request: &WordingRequest, fits: impl Fn(&Draft) -> bool) -> bool {
+    ranked(request).any(|draft| fits(&draft))
 }
 
 /// How much a driver gains from a fact, the others being equal.
