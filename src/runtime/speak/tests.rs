@@ -8,6 +8,7 @@ use crate::domain::direction::{Cause, Evidence};
 use crate::domain::network::testing::grid;
 use crate::domain::network::{SegmentId, SignFace};
 use crate::domain::time::Timestamp;
+use crate::domain::wording::Slot;
 use crate::io::clock::ManualClock;
 use crate::ports::Clock;
 
@@ -144,4 +145,42 @@ fn a_name_too_long_for_a_signs_dots_leaves_a_text_without_it() {
     assert_eq!(words("Viale dei Platani", 3), 0);
     assert_eq!(words("Corso Venezia", 3), Language::ALL.len());
     assert_eq!(words("Corso Venezia", 2), 0);
+}
+
+/// A place that is called like a road at one end of the closed stretch: another road there, or none,
+/// says where it ends, and the direction is shown.
+#[test]
+fn a_place_with_a_crossing_roads_name_withholds_nothing() {
+    let told = |place: &str, besides: Option<&str>| -> Vec<(Slot, String)> {
+        let mut draft = grid(5, 3);
+        let plain = grid(5, 3).build();
+        draft.place(place, plain.id("3,0>4,0"), 1.0);
+        if let Some(name) = besides {
+            draft.edit(plain.id("2,1>2,2")).street = Some(name.to_owned());
+        }
+        let closed = vec![plain.id("1,1>2,1")];
+        let direction = Direction {
+            avoid: closed.clone(),
+            closed,
+            via: vec![plain.id("1,0>2,0")],
+            destination: Some(0),
+            ..closure(Audience::Area { tile: "1".to_owned(), part: "a".to_owned() })
+        };
+        let mut counts = Counts::default();
+        let said = speaker(draft.build()).words(&direction, 200, &mut counts);
+        assert_eq!(said.len(), Language::ALL.len(), "{place}: {counts:?}");
+        let asked = said.into_iter().filter_map(|said| said.asked).next().unwrap();
+        let names = [Slot::Dest, Slot::Between0, Slot::Between1];
+        let facts = asked.slots.into_iter().filter(|fact| names.contains(&fact.slot));
+        facts.map(|fact| (fact.slot, fact.text)).collect()
+    };
+    let facts = |place: &str, ends: &[&str]| -> Vec<(Slot, String)> {
+        let ends = [Slot::Between0, Slot::Between1].into_iter().zip(ends);
+        let all = [(Slot::Dest, &place)].into_iter().chain(ends);
+        all.map(|(slot, text)| (slot, (*text).to_owned())).collect()
+    };
+    assert_eq!(told("Porta Nord", None), facts("Porta Nord", &["Column 1", "Column 2"]));
+    assert_eq!(told("Column 2", None), facts("Column 2", &[]));
+    let other = facts("Column 2", &["Column 1", "Corso Nord"]);
+    assert_eq!(told("Column 2", Some("Corso Nord")), other);
 }

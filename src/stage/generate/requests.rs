@@ -92,7 +92,7 @@ impl Requests {
     /// - `Since`, to vehicles, when it was closed or its lanes were shut, within twelve hours too;
     /// - `Lanes` that are shut, where the road has more;
     /// - `Between0`, `Between1`, to vehicles: the roads that cross a closed stretch at its ends, where the
-    ///   closed road itself has to be named;
+    ///   closed road itself has to be named, if they are called otherwise than it and the place;
     /// - `AlsoClosed` or `AlsoQueue`, to vehicles: the road that is shut or full besides, where it is
     ///   called otherwise than all of the advised way and all else that is offered.
     ///
@@ -194,7 +194,7 @@ impl Requests {
             let text = if vehicle { word.to_owned() } else { fold(word) };
             offer(Slot::Turn, text, !has_way);
         }
-        self.told(direction, space, language, &mut offer);
+        self.told(direction, space, language, &mut slots);
         if vehicle && let Some((slot, text)) = self.second(direction, &slots) {
             slots.push(SlotFact { slot, text, required: false });
         }
@@ -226,45 +226,52 @@ impl Requests {
         direction: &Direction,
         space: Space,
         language: Language,
-        offer: &mut impl FnMut(Slot, String, bool),
+        slots: &mut Vec<SlotFact>,
     ) {
         let (told, now) = (direction.announced, direction.ts);
         let vehicle = matches!(space, Space::Vehicle { .. });
         let is_closure = direction.cause == Cause::Closure;
+        let stretch = if vehicle && is_closure { self.between(direction, slots) } else { None };
+        let mut offer = |slot, text| slots.push(SlotFact { slot, text, required: false });
         let soon = |until: &Timestamp| *until > now && until.since(now) <= SOON;
         let lately = |since: &Timestamp| *since < now && now.since(*since) <= SOON;
         if let Some(zone) = self.zone {
             if let Some(until) = told.until.filter(|_| is_closure).filter(soon) {
-                offer(Slot::Until, until.by_clock(zone), false);
+                offer(Slot::Until, until.by_clock(zone));
             }
             if let Some(since) = told.since.filter(|_| vehicle).filter(lately) {
-                offer(Slot::Since, since.minute_by_clock(zone), false);
+                offer(Slot::Since, since.minute_by_clock(zone));
             }
         }
-        if vehicle
-            && is_closure
-            && let Some([begin, end]) = self.between(direction)
-        {
-            offer(Slot::Between0, begin, false);
-            offer(Slot::Between1, end, false);
+        if let Some([begin, end]) = stretch {
+            offer(Slot::Between0, begin);
+            offer(Slot::Between1, end);
         }
         let first = direction.avoid.first().map(|id| id.0 as usize);
         let all = first.and_then(|at| self.network.segments.get(at)).map_or(0, |s| s.lanes);
         let shut = told.lanes.filter(|_| direction.cause == Cause::Incident);
         if let Some(lanes) = shut.filter(|lanes| (1..u32::from(all)).contains(lanes)) {
             let text = language.lanes(lanes);
-            offer(Slot::Lanes, if vehicle { text } else { fold(&text) }, false);
+            offer(Slot::Lanes, if vehicle { text } else { fold(&text) });
         }
     }
 
     /// The names of two different roads that cross a closed stretch where it begins and ends, as
-    /// vehicles may be told them.
-    fn between(&self, direction: &Direction) -> Option<[String; 2]> {
+    /// vehicles may be told them. A way may begin with one of them, which is where drivers are led
+    /// off; of anything else that is offered neither may have the name.
+    fn between(&self, direction: &Direction, offered: &[SlotFact]) -> Option<[String; 2]> {
         let space = Space::Vehicle { max_chars: u16::MAX };
+        let others = offered.iter().filter(|fact| {
+            Slot::NAMES.contains(&fact.slot) && !matches!(fact.slot, Slot::Via0 | Slot::Via1)
+        });
+        let taken: BTreeSet<String> = others.map(|fact| fold(&fact.text)).collect();
         let sayable = |names: Vec<&str>| -> Vec<String> {
             let name = |text| Name { text, folded: fold(text) };
-            let names = names.into_iter().map(name).filter(|name| self.sayable(name, space));
-            names.map(|name| name.text.to_owned()).collect()
+            let names = names.into_iter().map(name);
+            names
+                .filter(|name| !taken.contains(&name.folded) && self.sayable(name, space))
+                .map(|name| name.text.to_owned())
+                .collect()
         };
         let closed = direction.closed.iter().filter(|id| direction.avoid.first() != Some(id));
         let closed: Vec<SegmentId> =
