@@ -250,6 +250,34 @@ impl Space {
     }
 }
 
+/// Most units of information that a driver takes in while passing a sign (problem, place, advised
+/// road, one more), on both pages together: the usual limit in guidelines for variable message signs.
+pub const SIGN_UNITS: usize = 4;
+
+/// What a clause says besides its facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClauseKind {
+    /// A problem or a reason.
+    Statement,
+    /// Which way to take.
+    Advice,
+    /// Nothing.
+    Facts,
+}
+
+impl ClauseKind {
+    /// Units of information in a clause of this kind with these facts: one each, a statement, and
+    /// advice that names nothing. The two ends of a stretch are one.
+    pub fn units(self, facts: impl IntoIterator<Item = Slot>) -> usize {
+        let facts = facts.into_iter().filter(|slot| *slot != Slot::Between1).count();
+        match self {
+            Self::Statement => facts + 1,
+            Self::Advice => facts.max(1),
+            Self::Facts => facts,
+        }
+    }
+}
+
 /// One fact that may be, or must be, said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotFact {
@@ -262,7 +290,8 @@ pub struct SlotFact {
 
 /// What a text has to say: a problem is always stated exactly once; every slot at most once,
 /// required ones exactly once. If neither `Via0` nor `Turn` is among the slots, the advice is to
-/// take another way; advice is always given on signs and in vehicles alike.
+/// take another way; advice is always given on signs and in vehicles alike. A sign's text has
+/// [`SIGN_UNITS`] units of information at most.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WordingRequest {
     pub language: Language,

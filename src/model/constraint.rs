@@ -1,13 +1,16 @@
 //! What may be written next: an automaton made for one request.
 //!
 //! It lets through exactly the texts that say the problem and the advice, hold every required fact
-//! once and no fact twice, and fit the space; and at every step only what such a text can still
+//! once and no fact twice, fit the space and, on a sign, are no more than a driver takes in in
+//! passing; and at every step only what such a text can still
 //! follow, so it never ends in a corner. Whatever chooses among the allowed tokens (a model, chance)
 //! cannot write an invalid text. Knows nothing of probabilities.
 
 use std::collections::BTreeMap;
 
-use crate::domain::wording::{Draft, Problem, Slot, Space, Strength, WordingRequest};
+use crate::domain::wording::{
+    ClauseKind, Draft, Problem, SIGN_UNITS, Slot, Space, Strength, WordingRequest,
+};
 use crate::ports::WriterError;
 
 use super::grammar::{Clause, Grammar, Phrasebook};
@@ -39,7 +42,12 @@ pub struct Fitting<'g> {
     pub kind: usize,
     /// Rows of a sign; characters of a vehicle text, the space before the sentence included.
     pub cost: u16,
+    /// Units of information on a sign; not counted in a vehicle text.
+    pub units: usize,
 }
+
+/// A cost by the units of information that may still be said.
+type ByUnits = [u16; SIGN_UNITS + 1];
 
 #[derive(Clone, Debug)]
 pub struct Constraint<'g> {
@@ -49,11 +57,13 @@ pub struct Constraint<'g> {
     limit: u16,
     pages: Pages,
     /// The least that completes a page in which the clauses of kinds before `k` are decided. `NEVER` too
-    /// where the next page cannot be completed. No fact is said by two kinds of clauses, so what was said
-    /// before makes no difference.
-    need: [u16; KINDS + 1],
+    /// where the next page cannot be completed. No fact is said by two kinds of clauses, so of what was
+    /// said before only the units count.
+    need: [ByUnits; KINDS + 1],
     /// What the finished clauses took of the page that the newest of them is on, and its kind.
     spent: u16,
+    /// Units of information of the finished clauses, on whichever page.
+    units: usize,
     last: usize,
     /// The clauses that the tokens since then can still become, and the number of those tokens.
     open: Vec<Fitting<'g>>,
@@ -121,14 +131,14 @@ impl<'g> Constraint<'g> {
                 !is_optional(kind) || !facts.required.is_apart_from(SlotSet::of_kind(kind))
             });
             let mut need = need_of(&fitting, must, &facts);
-            let mut least = need[PROBLEM];
+            let mut least = need[PROBLEM][SIGN_UNITS];
             if least <= facts.limit {
                 if let Some(keep) = keep {
                     for (kind, fitting) in fitting.iter_mut().enumerate() {
                         must[kind] |= keep(kind, fitting);
                     }
                     need = need_of(&fitting, must, &facts);
-                    least = need[PROBLEM];
+                    least = need[PROBLEM][SIGN_UNITS];
                     if least > facts.limit {
                         why = format!(
                             "what is to be kept leaves no room: {least} of {}",
@@ -144,6 +154,7 @@ impl<'g> Constraint<'g> {
                     pages: facts.pages,
                     need,
                     spent: 0,
+                    units: 0,
                     last: PROBLEM,
                     open: Vec::new(),
                     depth: 0,
@@ -153,7 +164,9 @@ impl<'g> Constraint<'g> {
                 return Ok(constraint);
             }
             why = if least == NEVER {
-                "the required facts have no clauses that hold them all".to_owned()
+                "the required facts have no clauses that hold them all, on a sign in four units of \
+                 information"
+                    .to_owned()
             } else {
                 format!("the shortest text takes {least} of {}", facts.limit)
             };
@@ -202,6 +215,7 @@ impl<'g> Constraint<'g> {
                 return false;
             }
             self.spent = self.spent(complete.kind) + complete.cost;
+            self.units += complete.units;
             self.last = complete.kind;
             let (from, to) = following(complete.kind);
             let to = (from..=to).find(|kind| self.must[*kind]).unwrap_or(to);
@@ -283,16 +297,17 @@ impl<'g> Constraint<'g> {
             open.extend(
                 self.fitting[kind]
                     .iter()
-                    .filter(|fitting| self.leads_to_an_end(fitting, self.spent(kind))),
+                    .filter(|fitting| self.leads_to_an_end(fitting, self.spent(kind), self.units)),
             );
         }
         self.open = open;
         self.depth = 0;
     }
 
-    /// Whether a text can be completed with this clause after what was spent.
-    fn leads_to_an_end(&self, fitting: &Fitting<'_>, spent: u16) -> bool {
-        let after = self.need[fitting.kind + 1];
+    /// Whether a text can be completed with this clause after what was spent and said.
+    fn leads_to_an_end(&self, fitting: &Fitting<'_>, spent: u16, units: usize) -> bool {
+        let Some(left) = SIGN_UNITS.checked_sub(units + fitting.units) else { return false };
+        let after = self.need[fitting.kind + 1][left];
         spent.saturating_add(fitting.cost).saturating_add(after) <= self.limit
     }
 
@@ -307,7 +322,8 @@ impl<'g> Constraint<'g> {
             ADVICE => {
                 // The saving stands on the advice's page.
                 let spent = self.spent(ADVICE).saturating_add(complete.cost);
-                self.fitting[SAVING].iter().any(|next| self.leads_to_an_end(next, spent))
+                let units = self.units + complete.units;
+                self.fitting[SAVING].iter().any(|next| self.leads_to_an_end(next, spent, units))
             }
             _ => false,
         }
@@ -434,9 +450,21 @@ fn fit<'g>(lists: &[&'g [Clause]], kind: usize, space: Space, facts: &Facts) -> 
         })
         .filter_map(|clause| {
             let cost = clause.cost(space, &facts.lengths)?.saturating_add(gap);
-            (cost <= facts.limit).then_some(Fitting { clause, kind, cost })
+            let units = match space {
+                Space::Sign { .. } => kind_of(kind).units(clause.slots().slots()),
+                Space::Vehicle { .. } => 0,
+            };
+            (cost <= facts.limit).then_some(Fitting { clause, kind, cost, units })
         })
         .collect()
+}
+
+fn kind_of(kind: usize) -> ClauseKind {
+    match kind {
+        PROBLEM | REASON => ClauseKind::Statement,
+        ADVICE => ClauseKind::Advice,
+        _ => ClauseKind::Facts,
+    }
 }
 
 /// Backwards over the kinds: the least cost of every way to end.
@@ -444,33 +472,40 @@ fn need_of(
     fitting: &[Vec<Fitting<'_>>; KINDS],
     must: [bool; KINDS],
     facts: &Facts,
-) -> [u16; KINDS + 1] {
-    let mut need = [0; KINDS + 1];
+) -> [ByUnits; KINDS + 1] {
+    let mut need = [ByUnits::default(); KINDS + 1];
     for kind in (0..KINDS).rev() {
         let after = need[kind + 1];
-        let cheapest = fitting[kind].iter().map(|fitting| fitting.cost).min();
-        let mut least = match (cheapest, must[kind]) {
-            (Some(cost), true) => cost.saturating_add(after),
-            (None, true) => NEVER,
-            (_, false) => after,
-        };
-        // A page that ends here asks nothing of the one before it but that it can be filled.
-        if kind > 0 && !facts.pages.is_one_page(kind - 1, kind) {
-            least = if least <= facts.limit { 0 } else { NEVER };
+        let mut cheapest = [NEVER; SIGN_UNITS + 1];
+        for fitting in &fitting[kind] {
+            if let Some(least) = cheapest.get_mut(fitting.units) {
+                *least = fitting.cost.min(*least);
+            }
         }
-        need[kind] = least;
+        for left in 0..=SIGN_UNITS {
+            let with = |said: usize| cheapest[said].saturating_add(after[left - said]);
+            let least = (0..=left).map(with).min().unwrap_or(NEVER);
+            let mut least = if must[kind] { least } else { after[left] };
+            // A page that ends here asks nothing of the one before it but that it can be filled.
+            if kind > 0 && !facts.pages.is_one_page(kind - 1, kind) {
+                least = if least <= facts.limit { 0 } else { NEVER };
+            }
+            need[kind][left] = least;
+        }
     }
     need
 }
 
-/// The cheapest clause for each set of slots, in the order of the sets.
-pub(super) fn cheapest(fitting: &[Fitting<'_>]) -> Vec<(SlotSet, u16)> {
-    let mut least = BTreeMap::new();
+/// A cheapest clause for each set of slots, in the order of the sets.
+pub(super) fn cheapest<'g>(fitting: &[Fitting<'g>]) -> Vec<Fitting<'g>> {
+    let mut least: BTreeMap<SlotSet, Fitting<'g>> = BTreeMap::new();
     for fitting in fitting {
-        let cost = least.entry(fitting.clause.slots()).or_insert(NEVER);
-        *cost = fitting.cost.min(*cost);
+        let known = least.entry(fitting.clause.slots()).or_insert(*fitting);
+        if fitting.cost < known.cost {
+            *known = *fitting;
+        }
     }
-    least.into_iter().collect()
+    least.into_values().collect()
 }
 
 #[cfg(test)]

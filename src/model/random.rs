@@ -117,7 +117,10 @@ impl Writer for RandomWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::wording::{Problem, Slot, Space};
+    use crate::domain::closure::Reason;
+    use crate::domain::wording::{EarlierText, Language, Problem, Slot, Space};
+    use crate::model::constraint::REASON;
+    use crate::model::earlier::Earlier;
     use crate::model::fixture;
 
     #[test]
@@ -133,6 +136,33 @@ mod tests {
                 .sum()
         };
         assert!(lengths(&[Mood::Long]) > lengths(&[Mood::Short]) + 50 * 10);
+    }
+
+    /// Who would say all there is to say, on two pages with room for it, says four things.
+    #[test]
+    fn a_sign_says_four_things_at_most() {
+        let (vocabulary, grammar) = fixture::corpus();
+        let writer = RandomWriter::new(vocabulary.clone(), grammar.clone(), 3);
+        let mut writer = RandomWriter { moods: &[Mood::Long], ..writer };
+        let two_pages = fixture::request(Space::Sign { rows: 4, cols: 18, pages: 2 });
+        let mut full = 0;
+        for seed in 0..500 {
+            let language = Language::ALL[seed as usize % Language::ALL.len()];
+            let problem = Problem::ALL[seed as usize / 5 % Problem::ALL.len()];
+            let told = matches!(problem, Problem::RoadClosed | Problem::Incident);
+            let reason = Some(Reason::Fog).filter(|_| told);
+            let request = WordingRequest { language, problem, reason, seed, ..two_pages.clone() };
+            let draft = writer.write(&request, 0, &|| false).unwrap();
+            let text = draft.rows.join(" ");
+            let facts = Slot::ALL.into_iter().filter(|slot| text.contains(slot.tag())).count();
+            let before = EarlierText { request, draft };
+            let clauses = Earlier::read(&grammar, &vocabulary, &before).unwrap().clauses;
+            // The advice always names the road that is offered.
+            let units = 1 + facts + usize::from(clauses[REASON].is_some());
+            assert!(units <= 4, "{units}: {text}");
+            full += usize::from(units == 4);
+        }
+        assert!(full > 400, "{full}");
     }
 
     #[test]

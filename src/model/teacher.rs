@@ -7,7 +7,7 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::domain::wording::{Problem, Slot, Space, WordingRequest};
+use crate::domain::wording::{Problem, SIGN_UNITS, Slot, WordingRequest};
 use crate::ports::WriterError;
 
 use super::constraint::{ADVICE, Constraint, Fitting, KINDS, PROBLEM, REASON, cheapest};
@@ -15,10 +15,9 @@ use super::grammar::Grammar;
 use super::slots::SlotSet;
 use super::vocabulary::{NEXT, Token};
 
-/// Facts beyond the problem that a driver takes in: while passing a sign, and from a text that can
-/// be read twice.
-const SIGN_FACTS: u32 = 3;
-const VEHICLE_FACTS: u32 = 5;
+/// Facts beyond the problem that a driver takes in from a text that can be read twice; on a sign the
+/// constraint allows no more than three.
+const FACTS: u32 = 5;
 /// What a fact too many costs; more than most facts are worth.
 const TOO_MANY: f32 = 1.6;
 /// Spread of the chance that makes near-equal choices vary.
@@ -36,19 +35,21 @@ pub fn compose(
     loop {
         let kind = constraint.open().first().map_or(PROBLEM, |fitting| fitting.kind);
         // The first kind from here on that the plan says.
-        let Some((kind, part)) =
-            (kind..KINDS).find_map(|kind| plan[kind].as_ref().map(|part| (kind, *part)))
+        let Some((kind, part)) = (kind..KINDS).find_map(|kind| plan[kind].map(|part| (kind, part)))
         else {
             return Ok(text);
         };
         let on_the_page = |later: &usize| constraint.pages().is_one_page(kind, *later);
-        let later: u16 =
-            (kind + 1..KINDS).filter(on_the_page).filter_map(|k| plan[k]).map(|part| part.1).sum();
+        let later: u16 = (kind + 1..KINDS)
+            .filter(on_the_page)
+            .filter_map(|k| plan[k])
+            .map(|part| part.cost)
+            .sum();
         let room = constraint.limit().saturating_sub(constraint.spent(kind)).saturating_sub(later);
         let choices: Vec<Fitting<'_>> = constraint
             .open()
             .iter()
-            .filter(|f| f.kind == kind && f.clause.slots() == part.0 && f.cost <= room)
+            .filter(|f| f.kind == kind && f.clause.slots() == part.clause.slots() && f.cost <= room)
             .copied()
             .collect();
         let Some(chosen) = by_share(&choices, rng) else {
@@ -70,12 +71,16 @@ pub fn compose(
     }
 }
 
-/// What each kind of clause says, with the least that it takes; `None` where it is left out.
-type Plan = [Option<(SlotSet, u16)>; KINDS];
+/// What each kind of clause says, by a clause that takes the least for it; `None` where it is left out.
+type Plan<'g> = [Option<Fitting<'g>>; KINDS];
 
 /// The best plan by worth, with some chance. There is one: the constraint has a text.
-fn plan(constraint: &Constraint<'_>, request: &WordingRequest, rng: &mut ChaCha8Rng) -> Plan {
-    let options: [Vec<Option<(SlotSet, u16)>>; KINDS] = std::array::from_fn(|kind| {
+fn plan<'g>(
+    constraint: &Constraint<'g>,
+    request: &WordingRequest,
+    rng: &mut ChaCha8Rng,
+) -> Plan<'g> {
+    let options: [Vec<Option<Fitting<'g>>>; KINDS] = std::array::from_fn(|kind| {
         let mut options: Vec<_> =
             cheapest(constraint.fitting(kind)).into_iter().map(Some).collect();
         if !constraint.must(kind) {
@@ -87,7 +92,7 @@ fn plan(constraint: &Constraint<'_>, request: &WordingRequest, rng: &mut ChaCha8
     let count = options.iter().map(Vec::len).product();
     for nth in 0..count {
         let mut rest: usize = nth;
-        let plan: Plan = std::array::from_fn(|kind| {
+        let plan: Plan<'g> = std::array::from_fn(|kind| {
             let of_kind = &options[kind];
             let at = rest % of_kind.len();
             rest /= of_kind.len();
@@ -96,11 +101,13 @@ fn plan(constraint: &Constraint<'_>, request: &WordingRequest, rng: &mut ChaCha8
         // Of the page of the first clause, and of the last one's.
         let page = |of: usize| -> u32 {
             let on_it = (0..KINDS).filter(|kind| constraint.pages().is_one_page(of, *kind));
-            on_it.filter_map(|kind| plan[kind]).map(|part| u32::from(part.1)).sum()
+            on_it.filter_map(|kind| plan[kind]).map(|part| u32::from(part.cost)).sum()
         };
         let cost = page(PROBLEM).max(page(ADVICE));
-        let said = plan.iter().flatten().fold(SlotSet::default(), |s, p| s.union(p.0));
-        if cost > u32::from(constraint.limit()) {
+        let parts = plan.iter().flatten();
+        let said = parts.clone().fold(SlotSet::default(), |s, part| s.union(part.clause.slots()));
+        let units: usize = parts.map(|part| part.units).sum();
+        if cost > u32::from(constraint.limit()) || units > SIGN_UNITS {
             continue;
         }
         let worth = worth(said, plan[REASON].is_some(), request) + SPREAD * gumbel(rng);
@@ -113,10 +120,6 @@ fn plan(constraint: &Constraint<'_>, request: &WordingRequest, rng: &mut ChaCha8
 
 /// What saying these facts is worth to a driver.
 fn worth(said: SlotSet, reason: bool, request: &WordingRequest) -> f32 {
-    let facts = match request.space {
-        Space::Sign { .. } => SIGN_FACTS,
-        Space::Vehicle { .. } => VEHICLE_FACTS,
-    };
     let each: f32 = said
         .slots()
         .map(|slot| match slot {
@@ -140,7 +143,7 @@ fn worth(said: SlotSet, reason: bool, request: &WordingRequest) -> f32 {
     // Why a road is closed helps to believe the sign; it changes nobody's way.
     let each = if reason { each + 1.3 } else { each };
     let count = said.without(SlotSet::default().with(Slot::Between1)).len() + u32::from(reason);
-    each - TOO_MANY * count.saturating_sub(facts) as f32
+    each - TOO_MANY * count.saturating_sub(FACTS) as f32
 }
 
 fn by_share<'g>(choices: &[Fitting<'g>], rng: &mut ChaCha8Rng) -> Option<Fitting<'g>> {
@@ -166,6 +169,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
+    use crate::domain::wording::Space;
     use crate::model::contexts::Contexts;
     use crate::model::fixture;
     use crate::model::vocabulary::END;

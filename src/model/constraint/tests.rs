@@ -70,6 +70,18 @@ fn random_text(constraint: &mut Constraint<'_>, seed: u64, longest: usize) -> Ve
     text
 }
 
+/// Units of information, counted from the text by its clauses.
+fn units(vocabulary: &Vocabulary, clauses: &Clauses, space: Space) -> usize {
+    let facts = |kind: usize| {
+        let clause = clauses[kind].as_deref().unwrap_or_default();
+        let text = vocabulary.draft(clause, space).rows.join(" ");
+        let slots = Slot::ALL.into_iter().filter(|slot| *slot != Slot::Between1);
+        slots.filter(|slot| text.contains(slot.tag())).count()
+    };
+    let all: usize = (0..KINDS).map(facts).sum();
+    1 + all + usize::from(clauses[REASON].is_some()) + usize::from(facts(ADVICE) == 0)
+}
+
 /// The rule of the space, counted from the words themselves.
 fn fits(draft: &Draft, request: &WordingRequest) -> bool {
     let filled: Vec<usize> = draft
@@ -101,13 +113,16 @@ fn any_text_fits(grammar: &Grammar, request: &WordingRequest) -> bool {
     let Some(book) = grammar.book(request.language, request.space) else { return false };
     let facts = Facts { required: SlotSet::default(), ..Facts::of(request) };
     let required = Facts::of(request).required;
-    let part = |lists: &[&[Clause]], kind| cheapest(&fit(lists, kind, request.space, &facts));
+    let part = |lists: &[&[Clause]], kind| -> Vec<(SlotSet, u16, usize)> {
+        let cheapest = cheapest(&fit(lists, kind, request.space, &facts)).into_iter();
+        cheapest.map(|f| (f.clause.slots(), f.cost, f.units)).collect()
+    };
     let problems = part(&[book.problem(request.problem)], PROBLEM);
     let advice = part(&[book.via(), book.turn(), book.other_route()], ADVICE);
     let told = Told::of(request, book);
     let optional = |lists: &[&[Clause]], kind| {
         let mut parts = part(lists, kind);
-        parts.push((SlotSet::default(), 0));
+        parts.push((SlotSet::default(), 0, 0));
         parts
     };
     let (extents, times) = (optional(&told.extent, EXTENT), optional(&told.time, TIME));
@@ -117,20 +132,21 @@ fn any_text_fits(grammar: &Grammar, request: &WordingRequest) -> bool {
     let second = usize::from(matches!(request.space, Space::Sign { pages: 2, .. }));
     let lists =
         [(problems, 0), (extents, 0), (times, 0), (delays, 0), (advice, second), (savings, second)];
-    let mut texts = vec![(SlotSet::default(), [0_u32; 2])];
+    let mut texts = vec![(SlotSet::default(), [0_u32; 2], 0)];
     for (list, page) in &lists {
-        let with = |(said, cost): &(SlotSet, [u32; 2])| {
-            let (said, cost) = (*said, *cost);
+        let with = |(said, cost, units): &(SlotSet, [u32; 2], usize)| {
+            let (said, cost, units) = (*said, *cost, *units);
             list.iter().map(move |part| {
                 let mut cost = cost;
                 cost[*page] += u32::from(part.1);
-                (said.union(part.0), cost)
+                (said.union(part.0), cost, units + part.2)
             })
         };
         texts = texts.iter().flat_map(with).collect();
     }
-    texts.iter().any(|(said, cost)| {
-        required.is_within(*said) && cost.iter().all(|cost| *cost <= u32::from(facts.limit))
+    texts.iter().any(|(said, cost, units)| {
+        let fits = cost.iter().all(|cost| *cost <= u32::from(facts.limit)) && *units <= 4;
+        required.is_within(*said) && fits
     })
 }
 
@@ -142,8 +158,12 @@ proptest! {
         let (vocabulary, grammar) = shared();
         match Constraint::new(grammar, &request) {
             Ok(mut constraint) => {
+                let whole = constraint.clone();
                 let text = random_text(&mut constraint, request.seed, grammar.longest());
                 let draft = draft(grammar, vocabulary, &request, &text).unwrap();
+                let units = units(vocabulary, &whole.clauses(&text), request.space);
+                let on_sign = matches!(request.space, Space::Sign { .. });
+                prop_assert!(!on_sign || units <= 4, "{units}: {draft:?}");
                 prop_assert!(fits(&draft, &request), "{draft:?} in {:?}", request.space);
                 let whole = draft.rows.join(" ");
                 for slot in Slot::ALL {
@@ -224,6 +244,21 @@ fn a_required_fact_that_cannot_be_said_is_an_error() {
     let error = advice_of(Space::Sign { rows: 1, cols: 40, pages: 1 }, &[]).unwrap_err();
     assert!(error.to_string().contains("takes 2 of 1"), "{error}");
     assert!(advice_of(Space::Sign { rows: 1, cols: 40, pages: 2 }, &[]).is_ok());
+}
+
+/// What must be said is counted before it is said.
+#[test]
+fn what_must_follow_leaves_room_for_its_units() {
+    let sign = Space::Sign { rows: 9, cols: 30, pages: 1 };
+    let times = [(Slot::Delay, 6, true), (Slot::Saving, 6, true)];
+    let with = |fact| [&times[..], &[fact]].concat();
+    // Beside a problem and the two times advice is the fourth, whether it names a turn or nothing.
+    assert!(advice_of(sign, &times).is_ok());
+    assert!(advice_of(sign, &with((Slot::Turn, 4, true))).is_ok());
+    let closed = with((Slot::Closed, 8, true));
+    let error = advice_of(sign, &closed).unwrap_err();
+    assert!(error.to_string().contains("four units"), "{error}");
+    assert!(advice_of(Space::Vehicle { max_chars: 200 }, &closed).is_ok());
 }
 
 #[test]

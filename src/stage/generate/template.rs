@@ -7,13 +7,10 @@ use std::cmp::Reverse;
 
 use super::phrases::{self, Phrases};
 use super::width;
-use crate::domain::wording::{Draft, Slot, Space, WordingRequest};
+use crate::domain::wording::{ClauseKind, Draft, SIGN_UNITS, Slot, Space, WordingRequest};
 use crate::ports::{Expired, Writer, WriterError};
 
-/// Most units of information that a driver takes in while passing a sign (problem, place, advised
-/// road, one more): the usual limit in guidelines for variable message signs.
-const SIGN_UNITS: usize = 4;
-/// A spoken or displayed text in a vehicle can be looked at twice.
+/// A spoken or displayed text in a vehicle can be looked at twice, and says more than a sign's.
 const VEHICLE_UNITS: usize = 6;
 
 /// Words directions from fixed phrases.
@@ -74,8 +71,10 @@ fn worth(slot: Slot) -> u32 {
     }
 }
 
-/// Clauses of a combination, and where the advice stands among them.
+/// Clauses of a combination, and where these stand among them.
 const CLAUSES: usize = 8;
+const PROBLEM: usize = 0;
+const REASON: usize = 2;
 const ADVICE: usize = 6;
 
 /// Why a road is closed changes nobody's way, but helps to believe the sign.
@@ -132,19 +131,22 @@ fn worth_of(request: &WordingRequest, plan: Plan) -> Option<u32> {
         Space::Sign { .. } => SIGN_UNITS,
         Space::Vehicle { .. } => VEHICLE_UNITS,
     };
-    let (reason, advice) = (plan[2], plan[ADVICE]);
+    let units_of = |(at, clause): (usize, &Option<&str>)| {
+        let kind = match at {
+            PROBLEM | REASON => ClauseKind::Statement,
+            ADVICE => ClauseKind::Advice,
+            _ => ClauseKind::Facts,
+        };
+        clause.map_or(0, |clause| kind.units(slots_of(&[clause])))
+    };
+    let said: usize = plan.iter().enumerate().map(units_of).sum();
     let clauses: Vec<&str> = plan.into_iter().flatten().collect();
     let slots = slots_of(&clauses);
-    // Advice without a name is a unit of its own; a problem and a reason always are.
-    let unnamed_advice = usize::from(slots_of(advice.as_slice()).is_empty());
-    // The two ends of a stretch are one.
-    let facts = slots.iter().filter(|slot| **slot != Slot::Between1).count();
-    let said = facts + 1 + usize::from(reason.is_some()) + unnamed_advice;
     if said > units || request.slots.iter().any(|fact| fact.required && !slots.contains(&fact.slot))
     {
         return None;
     }
-    let of_reason = if reason.is_some() { WORTH_OF_REASON } else { 0 };
+    let of_reason = if plan[REASON].is_some() { WORTH_OF_REASON } else { 0 };
     Some(slots.into_iter().map(worth).sum::<u32>() + of_reason)
 }
 

@@ -54,6 +54,7 @@ pub enum Rule {
     LongestName,
     NoOtherName,
     Strength,
+    Units,
     // What is spoken is what the text says.
     Spoken,
     // The request agrees with the direction.
@@ -79,7 +80,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::Language,
         Self::Rows,
         Self::Pages,
@@ -104,6 +105,7 @@ impl Rule {
         Self::LongestName,
         Self::NoOtherName,
         Self::Strength,
+        Self::Units,
         Self::Spoken,
         Self::StillShown,
         Self::RightSpace,
@@ -152,6 +154,7 @@ impl Rule {
             Self::LongestName => "longest_name",
             Self::NoOtherName => "no_other_name",
             Self::Strength => "strength",
+            Self::Units => "units",
             Self::Spoken => "spoken",
             Self::StillShown => "still_shown",
             Self::RightSpace => "right_space",
@@ -224,6 +227,8 @@ pub enum Objection {
     OtherName { place: Place, name: String },
     #[error("{place}: `{said}` weighs the advised way against a closed road, which is no choice")]
     Weighed { place: Place, said: String },
+    #[error("the text says {found} things, {room} are taken in in passing a sign")]
+    Units { room: usize, found: usize },
     #[error("{what} of the voice, `{said}`, are not those of the text, `{text}`")]
     Voice { what: &'static str, said: String, text: String },
 
@@ -303,6 +308,7 @@ impl Objection {
             Self::LongerName { .. } => Rule::LongestName,
             Self::OtherName { .. } => Rule::NoOtherName,
             Self::Weighed { .. } => Rule::Strength,
+            Self::Units { .. } => Rule::Units,
             Self::Voice { .. } => Rule::Spoken,
             Self::Withdrawn => Rule::StillShown,
             Self::WrongSpace { .. } => Rule::RightSpace,

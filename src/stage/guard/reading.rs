@@ -97,11 +97,13 @@ pub(super) fn check(
     if request.problem.strength() == Strength::Must {
         weighed(rules, &tokens, reading, tongue(request.language).hedges)?;
     }
-    if let Space::Vehicle { .. } = request.space {
-        let nouns = tongue(request.language).nouns;
-        sentence_case(rules, &tokens, reading, nouns)?;
+    match request.space {
+        Space::Vehicle { .. } => {
+            let nouns = tongue(request.language).nouns;
+            sentence_case(rules, &tokens, reading, nouns)
+        }
+        Space::Sign { .. } => taken_in(rules, reading),
     }
-    Ok(())
 }
 
 /// Whether two readings tell the same, if by other words: on CLOSED, CLOSED it does not matter which
@@ -234,6 +236,25 @@ fn weighed(
             let said = token.raw.to_owned();
             rules.object(Objection::Weighed { place: token.place, said })?;
         }
+    }
+    Ok(())
+}
+
+/// The problem, where it is or may be, what to do and one thing more: what a driver takes in while he
+/// passes a sign.
+const TAKEN_IN: usize = 4;
+
+/// A problem, a reason, and each fact is one thing to take in, as advice is that has none; a stretch is
+/// one by both its ends.
+fn taken_in(rules: &Rules, reading: &Reading) -> Result<(), Objection> {
+    let after_advice = reading.starts.iter().find(|start| **start > reading.advice);
+    let advice = reading.advice..after_advice.copied().unwrap_or(usize::MAX);
+    let names_nothing = !reading.mentions.iter().any(|mention| advice.contains(&mention.start));
+    let facts = reading.mentions.iter().filter(|mention| mention.slot != Slot::Between1).count();
+    let reason = usize::from(reading.reason.is_some());
+    let found = 1 + reason + facts + usize::from(names_nothing);
+    if found > TAKEN_IN {
+        rules.object(Objection::Units { room: TAKEN_IN, found })?;
     }
     Ok(())
 }

@@ -28,8 +28,9 @@ fn signs_in_english() {
     for text in [
         "VIA SAN MARCO / CLOSED / USE OTHER ROUTE",
         "CLOSURE ON VIA SAN / MARCO / DELAY 6 MIN / USE VIA SAN MARCO / VECCHIA",
-        "VIA SAN MARCO CLOSED / USE VIA SAN MARCO VECCHIA / THEN VIA 4 NOVEMBRE / SAVES 4 MIN",
-        "ROAD CLOSED ON / VIA SAN MARCO / GO LEFT / TO VIA SAN MARCO VECCHIA / 4 MIN FASTER",
+        "VIA SAN MARCO CLOSED / USE VIA SAN MARCO VECCHIA / THEN VIA 4 NOVEMBRE",
+        "ROAD CLOSED ON / VIA SAN MARCO / GO LEFT / TO VIA SAN MARCO VECCHIA",
+        "VIA SAN MARCO / CLOSED / GO LEFT / 4 MIN FASTER",
     ] {
         assert_eq!(answer(&asked, text), Ok(()), "{text}");
     }
@@ -53,6 +54,15 @@ fn signs_in_english() {
         ("ROAD CLOSED / USE OTHER ROUTE", Rule::NothingMissing),
         ("<CLOSED_0> / CLOSED / USE OTHER ROUTE", Rule::Characters),
         ("VIA SAN MARCO[NP] / CLOSED / USE OTHER ROUTE", Rule::Characters),
+        (
+            "VIA SAN MARCO CLOSED / USE VIA SAN MARCO VECCHIA / THEN VIA 4 NOVEMBRE / SAVES 4 MIN",
+            Rule::Units,
+        ),
+        (
+            "ROAD CLOSED ON / VIA SAN MARCO / GO LEFT / TO VIA SAN MARCO VECCHIA / 4 MIN FASTER",
+            Rule::Units,
+        ),
+        ("VIA SAN MARCO CLOSED / DELAY 6 MIN / USE OTHER ROUTE / SAVES 4 MIN", Rule::Units),
     ] {
         assert_eq!(answer(&asked, text).map_err(|o| o.rule()), Err(rule), "{text}");
     }
@@ -240,7 +250,8 @@ fn names_that_are_words() {
     for text in [
         "CLOSED / CLOSED / USE OTHER ROUTE",
         "ROAD CLOSED / GO LEFT",
-        "CLOSED CLOSED / 6 MIN DELAY / GO LEFT / TO LEFT",
+        "CLOSED CLOSED / 6 MIN DELAY / GO LEFT",
+        "CLOSED CLOSED / GO LEFT / TO LEFT",
     ] {
         assert_eq!(answer(&asked, text), Ok(()), "{text}");
     }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use geo::LineString;
 
-use super::Guard;
 use super::phrases::tongue;
+use super::{Guard, Rule};
 use crate::domain::closure::Reason;
 use crate::domain::network::{
     ByName, Connection, Network, Place, Segment, SegmentId, Sign, SignId, Turn, fold,
@@ -124,6 +124,13 @@ fn guard_of(streets: &[&str], places: &[&str]) -> Guard {
 
 fn nasty() -> Guard {
     guard_of(&STREETS, &PLACES)
+}
+
+/// Reads signs that say more than a driver takes in: each of their clauses is to be read as meant.
+fn patient() -> Guard {
+    let mut guard = nasty();
+    guard.rules.lifted = Some(Rule::Units);
+    guard
 }
 
 const SIGN: Space = Space::Sign { rows: 14, cols: 120, pages: 1 };

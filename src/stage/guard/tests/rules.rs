@@ -175,6 +175,10 @@ fn breaking(rule: Rule) -> Case {
             wording(It, "STRADA CHIUSA / USARE ALTRO PERCORSO"),
         ),
         Rule::Strength => text(&[], "ROAD CLOSED / BEST TO / AVOID ROAD"),
+        Rule::Units => text(
+            &[(Closed, "Via Roma"), (Delay, "6 min"), (Saving, "4 min")],
+            "VIA ROMA / CLOSED / DELAY 6 MIN / USE OTHER ROUTE / SAVES 4 MIN",
+        ),
         Rule::Spoken => {
             let (request, wording, mut voice) = spoken();
             voice.say = voice.say.replace('6', "5");
