@@ -42,6 +42,9 @@ pub struct Counts {
     /// Of the accepted, by source: rows whose unique keys found no room, so that a repeat of one of
     /// them is accepted as well.
     pub unremembered: BTreeMap<String, u64>,
+    /// By source, whatever became of them: rows of sensors that found no room among those which the
+    /// watermark follows.
+    pub unfollowed: BTreeMap<String, u64>,
     pub windows: BTreeMap<String, u64>,
     /// Folds and results that the SQL failed on, by window.
     pub failed_windows: BTreeMap<String, u64>,
@@ -83,6 +86,21 @@ impl Counts {
         }
         bump(&mut self.unremembered, source.to_owned());
     }
+
+    /// So many rows of this source were of sensors that the watermark has no room to follow.
+    pub(super) fn unfollowed(&mut self, source: &str, rows: u64) {
+        if rows == 0 {
+            return;
+        }
+        if !self.unfollowed.contains_key(source) {
+            tracing::warn!(
+                source,
+                "more sensors than are followed: the newest do not move the watermark until others \
+                 are silent; look for a sensor that makes up names"
+            );
+        }
+        *self.unfollowed.entry(source.to_owned()).or_default() += rows;
+    }
 }
 
 /// One more of `key`.
@@ -102,6 +120,8 @@ pub struct Summary {
     pub revised: u64,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unremembered: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unfollowed: BTreeMap<String, u64>,
     pub duplicate: u64,
     pub late: u64,
     pub dead: DeadSummary,

@@ -233,9 +233,10 @@ impl Engine {
                 Fate::Closure { .. } => {}
             }
         }
-        for (source, tally) in self.plan.sources.iter().zip(&tallies) {
+        for (index, (source, tally)) in self.plan.sources.iter().zip(&tallies).enumerate() {
             if tally.received > 0 {
                 self.counts.add(&source.name, tally);
+                self.counts.unfollowed(&source.name, self.windower.take_unfollowed(index));
             }
         }
         self.steps(events)
@@ -322,6 +323,7 @@ impl Engine {
             accepted: counts.all.accepted,
             revised: counts.revised,
             unremembered: counts.unremembered.clone(),
+            unfollowed: counts.unfollowed.clone(),
             duplicate: counts.all.duplicate,
             late: counts.all.late,
             dead: counts.dead(),

@@ -43,6 +43,7 @@ pub(super) fn publication(
         "dead": counts.dead(),
         "sources": counts.sources,
         "unremembered": counts.unremembered,
+        "unfollowed": counts.unfollowed,
         "windows": engine.windows_so_far(),
         "directions": counts.directions(),
         "incidents": {"found": found, "lasting": lasting},

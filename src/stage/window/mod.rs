@@ -186,6 +186,13 @@ impl Windower {
         std::mem::take(&mut self.steps)
     }
 
+    /// Rows of a source since the last call whose group is not followed for lack of room: they are judged
+    /// like any other, and do not move the watermark. To be asked before the state is taken.
+    pub fn take_unfollowed(&mut self, source: usize) -> u64 {
+        let watermark = self.inlets.get_mut(source).and_then(|inlet| inlet.watermark.as_mut());
+        watermark.map_or(0, Watermark::take_unfollowed)
+    }
+
     /// The watermark of a source as of the last push or advance, in event time; absent before the
     /// first, and after `finish`.
     pub fn watermark(&self, source: usize) -> Option<Timestamp> {

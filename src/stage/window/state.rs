@@ -18,7 +18,7 @@ enum KindState {
 }
 
 impl Windower {
-    /// Everything but the steps, which have to be taken before.
+    /// Everything but the steps and what is counted, which have to be taken before.
     pub fn state(&self) -> WindowerState {
         let inlet = |inlet: &Inlet| {
             (inlet.watermark.as_ref().map(|w| w.state().clone()), inlet.keys.state())

@@ -465,3 +465,22 @@ fn a_source_whose_keys_have_no_room_goes_on_and_says_so() {
     assert_eq!(rig.push("e", 80, 80, 6), Admission::Duplicate);
     assert_eq!(rig.finish()[0], (0, 0, 60, 1, vec![1, 2, 3, 4, 5]));
 }
+
+#[test]
+fn windows_close_beside_a_slow_gateway_that_makes_up_names() {
+    let mut rig = Rig::over(true, &[window(60, 60)]);
+    let mut shown = Vec::new();
+    for ts in (0..=1_200).step_by(3) {
+        if ts % 30 == 0 {
+            for sensor in 0..10 {
+                assert_eq!(rig.push(&format!("s{sensor}"), ts, ts, ts), ACCEPTED);
+            }
+        }
+        rig.push(&format!("once{ts}"), ts, ts - 3_600, -1);
+        shown.extend(rig.advance(ts).into_iter().filter(|(_, start, ..)| *start >= 0));
+    }
+    // Of the watermark of 1190, with all rows of their sensors.
+    let minutes: Vec<_> = shown.iter().map(|(_, start, .., rows)| (*start, rows.len())).collect();
+    let expected: Vec<_> = (0..1_140).step_by(60).map(|start| (start, 20)).collect();
+    assert_eq!(minutes, expected);
+}

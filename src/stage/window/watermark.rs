@@ -1,9 +1,13 @@
 //! How far event time has come in one source, with sensors that are silent, slow or wrong.
 //!
 //! Every group (sensor) has its newest event time `E`. The source's clock `C` at receipt time `now`
-//! is `now + offset`, where the offset is the lower median over the groups of `E` less the receipt
+//! is `now + offset`, where the offset is the lower median over the voting groups of `E` less the receipt
 //! time at which `E` was reached. So it follows the majority of the sensors: a recording of another
 //! year that is played into a live unit works, and a few clocks that are wrong do not count.
+//!
+//! A group votes once it has told something new at two moments: a gateway with a name for each message
+//! would outvote all sensors otherwise. Those that speak in the first `lateness` of the source, or
+//! after a silence of all, vote at once: else whoever is the first to speak twice would decide alone.
 //!
 //! A group counts while `E >= C - idle_after`. That one rule leaves out groups that are silent,
 //! groups whose event time stands still, and groups whose clocks are further behind than that; the
@@ -37,6 +41,13 @@ use crate::plan::EventTime;
 /// `idle_after`. What its clock is off by does not age; but names that are made up have to go.
 const VOTES_FOR: i64 = 4;
 
+/// Bytes of the groups that are followed: a hundred thousand and more with names of a usual size. Names
+/// that are made up must not fill the memory before they are forgotten.
+const MOST_BYTES: usize = 16 << 20;
+
+/// What a group takes beside its name, about: its places in the list, the line and the table.
+const HEAD: usize = 96;
+
 #[derive(Debug)]
 pub(super) struct Watermark {
     lateness: i64,
@@ -49,6 +60,10 @@ pub(super) struct Watermark {
     /// The groups by name, as places in their list.
     names: HashTable<usize>,
     hasher: RandomState,
+    /// What the groups take, within `MOST_BYTES`.
+    bytes: usize,
+    /// Readings of groups that found no room, since somebody asked.
+    unfollowed: u64,
     /// Where the next reading's group probably is: sensors mostly report in the same order, round
     /// after round, and a comparison is quicker than a look into a table.
     next: usize,
@@ -80,6 +95,8 @@ struct Group {
     newest: i64,
     /// The receipt time at which it was reached.
     reached: i64,
+    /// The receipt time of its first reading, or of the first one after a silence of `VOTES_FOR`.
+    first: i64,
     /// Left out of the line: it was older than what counts when it came to the top, and has told
     /// nothing new since. Who takes up a state lines all up anew.
     #[serde(skip)]
@@ -95,6 +112,8 @@ impl Watermark {
             aside: BinaryHeap::new(),
             names: HashTable::new(),
             hasher: RandomState::default(),
+            bytes: 0,
+            unfollowed: 0,
             next: 0,
             state: State {
                 groups: Vec::new(),
@@ -133,6 +152,11 @@ impl Watermark {
         self.has_spoken().then(|| self.state.now.saturating_add(self.state.offset))
     }
 
+    /// How many readings since the last call were of groups that found no room: they move nothing.
+    pub(super) fn take_unfollowed(&mut self) -> u64 {
+        std::mem::take(&mut self.unfollowed)
+    }
+
     /// Receipt time has come this far; earlier moments change nothing. True if the watermark has
     /// moved.
     pub(super) fn advance(&mut self, now: Timestamp) -> bool {
@@ -165,6 +189,7 @@ impl Watermark {
     /// nothing. True if the watermark has moved.
     pub(super) fn observe(&mut self, group: &str, event_time: i64) -> bool {
         let reached = self.state.now;
+        let heard_since = self.heard_since();
         if let Some(at) = self.find(group) {
             self.next = at + 1;
             let known = &mut self.state.groups[at];
@@ -174,17 +199,19 @@ impl Watermark {
             if known.idle {
                 stand(&mut self.line, &mut self.aside, (event_time, at));
             }
+            // Whether it was forgotten in between makes no difference.
+            if known.reached < heard_since {
+                known.first = reached;
+            }
             (known.newest, known.reached, known.idle) = (event_time, reached, false);
         } else if event_time <= self.state.forgotten {
             return false;
+        } else if self.bytes + HEAD + group.len() <= MOST_BYTES {
+            self.follow(group, event_time);
         } else {
-            self.state.first_receipt.get_or_insert(reached);
-            let at = self.state.groups.len();
-            let name = group.into();
-            self.state.groups.push(Group { name, newest: event_time, reached, idle: false });
-            self.name(at);
-            self.next = at + 1;
-            stand(&mut self.line, &mut self.aside, (event_time, at));
+            // Those that it follows keep their places; the turn of the next offset comes, and with it
+            // that of those to be forgotten.
+            self.unfollowed += 1;
         }
         if self.state.until_offset == 0 {
             self.take_offset();
@@ -193,6 +220,22 @@ impl Watermark {
             self.state.until_offset -= 1;
         }
         self.settle()
+    }
+
+    /// A group's first reading, by what is remembered.
+    fn follow(&mut self, group: &str, event_time: i64) {
+        let (at, now) = (self.state.groups.len(), self.state.now);
+        self.state.first_receipt.get_or_insert(now);
+        self.state.groups.push(Group {
+            name: group.into(),
+            newest: event_time,
+            reached: now,
+            first: now,
+            idle: false,
+        });
+        self.name(at);
+        self.next = at + 1;
+        stand(&mut self.line, &mut self.aside, (event_time, at));
     }
 
     /// Where a group is in the list.
@@ -211,10 +254,12 @@ impl Watermark {
         let (groups, hasher) = (&self.state.groups, &self.hasher);
         let hash = |at: usize| hasher.hash_one(&*groups[at].name);
         self.names.insert_unique(hash(at), at, |&at| hash(at));
+        self.bytes += HEAD + groups[at].name.len();
     }
 
     fn name_all(&mut self) {
         self.names.clear();
+        self.bytes = 0;
         for at in 0..self.state.groups.len() {
             self.name(at);
         }
@@ -229,6 +274,7 @@ impl Watermark {
         self.state.offset = self.state.offset.saturating_sub(by);
         for group in &mut self.state.groups {
             group.reached = group.reached.saturating_add(by);
+            group.first = group.first.saturating_add(by);
         }
     }
 
@@ -242,20 +288,26 @@ impl Watermark {
         self.state.now.saturating_add(self.state.offset).saturating_sub(self.idle_after)
     }
 
-    /// The lower median of the groups that told something new within `VOTES_FOR`. The others, should
-    /// they not count any more, are forgotten: names that are made up must not fill the memory.
+    /// Who told nothing new since then, in receipt time, has no say.
+    fn heard_since(&self) -> i64 {
+        self.state.now.saturating_sub(self.idle_after.saturating_mul(VOTES_FOR))
+    }
+
+    /// The lower median of those groups that vote, of all that told something new within `VOTES_FOR`. The
+    /// others, should they not count any more, are forgotten: names that are made up must not fill the
+    /// memory.
     fn take_offset(&mut self) {
-        let votes_for = self.idle_after.saturating_mul(VOTES_FOR);
-        let (floor, heard_since) = (self.floor(), self.state.now.saturating_sub(votes_for));
+        let (floor, heard_since) = (self.floor(), self.heard_since());
         let kept = |group: &Group| group.reached >= heard_since || group.newest >= floor;
         if !self.state.groups.iter().all(kept) {
             self.forget(kept);
         }
-        let heard = self.state.groups.iter().filter(|g| g.reached >= heard_since);
-        let mut offsets: Vec<i64> = heard.map(|g| g.newest.saturating_sub(g.reached)).collect();
-        if offsets.is_empty() {
-            return;
-        }
+        let heard = self.state.groups.iter().filter(|group| group.reached >= heard_since);
+        let Some(began) = heard.clone().map(|group| group.first).min() else { return };
+        let at_once = began.saturating_add(self.lateness);
+        let voting = heard.filter(|group| group.reached > group.first || group.first <= at_once);
+        // The first of them is among these.
+        let mut offsets: Vec<i64> = voting.map(|g| g.newest.saturating_sub(g.reached)).collect();
         let middle = (offsets.len() - 1) / 2;
         let (_, median, _) = offsets.select_nth_unstable(middle);
         self.state.offset = *median;

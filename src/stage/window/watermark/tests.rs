@@ -162,6 +162,65 @@ fn what_a_forgotten_group_has_told_is_nothing_new() {
 }
 
 #[test]
+fn names_that_are_made_up_outvote_nobody() {
+    let mut feed = Feed::new();
+    for ts in (0..1_800).step_by(3) {
+        if ts % 30 == 0 {
+            for sensor in 0..10 {
+                feed.read(&format!("s{sensor}"), ts, ts);
+            }
+            assert_eq!(feed.at(ts), (ts > 0).then_some(ts - 10), "at {ts}");
+        }
+        feed.read(&format!("once{ts}"), ts, ts - 3_600);
+    }
+}
+
+/// Nor after a silence of all.
+#[test]
+fn who_speaks_twice_first_does_not_decide_alone() {
+    let mut feed = Feed::new();
+    for start in [0, 3_600] {
+        for ts in (start..start + 60).step_by(5) {
+            if ts % 30 == 0 {
+                feed.read("a", ts, ts);
+                feed.read("b", ts, ts);
+            }
+            feed.read("fast", ts, ts + 120);
+        }
+        assert_eq!(feed.at(start + 60), Some(start + 20));
+    }
+}
+
+#[test]
+fn long_names_stay_within_their_bytes() {
+    let mut feed = Feed::new();
+    let long = "x".repeat(60_000);
+    for ts in 0..60 {
+        for sensor in ["a", "b"] {
+            feed.read(sensor, ts, ts);
+        }
+        for i in 0..50 {
+            feed.read(&format!("{ts}.{i}{long}"), ts, ts);
+        }
+    }
+    let held: usize = feed.0.state.groups.iter().map(|group| group.name.len()).sum();
+    assert!(held <= MOST_BYTES && feed.0.bytes <= MOST_BYTES, "{held} of {}", feed.0.bytes);
+    let followed = feed.0.state.groups.len() as u64 - 2;
+    assert_eq!((followed + feed.0.take_unfollowed(), feed.0.take_unfollowed()), (3_000, 0));
+    let mut again = Watermark::new(&event_time(true));
+    again.restore(feed.0.state().clone());
+    assert_eq!(again.bytes, feed.0.bytes);
+    // The sensors go on, and there is room again when the others have been forgotten.
+    for ts in 60..900 {
+        feed.read("a", ts, ts);
+        feed.read("b", ts, ts);
+    }
+    assert_eq!(feed.at(899), Some(889));
+    feed.read(&long, 900, 900);
+    assert_eq!((feed.0.state.groups.len(), feed.0.take_unfollowed()), (3, 0));
+}
+
+#[test]
 fn names_that_are_made_up_are_forgotten() {
     let mut feed = Feed::new();
     for i in 0..5_000 {
