@@ -283,7 +283,7 @@ fn path(name: &At<String>, group: &ColumnGroup, findings: &mut Findings) -> Vec<
         return vec![name.value.clone()];
     };
     let members: Vec<String> = match at.0.as_slice() {
-        [one] => one.split('.').map(str::to_owned).collect(),
+        [one] if at.is_scalar() => one.split('.').map(str::to_owned).collect(),
         several => several.iter().map(|member| member.value.clone()).collect(),
     };
     if members.first().is_some_and(|member| member.starts_with('$')) {

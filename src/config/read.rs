@@ -67,6 +67,13 @@ impl<T: Clone> At<Tried<T>> {
     }
 }
 
+impl<T> At<T> {
+    /// Whether one value stands here by itself: no list, no group.
+    pub fn is_scalar(&self) -> bool {
+        self.style.is_some()
+    }
+}
+
 impl<T: AsRef<str>> At<T> {
     /// Where in the file a part of this text stands, however it is written there.
     pub fn part(&self, source: &str, part: Range<usize>) -> Span {

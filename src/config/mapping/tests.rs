@@ -39,9 +39,12 @@ fn units_become_scales() {
 
 #[test]
 fn paths_are_dotted_or_lists() {
-    for (path, members) in
-        [("a", vec!["a"]), ("a.b", vec!["a", "b"]), ("[a, b.c]", vec!["a", "b.c"])]
-    {
+    for (path, members) in [
+        ("a", vec!["a"]),
+        ("a.b", vec!["a", "b"]),
+        ("[a, b.c]", vec!["a", "b.c"]),
+        ("[b.c]", vec!["b.c"]),
+    ] {
         let (column, _) = one_column(&format!("type: text, path: {path}"));
         assert_eq!(column.unwrap().path, members, "{path}");
     }
