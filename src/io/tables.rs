@@ -217,7 +217,7 @@ impl Row {
             let value = payload.get(name);
             match self.column() {
                 Some(Column::Text(column)) => column.append_option(value.and_then(text)),
-                Some(Column::Whole(column)) => column.append_option(value.and_then(Value::as_i64)),
+                Some(Column::Whole(column)) => column.append_option(value.and_then(whole)),
                 Some(Column::Number(column)) => column.append_option(value.and_then(Value::as_f64)),
                 Some(Column::Time(column)) => {
                     column.append_option(time(value).map(Timestamp::millis));
@@ -251,6 +251,16 @@ fn text(value: &Value) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// A whole number, also written as 7.0: what `decode` takes as one, up to where a float cannot tell
+/// whole numbers apart (2^53).
+fn whole(value: &Value) -> Option<i64> {
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+    value.as_i64().or_else(|| {
+        let number = value.as_f64()?;
+        (number.fract() == 0.0 && number.abs() < MAX_EXACT).then_some(number as i64)
+    })
 }
 
 fn time(value: Option<&Value>) -> Option<Timestamp> {
@@ -301,7 +311,7 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("r.ndjson");
         let lines = [
-            r#"{"ts":"2026-05-12T06:00:00Z","pub":"2026-05-12T06:00:01Z","topic":"a","payload":{"kind":"loop","lane":1,"count":2.5,"speed_kmh":31}}"#,
+            r#"{"ts":"2026-05-12T06:00:00Z","pub":"2026-05-12T06:00:01Z","topic":"a","payload":{"kind":"loop","lane":1.0,"count":2.5,"speed_kmh":31}}"#,
             "no record",
             r#"{"ts":"2026-05-12T06:00:00Z","topic":"b","payload":"[1"}"#,
             r#"{"ts":"2026-05-12T06:00:00Z","topic":"c","payload_hex":"ff"}"#,
@@ -319,6 +329,20 @@ mod tests {
         );
         assert_eq!(column("payload").as_string::<i32>().value(1), "[1");
         assert_eq!(column("payload").as_string::<i32>().value(2), "\u{fffd}");
+    }
+
+    /// `decode` counts 7.0 and 7e0 as 7: an analyst's sum must be the unit's.
+    #[test]
+    fn whole_numbers_may_be_written_with_a_point() {
+        let of = |text: &str| whole(&serde_json::from_str(text).unwrap());
+        for (text, number) in [("7", 7), ("7.0", 7), ("-7.0", -7), ("7e0", 7), ("-0.0", 0)] {
+            assert_eq!(of(text), Some(number), "{text}");
+        }
+        assert_eq!(of("9223372036854775807"), Some(i64::MAX));
+        for text in ["7.5", "9007199254740992.0", "18446744073709551615", "1e300", "\"7\"", "null"]
+        {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 
     #[test]
