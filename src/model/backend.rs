@@ -294,7 +294,8 @@ pub fn choose(weights: &Weights, adapters: &[Adapter], wanted: Backend) -> Resul
     let note = match gpu {
         None => None,
         Some(Ok((device, name))) => {
-            // Graphics drivers fail in their own ways; none of them may take the unit down.
+            // Graphics drivers fail in their own ways; what they say must not take the unit down, nor
+            // a panic, unless panics abort (Cargo.toml's `edge`): there `backend: cpu` is the way out.
             let tried = catch_unwind(AssertUnwindSafe(|| {
                 let mut engine = with_all(Engine::new(weights, &device)).map_err(failed)?;
                 agrees(&mut engine, &right).map(|()| engine)

@@ -115,7 +115,8 @@ impl SlmWriter {
         attempt: u32,
         expired: &Expired<'_>,
     ) -> Vec<Result<Draft, WriterError>> {
-        // A backend may panic (a lost device); the template must still get its turn.
+        // A backend may panic (a lost device); the template must still get its turn. Where a panic
+        // aborts (Cargo.toml's `edge`) it ends the process, and a fresh start must help.
         let texts = catch_unwind(AssertUnwindSafe(|| self.compose(tasks, attempt, expired)))
             .unwrap_or_else(|_| {
                 let broken = || Err(WriterError::Failed("the backend broke off".to_owned()));

@@ -1,8 +1,8 @@
 //! The thread that a query lives on.
 //!
 //! A run neither needs nor disturbs the caller's runtime, recursion has a stack of known size, a
-//! panic in the engine is an error here, and whoever waits for an answer stops waiting when it takes
-//! too long. Knows nothing of SQL.
+//! panic in the engine is an error here (unless panics abort, as in the `edge` build), and whoever
+//! waits for an answer stops waiting when it takes too long. Knows nothing of SQL.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
