@@ -117,6 +117,10 @@ pub struct Tls {
 pub enum Secret {
     Env(String),
     File(PathBuf),
+    /// A file whose path holds a variable that had no value when the pipeline was read.
+    FileOfUnset {
+        variable: String,
+    },
 }
 
 #[derive(Clone, Debug)]

@@ -80,6 +80,8 @@ pub(super) struct BadVariable {
     pub part: std::ops::Range<usize>,
     pub what: String,
     pub meant: Option<&'static str>,
+    /// The variable that has no value; none where the text is no variable at all.
+    pub unset: Option<String>,
 }
 
 /// Where variables get their values: the environment, and for `WAYSIDE_DATA` a default.
@@ -100,13 +102,15 @@ impl Variables<'_> {
             replaced.push_str(&text[at..start]);
             let Some(length) = text[start..].find('}') else {
                 let what = "`${` without its `}`".to_owned();
-                return Err(BadVariable { part: start..text.len(), what, meant: None });
+                let part = start..text.len();
+                return Err(BadVariable { part, what, meant: None, unset: None });
             };
             let name = &text[start + 2..start + length];
             let value = self.value(name).ok_or_else(|| BadVariable {
                 part: start..start + length + 1,
                 what: format!("the variable `{name}` has no value"),
                 meant: nearest(name, [Self::DATA]),
+                unset: Some(name.to_owned()),
             })?;
             replaced.push_str(&value);
             at = start + length + 1;
@@ -164,7 +168,9 @@ mod tests {
         let none = |_: &str| None;
         let bad = variables(&none).path("a/${WAYSIDE_DTA}/b").unwrap_err();
         assert_eq!((bad.part, bad.meant), (2..16, Some("WAYSIDE_DATA")));
-        assert_eq!(variables(&none).path("a/${X").unwrap_err().part, 2..5);
+        assert_eq!(bad.unset.as_deref(), Some("WAYSIDE_DTA"));
+        let bad = variables(&none).path("a/${X").unwrap_err();
+        assert_eq!((bad.part, bad.unset), (2..5, None));
     }
 
     #[test]

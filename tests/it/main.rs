@@ -9,6 +9,7 @@ mod cli;
 mod conservation;
 mod crash;
 mod damage;
+mod deploy;
 mod determinism;
 mod exchange;
 mod faults;

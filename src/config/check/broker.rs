@@ -2,8 +2,9 @@
 
 use crate::plan::{Broker, MqttVersion, Secret, Tls};
 
+use super::super::files::BadVariable;
 use super::super::raw::{self, default};
-use super::super::read::{Address, At};
+use super::super::read::{Address, At, PathText};
 use super::{Bounds, Checker};
 
 /// MQTT sends it as 16 bits of seconds; under 5 s a slow link looks like a dead one.
@@ -86,7 +87,7 @@ impl Checker<'_> {
     }
 
     /// Certificates may be missing where a pipeline is merely checked.
-    fn certificate(&mut self, at: &At<super::PathText>) -> Option<std::path::PathBuf> {
+    fn certificate(&mut self, at: &At<PathText>) -> Option<std::path::PathBuf> {
         let path = self.path(at)?;
         if !path.is_file() {
             let what = format!("no file {} here", path.display());
@@ -98,7 +99,7 @@ impl Checker<'_> {
     fn secret(&mut self, at: &At<raw::SecretRef>) -> Option<Secret> {
         match (&at.0.env, &at.0.file) {
             (Some(env), None) => Some(Secret::Env(env.value.clone())),
-            (None, Some(file)) => self.path(file).map(Secret::File),
+            (None, Some(file)) => self.secret_file(file),
             (both, _) => {
                 let what = if both.is_some() {
                     "two places for one secret"
@@ -108,6 +109,21 @@ impl Checker<'_> {
                 self.findings.error(&at.span, what).help("`{ env: NAME }` or `{ file: path }`");
                 None
             }
+        }
+    }
+
+    /// A service has variables of its own, which a shell that checks its file does not have: without
+    /// a value there is a warning here, and the start is refused where the secret is read.
+    fn secret_file(&mut self, at: &At<PathText>) -> Option<Secret> {
+        match self.variables.path(&at.0) {
+            Err(BadVariable { part, what, meant, unset: Some(variable) }) => {
+                let span = at.part(self.findings.text(), part);
+                self.findings.warning(&span, format!("{what} here")).did_you_mean(meant).help(
+                    "`run` does not start without it: a service must have it (systemd sets CREDENTIALS_DIRECTORY by LoadCredential)",
+                );
+                Some(Secret::FileOfUnset { variable })
+            }
+            path => self.replaced(at, path).map(Secret::File),
         }
     }
 }

@@ -70,6 +70,7 @@ impl Dial {
         let place = |secret: &Option<Secret>| match secret {
             Some(Secret::Env(name)) => format!("from the environment variable {name}"),
             Some(Secret::File(path)) => format!("from {}", path.display()),
+            Some(Secret::FileOfUnset { variable }) => format!("in a folder of {variable}"),
             None => "not given".to_owned(),
         };
         format!(
@@ -100,6 +101,10 @@ fn read_secret(secret: &Secret, what: &str) -> Result<String, PortError> {
             let text = fs::read_to_string(path)
                 .map_err(|error| format!("{} cannot be read: {error}", path.display()));
             (text, path.display().to_string())
+        }
+        Secret::FileOfUnset { variable } => {
+            let place = format!("the environment variable {variable}");
+            (Err(format!("its file's path needs {place}, which is not set")), place)
         }
     };
     let fatal = |why: String| PortError::Fatal {

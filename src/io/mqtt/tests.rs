@@ -389,6 +389,9 @@ async fn missing_secrets_and_certificates_are_said_before_anything_is_sent() {
     let user = Some(Secret::Env("WAYSIDE_TEST_NO_SUCH_VARIABLE".into()));
     let what = attempt(&|broker| broker.user.clone_from(&user));
     assert!(what.contains("WAYSIDE_TEST_NO_SUCH_VARIABLE is not set"), "{what}");
+    let unset = Secret::FileOfUnset { variable: "CREDENTIALS_DIRECTORY".into() };
+    let what = attempt(&|broker| broker.user = Some(unset.clone()));
+    assert!(what.contains("needs the environment variable CREDENTIALS_DIRECTORY"), "{what}");
     let what = attempt(&|broker| broker.user = Some(Secret::File(empty.clone())));
     assert!(what.contains("is empty"), "{what}");
     let what = attempt(&|broker| broker.user = Some(Secret::File(PathBuf::from("/no/such"))));
