@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Exit, Failure, Output, colour};
-use crate::config::{self, Checked};
+use super::{Exit, Failure, Output, checked, colour};
+use crate::config::Checked;
 use crate::plan::{OutputKind, Plan};
 
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub(super) struct Args {
 
 /// Warnings alone leave a file valid.
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
-    let Checked { plan, report } = config::check(&args.pipeline);
+    let Checked { plan, report } = checked(&args.pipeline);
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&report.to_json())?),
         Output::Text => {

@@ -20,6 +20,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::config::Checked;
+
 /// A roadside unit: MQTT sensor streams in, verified directions for signs and vehicles out.
 ///
 /// A pipeline file says where readings come from, how they are windowed, when to speak and where
@@ -173,9 +175,21 @@ fn colour() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none()
 }
 
+/// Checks a pipeline file, and the fonts of its signs, which `config` cannot read: that is a stage's.
+fn checked(path: &std::path::Path) -> Checked {
+    let Checked { plan, mut report } = crate::config::check(path);
+    for bad in plan.iter().flat_map(|plan| crate::runtime::bad_fonts(&plan.network)) {
+        let help =
+            format!("sign {} shows its texts in this font, as fonts.csv beside it says", bad.sign);
+        let file = (bad.face.file.as_str(), &*bad.face.font);
+        report.error_in(file, bad.source.line(), &bad.source.to_string(), &help);
+    }
+    Checked { plan: plan.filter(|_| !report.has_errors()), report }
+}
+
 /// Reads a pipeline file; what is wrong with it is printed in full on stderr.
 pub(crate) fn plan(path: &std::path::Path) -> Result<crate::plan::Plan, Failure> {
-    crate::config::load(path).map_err(|report| {
+    checked(path).into_plan().map_err(|report| {
         eprint!("{}", report.render(colour()));
         let error = anyhow::anyhow!("{} cannot be run as it is", path.display());
         Failure { exit: Exit::Pipeline, error }

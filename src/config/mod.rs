@@ -29,14 +29,21 @@ pub struct Checked {
     pub report: Report,
 }
 
+impl Checked {
+    /// The plan, its warnings said in the log; the report where there is none.
+    pub fn into_plan(self) -> Result<Plan, Report> {
+        let Self { plan, report } = self;
+        let Some(plan) = plan else { return Err(report) };
+        for finding in report.findings() {
+            tracing::warn!(file = finding.file, line = finding.line, "{}", finding.message);
+        }
+        Ok(plan)
+    }
+}
+
 /// The plan of a pipeline file. Warnings go to the log; errors come back, all at once.
 pub fn load(path: &Path) -> Result<Plan, Report> {
-    let Checked { plan, report } = check(path);
-    let Some(plan) = plan else { return Err(report) };
-    for finding in report.findings() {
-        tracing::warn!(file = finding.file, line = finding.line, "{}", finding.message);
-    }
-    Ok(plan)
+    check(path).into_plan()
 }
 
 /// Checks a pipeline file and the files that it names, with the process's environment.

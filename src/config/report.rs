@@ -116,6 +116,13 @@ fn place_of(text: &str, byte: usize) -> (usize, usize) {
     (line, before[line_start..].chars().count() + 1)
 }
 
+/// The bytes of a line, from 1, without what ends it.
+fn span_of_line(text: &str, line: usize) -> Span {
+    let mut lines = text.split_inclusive('\n');
+    let start = lines.by_ref().take(line.saturating_sub(1)).map(str::len).sum();
+    start..start + lines.next().map_or(0, |line| line.trim_end().len())
+}
+
 /// Everything found in a pipeline file and in the files that it names.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -148,6 +155,24 @@ impl Report {
         if !findings.list.is_empty() {
             self.files.push(findings);
         }
+    }
+
+    /// Takes up what another room found in a file: at a line of it, from 1, or as a whole. Once, where
+    /// it is found several times.
+    pub fn error_in(
+        &mut self,
+        (file, text): (&str, &str),
+        line: Option<usize>,
+        message: &str,
+        help: &str,
+    ) {
+        if self.findings().any(|finding| finding.file == file && finding.message == message) {
+            return;
+        }
+        let mut findings = Findings::new(file.to_owned(), text.to_owned());
+        let span = line.map(|line| span_of_line(text, line));
+        findings.push(Grade::Error, span, message.to_owned()).help(help);
+        self.add(findings);
     }
 
     pub fn has_errors(&self) -> bool {

@@ -25,6 +25,7 @@ pub use error::RunError;
 pub use keeping::Journaling;
 pub use live::{LiveOptions, run};
 pub use replay::{BATCH, Replay, ReplayOptions, Unwritten, replay};
+pub use speak::{FontError, bad_fonts};
 pub use state::EngineState;
 pub use status::last_will;
 pub use unit::Pace;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counts::{Counts, bump};
 use crate::domain::direction::{Audience, Direction, DirectionState};
-use crate::domain::network::{Network, Sign, SignId};
+use crate::domain::network::{Network, Sign, SignFace, SignId};
 use crate::domain::wording::{Draft, EarlierText, Language, Space, Voice, Wording, WordingRequest};
 use crate::ports::{Asked, Expired, SharedClock, Writer, WriterError};
 use crate::stage::generate;
@@ -82,10 +82,32 @@ pub(super) struct SpeakerState {
 
 /// A sign's font cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("sign {sign}: {source}; see fonts.csv and the font's file in the network folder")]
+#[error("sign {sign}: {}: {source}", face.file)]
 pub struct FontError {
-    sign: String,
-    source: generate::FontError,
+    pub sign: String,
+    pub face: SignFace,
+    pub source: generate::FontError,
+}
+
+/// The font of each sign that has one.
+fn fonts(
+    network: &Network,
+) -> impl Iterator<Item = Result<(SignId, generate::SignFont), FontError>> {
+    network.sign_ids().filter_map(|id| {
+        let sign = network.sign(id);
+        let face = sign.face.as_ref()?;
+        let font = generate::SignFont::parse(&face.font, face.width_px, face.height_px);
+        Some(font.map(|font| (id, font)).map_err(|source| FontError {
+            sign: sign.name.clone(),
+            face: face.clone(),
+            source,
+        }))
+    })
+}
+
+/// What keeps signs of a network from showing texts in their fonts; a run on it does not begin.
+pub fn bad_fonts(network: &Network) -> impl Iterator<Item = FontError> {
+    fonts(network).filter_map(Result::err)
 }
 
 pub(super) struct Speaker {
@@ -119,16 +141,7 @@ impl Speaker {
         zone: Option<chrono_tz::Tz>,
         deadline: Deadline,
     ) -> Result<Self, FontError> {
-        let mut fonts = BTreeMap::new();
-        for id in network.sign_ids() {
-            let sign = network.sign(id);
-            if let Some(face) = &sign.face {
-                let font = generate::SignFont::parse(&face.font, face.width_px, face.height_px)
-                    .map_err(|source| FontError { sign: sign.name.clone(), source })?;
-                fonts.insert(id, font);
-            }
-        }
-        let fonts = Arc::new(fonts);
+        let fonts = Arc::new(fonts(&network).collect::<Result<_, _>>()?);
         let requests = generate::Requests::new(Arc::clone(&network));
         Ok(Self {
             requests: requests.by_clock_of(zone).in_fonts(Arc::clone(&fonts)),

@@ -85,6 +85,34 @@ fn a_network_with_an_edge_to_nowhere_is_a_fault_of_the_pipeline() {
     ends(&output, 3, &["connections.csv", "no_such_edge"]);
 }
 
+/// A start would end on it, again and again: `check` must say so before.
+#[test]
+fn a_broken_font_of_a_sign_is_found_by_check() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["pipelines", "schemas"] {
+        copy(&root().join(folder), &dir.path().join(folder));
+    }
+    let network = dir.path().join("pipelines/demo/network");
+    let table = "sign_id,font,width_px,height_px\nvms_06,f7,84,27\nvms_07,f7,96,27\n";
+    std::fs::write(network.join("fonts.csv"), table).unwrap();
+    let font = "font_name: f7\nfont_number: 1\n\nch: 65 A\n@@\n\nch: 66 C\n@@\n";
+    std::fs::write(network.join("f7.tfon"), font).unwrap();
+    let pipeline = dir.path().join(DEMO);
+    let output = wayside(&["check", path(&pipeline)]);
+    ends(&output, 3, &["f7.tfon:7:1", "code and symbol", "sign vms_06", "1 error"]);
+    let json = wayside(&["check", path(&pipeline), "--output", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let error = findings.iter().find(|finding| finding["severity"] == "error").unwrap();
+    assert_eq!((&report["errors"], &error["line"]), (&1.into(), &7.into()));
+    // What runs a pipeline refuses it the same way, before it does anything.
+    let out = dir.path().join("out");
+    let args = ["replay", path(&pipeline), "--recording", RECORDING, "--out", path(&out)];
+    ends(&wayside(&args), 3, &["f7.tfon:7:1"]);
+    std::fs::write(network.join("f7.tfon"), font.replace("66 C", "66 B")).unwrap();
+    ends(&wayside(&["check", path(&pipeline)]), 0, &[]);
+}
+
 #[test]
 fn a_broker_that_refuses_us_ends_the_run() {
     let test = "a_broker_that_refuses_us_ends_the_run";

@@ -54,7 +54,9 @@ impl Network {
                 let Some(font) = needed(&mut folder, &name, found) else { continue };
                 if let Some(sign) = signs.get_mut(face.sign) {
                     let (width_px, height_px) = (face.width_px, face.height_px);
-                    sign.face = Some(SignFace { font: font.text.into(), width_px, height_px });
+                    let file = dir.join(&font.name).display().to_string();
+                    sign.face =
+                        Some(SignFace { font: font.text.into(), file, width_px, height_px });
                 }
             }
         }

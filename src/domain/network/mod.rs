@@ -144,6 +144,8 @@ pub struct Sign {
 pub struct SignFace {
     /// The font in `tfon` form, as read from its file.
     pub font: Arc<str>,
+    /// That file's path, for messages.
+    pub file: String,
     pub width_px: u16,
     pub height_px: u16,
 }

@@ -16,12 +16,23 @@ const MAX_GLYPH_PX: usize = 64;
 /// Why a font is of no use, or a text does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FontError {
+    /// `line` counts from 1.
     #[error("font, line {line}: {what}")]
     Line { line: usize, what: String },
     #[error("font: {0}")]
     Invalid(String),
     #[error("page {page}: {what}")]
     Render { page: usize, what: String },
+}
+
+impl FontError {
+    /// The line of the font's file, from 1, where it can be had.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::Line { line, .. } => Some(*line),
+            Self::Invalid(_) | Self::Render { .. } => None,
+        }
+    }
 }
 
 /// A sign's matrix with its default font.
@@ -42,14 +53,15 @@ impl fmt::Debug for SignFont {
 impl SignFont {
     /// A full-matrix sign of this many pixels that shows all text in the given `tfon` font.
     pub fn parse(font: &str, width_px: u16, height_px: u16) -> Result<Self, FontError> {
-        let glyphs = check_lines(font)?;
+        let lines = check_lines(font)?;
         let invalid = |error: &dyn fmt::Display| FontError::Invalid(error.to_string());
         let font = tfon::parse::<MAX_GLYPHS>(font).map_err(|e| invalid(&e))?;
         font.validate().map_err(|e| invalid(&e))?;
         let read = font.characters.iter().filter(|c| c.width > 0).count();
-        if read != glyphs {
-            // The reader ends silently at the first line that it does not understand.
-            return Err(FontError::Invalid(format!("{read} of {glyphs} characters understood")));
+        if let Some(line) = lines.get(read) {
+            // The reader ends silently at a symbol that it does not know under this code.
+            let what = "this character's code and symbol do not belong together".to_owned();
+            return Err(FontError::Line { line: *line, what });
         }
         let default_font = font.number;
         let mut fonts = FontTable::default();
@@ -91,31 +103,69 @@ impl SignFont {
     }
 }
 
-/// Refuses what the reader would panic on: symbols beyond Latin-1, too many or too large glyphs.
-/// Returns the number of glyphs.
-fn check_lines(font: &str) -> Result<usize, FontError> {
-    let mut glyphs = 0;
-    let mut glyph_rows = 0;
-    for (index, line) in font.lines().enumerate() {
-        let wrong = |what: &str| FontError::Line { line: index + 1, what: what.to_owned() };
-        if let Some(code) = line.strip_prefix("ch: ") {
-            let code = code.split(' ').next().and_then(|code| code.parse::<u8>().ok());
-            if code.is_none_or(|code| code == 0) {
-                return Err(wrong("a character's code is 1 to 255"));
+/// A character of a font while its lines are read.
+struct Glyph {
+    line: usize,
+    code: u8,
+    width: usize,
+    rows: usize,
+    /// Something else came below its rows.
+    ended: bool,
+}
+
+/// Refuses what the reader would panic on (symbols beyond Latin-1, more bitmaps than characters), and
+/// at its line what would make it end early, which it does in silence. Returns the lines of the
+/// characters.
+fn check_lines(font: &str) -> Result<Vec<usize>, FontError> {
+    let mut glyphs: Vec<Glyph> = Vec::new();
+    for (index, text) in font.lines().enumerate() {
+        let line = index + 1;
+        let wrong = |what: &str| Err(FontError::Line { line, what: what.to_owned() });
+        match text.split_once(": ") {
+            Some(("ch", rest)) => {
+                let code = rest.split(' ').next().and_then(|code| code.parse().ok());
+                let Some(code) = code.filter(|code| *code > 0) else {
+                    return wrong("a character's code is 1 to 255");
+                };
+                if glyphs.iter().any(|glyph| glyph.code == code) {
+                    return wrong("this character stands here twice");
+                }
+                glyphs.push(Glyph { line, code, width: 0, rows: 0, ended: false });
             }
-            glyphs += 1;
-            glyph_rows = 0;
-        } else if !line.is_empty() && !line.contains(": ") {
-            glyph_rows += 1;
-            if line.len() > MAX_GLYPH_PX || glyph_rows > MAX_GLYPH_PX {
-                return Err(wrong("a glyph is at most 64 by 64 pixels"));
+            Some((key, value)) => {
+                let numeric = matches!(key, "font_number" | "char_spacing" | "line_spacing");
+                if numeric && value.parse::<u8>().is_err() {
+                    return wrong("this is a number from 0 to 255");
+                }
+                if let Some(glyph) = glyphs.last_mut() {
+                    glyph.ended = glyph.rows > 0;
+                }
             }
-        }
-        if glyphs > MAX_GLYPHS {
-            return Err(wrong("a font has at most 256 characters"));
+            None if text.is_empty() => {}
+            None => {
+                let dots = text.bytes().all(|dot| matches!(dot, b'@' | b'.'));
+                let Some(glyph) = glyphs.last_mut().filter(|_| dots) else {
+                    return wrong("no `key: value`, and no row of `@` and `.` below its `ch: `");
+                };
+                if glyph.ended || glyph.rows > 0 && glyph.width != text.len() {
+                    return wrong("a character's rows are of one width, one below the other");
+                }
+                glyph.width = text.len();
+                glyph.rows += 1;
+                if glyph.width > MAX_GLYPH_PX || glyph.rows > MAX_GLYPH_PX {
+                    return wrong("a glyph is at most 64 by 64 pixels");
+                }
+            }
         }
     }
-    Ok(glyphs)
+    let height = glyphs.first().map_or(0, |glyph| glyph.rows);
+    match glyphs.iter().find(|glyph| glyph.rows == 0 || glyph.rows != height) {
+        Some(glyph) => {
+            let what = "this character has no rows, or not as many as the first".to_owned();
+            Err(FontError::Line { line: glyph.line, what })
+        }
+        None => Ok(glyphs.iter().map(|glyph| glyph.line).collect()),
+    }
 }
 
 #[cfg(test)]
@@ -154,11 +204,26 @@ mod tests {
     fn broken_fonts_are_refused() {
         let of = |font: &str| SignFont::parse(font, 35, 25).unwrap_err();
         assert!(matches!(of(""), FontError::Invalid(_)));
-        assert!(matches!(of("ch: 256 ?\n@@\n"), FontError::Line { line: 1, .. }));
-        assert!(matches!(of(&"@\n".repeat(65)), FontError::Line { line: 65, .. }));
-        let many = "ch: 65 A\n@\n".repeat(257);
-        assert!(matches!(of(&many), FontError::Line { .. }));
-        let wrong_symbol = blocks().replace("ch: 66 B", "ch: 66 C");
-        assert!(matches!(of(&wrong_symbol), FontError::Invalid(_)));
+        let blocks = blocks();
+        let line_of = |line: &str| blocks.lines().position(|text| text == line).unwrap() + 1;
+        let b = line_of("ch: 66 B");
+        // Two bitmaps a character: more of them than the reader has room for.
+        let narrowing = |n: u32| format!("ch: {n} ?\n{}", "@\n@@\n".repeat(32));
+        let overfull: String = (1..=5).map(narrowing).collect();
+        for (font, line) in [
+            ("ch: 256 ?\n@@\n".to_owned(), 1),
+            (format!("ch: 65 A\n{}", "@\n".repeat(65)), 66),
+            (format!("ch: 65 A\n{}\n", "@".repeat(65)), 2),
+            ("ch: 65 A\n@\n".repeat(2), 3),
+            ("@\n".to_owned(), 1),
+            (overfull, 3),
+            ("ch: 65 A\n@\nnote: x\n@\n".to_owned(), 4),
+            (blocks.replace("ch: 66 B", "ch: 66 C"), b),
+            (blocks.replace("ch: 66 B\n@@@@@\n", "ch: 66 B\n"), b),
+            (blocks.replace("ch: 66 B\n@@@@@", "ch: 66 B\n@@x@@"), b + 1),
+            (blocks.replace("char_spacing: 1", "char_spacing: one"), line_of("char_spacing: 1")),
+        ] {
+            assert_eq!(of(&font).line(), Some(line), "{:?}\n{font:.200}", of(&font));
+        }
     }
 }
