@@ -114,7 +114,7 @@ fn blocks() -> SignFace {
         let symbol = if c == ' ' { "SP".to_owned() } else { c.to_string() };
         write!(font, "\nch: {} {symbol}\n{}", u32::from(c), "@@@@@\n".repeat(7)).unwrap();
     }
-    SignFace { font: font.into(), width_px: 84, height_px: 25 }
+    SignFace { font: font.into(), file: "blocks.tfon".to_owned(), width_px: 84, height_px: 25 }
 }
 
 /// A name that has columns enough and too few dots costs the name, never the sign its text; so does

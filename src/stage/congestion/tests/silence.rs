@@ -95,7 +95,7 @@ fn a_missing_window_ends_no_incident() {
 #[test]
 fn vehicles_that_pass_end_an_incident_near_a_closure() {
     let mut stage = blocked();
-    stage.closure(&closure("works", ClosureState::Active, 22, &[OTHER])).unwrap();
+    hear(&mut stage, &closure("works", ClosureState::Active, 22, &[OTHER])).unwrap();
     say(&mut stage, 22, Some(0.0), Some(8.0));
     assert!(is_blocked(&stage));
     say(&mut stage, 23, Some(12.0), Some(8.0));
@@ -112,7 +112,7 @@ fn a_window_begins_no_closure() {
     let mut stage = stage(&[0]);
     let mut announced = closure("works", ClosureState::Active, 0, &[OTHER]);
     announced.start = Some(minute(10));
-    stage.closure(&announced).unwrap();
+    hear(&mut stage, &announced).unwrap();
     say(&mut stage, 12, Some(9.0), Some(40.0));
     stage.advance(minute(9), minute(13));
     assert!(stage.closed().is_empty());
