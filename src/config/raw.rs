@@ -17,6 +17,7 @@ use super::read::{
 };
 use super::report::Findings;
 use super::tree::{Content, Node};
+use crate::domain::wording::MIN_VEHICLE_CHARS;
 
 /// What an absent key means, in the words of the file.
 pub(super) mod default {
@@ -421,8 +422,8 @@ group! {
     VehiclesOutput {
         /// The MQTT topic.
         mqtt: Needed<VehiclesTopic>,
-        /// Longest text for a vehicle.
-        #[schemars(range(min = 40, max = 500), extend("default" = default::MAX_CHARS))]
+        /// Longest text for a vehicle, in characters.
+        #[schemars(range(min = MIN_VEHICLE_CHARS, max = 500), extend("default" = default::MAX_CHARS))]
         max_chars: Option<At<u32>>,
         /// Each text also as it is spoken: with units as words (`say`), and as SSML (`ssml`).
         #[schemars(extend("default" = default::VOICE))]

@@ -237,7 +237,25 @@ fn is_one(pages: &u8) -> bool {
     *pages == 1
 }
 
+/// Signs of this size or more always have a text: the problem on one row, "take another way" on the
+/// next, on whichever page. A smaller sign stays dark.
+pub const MIN_SIGN_ROWS: u8 = 2;
+pub const MIN_SIGN_COLS: u8 = 10;
+
+/// In this length there is a text for vehicles in every language.
+pub const MIN_VEHICLE_CHARS: u16 = 60;
+
 impl Space {
+    /// Whether there may be no text at all that fits.
+    pub fn is_too_small(self) -> bool {
+        match self {
+            Self::Sign { rows, cols, pages } => {
+                rows.saturating_mul(pages) < MIN_SIGN_ROWS || cols < MIN_SIGN_COLS
+            }
+            Self::Vehicle { max_chars } => max_chars < MIN_VEHICLE_CHARS,
+        }
+    }
+
     /// The row that a sign's second page begins with: that of the advice, where all rows are more
     /// than one page has.
     pub fn second_page(self, before_advice: usize, in_all: usize) -> Option<u8> {

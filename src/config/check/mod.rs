@@ -95,6 +95,10 @@ impl Checker<'_> {
             .and_then(|directions| self.directions(directions, network.as_deref(), areas));
         let writer = self.writer(raw.writer.as_ref());
         let outputs = self.outputs(raw.outputs.as_ref());
+        let signs = raw.outputs.as_ref().and_then(|outputs| outputs.signs.as_ref());
+        if let (Some(signs), Some(directions), Some(network)) = (signs, &directions, &network) {
+            self.small_signs(&signs.span, directions, network);
+        }
         let journal = raw.journal.as_ref().and_then(|journal| self.journal(journal));
         let status_topic = self.status_topic(raw.status_topic.as_ref());
         self.check_whole(&raw, &sources);

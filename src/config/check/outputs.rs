@@ -2,10 +2,13 @@
 
 use std::num::NonZeroUsize;
 
-use crate::plan::{Output, OutputKind};
+use crate::domain::network::Network;
+use crate::domain::wording::{MIN_SIGN_COLS, MIN_SIGN_ROWS, MIN_VEHICLE_CHARS, Space};
+use crate::plan::{Directions, Output, OutputKind};
 
 use super::super::raw::{self, default};
-use super::super::read::At;
+use super::super::read::{At, listed};
+use super::super::report::Span;
 use super::{Checker, topics};
 
 impl Checker<'_> {
@@ -30,8 +33,30 @@ impl Checker<'_> {
         Some(OutputKind::Signs { topic, qos, retain })
     }
 
+    /// Signs that may be used and on which no text has room stay dark.
+    pub(super) fn small_signs(&mut self, span: &Span, directions: &Directions, network: &Network) {
+        let used = |id| directions.signs.is_empty() || directions.signs.contains(&id);
+        let signs = network.sign_ids().filter(|id| used(*id)).map(|id| network.sign(id));
+        let small = signs.filter(|sign| {
+            let (rows, cols, pages) = (sign.rows, sign.cols, sign.pages);
+            Space::Sign { rows, cols, pages }.is_too_small()
+        });
+        let small: Vec<&str> = small.map(|sign| sign.name.as_str()).collect();
+        if !small.is_empty() {
+            let least =
+                format!("{MIN_SIGN_ROWS} rows of {MIN_SIGN_COLS} characters, pages together");
+            self.findings
+                .warning(span, format!("too small for any text: {}", listed(&small)))
+                .label("signs that stay dark")
+                .help(format!(
+                    "a text needs {least}: are signs.csv's `text_rows` and `text_cols` right?"
+                ));
+        }
+    }
+
     fn vehicles_output(&mut self, raw: &raw::VehiclesOutput) -> Option<OutputKind> {
-        let max_chars = self.count(raw.max_chars.as_ref(), default::MAX_CHARS, 40, 500);
+        let least = u32::from(MIN_VEHICLE_CHARS);
+        let max_chars = self.count(raw.max_chars.as_ref(), default::MAX_CHARS, least, 500);
         let mqtt = raw.mqtt.0.as_ref()?;
         let qos = self.qos(mqtt.qos.as_ref());
         let retain = mqtt.retain.as_ref().map_or(default::RETAIN, |at| at.value);

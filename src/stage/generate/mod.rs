@@ -20,7 +20,7 @@ mod corpus;
 pub use fill::{FillError, fill};
 pub use font::{FontError, SignFont};
 pub use multi::{MultiError, multi, rows_of};
-pub use requests::{MIN_SIGN_COLS, MIN_SIGN_ROWS, MIN_VEHICLE_CHARS, Requests, seed};
+pub use requests::{Requests, seed};
 pub use template::TemplateWriter;
 pub use voice::voice;
 

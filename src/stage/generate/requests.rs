@@ -17,14 +17,6 @@ use crate::domain::network::{Network, SegmentId, SignId, Turn, fold};
 use crate::domain::time::Timestamp;
 use crate::domain::wording::{Draft, Language, Problem, Slot, SlotFact, Space, WordingRequest};
 
-/// Signs from this size on always have a text: the problem on one row, "take another way" on the
-/// next. A smaller sign stays dark.
-pub const MIN_SIGN_ROWS: u8 = 2;
-pub const MIN_SIGN_COLS: u8 = 10;
-
-/// Vehicle texts from this length on always have a text.
-pub const MIN_VEHICLE_CHARS: u16 = 60;
-
 /// A time of day further off than this could be one of another day.
 const SOON: Duration = Duration::from_hours(12);
 
@@ -100,8 +92,8 @@ impl Requests {
     /// with the trouble as well. Where the space is too small for that, the demands fall in this
     /// order until a template fits: the troubled road becomes optional, the advised roads are
     /// withdrawn, the turn is withdrawn. What is left is "problem, take another
-    /// way"; only spaces below [`MIN_SIGN_ROWS`] x [`MIN_SIGN_COLS`] or [`MIN_VEHICLE_CHARS`], and
-    /// signs whose dots have no room for as much, may have no text at all.
+    /// way"; only spaces that are [too small](Space::is_too_small), and signs whose dots have no room
+    /// for as much, may have no text at all.
     pub fn of(
         &self,
         direction: &Direction,

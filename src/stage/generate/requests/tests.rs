@@ -11,6 +11,7 @@ use crate::domain::congestion::CongestionLevel;
 use crate::domain::direction::{Cause, DirectionState, Evidence};
 use crate::domain::network::{ByName, Place, Segment, SegmentId, Sign, SignId};
 use crate::domain::time::Timestamp;
+use crate::domain::wording::{MIN_SIGN_COLS, MIN_SIGN_ROWS, MIN_VEHICLE_CHARS};
 use crate::ports::Writer;
 use crate::stage::generate::{TemplateWriter, fill, multi};
 

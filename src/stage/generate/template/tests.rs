@@ -4,8 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::closure::Reason;
-use crate::domain::wording::{Language, Problem, SlotFact};
-use crate::stage::generate::{MIN_SIGN_COLS, MIN_SIGN_ROWS, MIN_VEHICLE_CHARS, fill};
+use crate::domain::wording::{
+    Language, MIN_SIGN_COLS, MIN_SIGN_ROWS, MIN_VEHICLE_CHARS, Problem, SlotFact,
+};
+use crate::stage::generate::fill;
 
 fn request(
     language: Language,
@@ -131,11 +133,14 @@ fn the_smallest_spaces_have_a_text_and_smaller_ones_say_so() {
     let vehicle = Space::Vehicle { max_chars: MIN_VEHICLE_CHARS };
     for language in Language::ALL {
         for problem in Problem::ALL {
-            for space in [sign, vehicle] {
+            let flat = Space::Sign { rows: 1, cols: MIN_SIGN_COLS, pages: 2 };
+            for space in [sign, flat, vehicle] {
+                assert!(!space.is_too_small());
                 let request = request(language, problem, space, &[]);
                 assert!(!text(&request).is_empty());
             }
             let narrow = Space::Sign { rows: 1, cols: MIN_SIGN_COLS, pages: 1 };
+            assert!(narrow.is_too_small());
             let error =
                 TemplateWriter.write(&request(language, problem, narrow, &[]), 0, &|| false);
             assert_eq!(
