@@ -9,7 +9,8 @@ use crate::domain::wording::{Problem, Voice, Wording};
 
 /// What a direction's payload says beside its facts.
 pub(super) struct Words<'a> {
-    /// In the order of the site's languages; empty when the direction is withdrawn.
+    /// In the order of the site's languages, those left out in which nothing may be said; empty when
+    /// the direction is withdrawn.
     pub said: &'a [Said],
     /// How each of them is spoken; none where nobody asked for it.
     pub voices: &'a [Option<Voice>],
