@@ -473,16 +473,17 @@ fn an_event_of_a_clock_that_runs_ahead_can_be_ended() {
 #[test]
 fn what_was_announced_is_known_to_the_next_run_by_the_names_of_edges() {
     use ClosureState::{Active, Cleared};
+    const BACK: &str = "2,0>1,0";
     let mut before = stage(&[0]);
     let said = [
         closure("works", Active, 0, &["of another map", ROAD]),
-        closure("crash", Active, 1, &[OTHER]),
+        closure("crash", Active, 1, &[BACK]),
         closure("fair", Active, 2, &["0,0>0,1"]),
     ];
     for closure in &said {
         hear(&mut before, closure).unwrap();
     }
-    hear(&mut before, &closure("crash", Cleared, 5, &[OTHER])).unwrap();
+    hear(&mut before, &closure("crash", Cleared, 5, &[BACK])).unwrap();
     // A network without the fair's edge, in which segments have other numbers.
     let network = Arc::new(grid(3, 1).build());
     assert_eq!(network.segment_by_name("0,0>0,1"), None);
@@ -498,6 +499,6 @@ fn what_was_announced_is_known_to_the_next_run_by_the_names_of_edges() {
     after.advance(minute(6), minute(6));
     assert_eq!(after.closed().keys().copied().collect::<Vec<_>>(), [network.id(ROAD)]);
     // What has ended stays ended.
-    let again = after.closure(&closure("crash", Active, 1, &[OTHER]), minute(7)).unwrap();
+    let again = after.closure(&closure("crash", Active, 1, &[BACK]), minute(7)).unwrap();
     assert_eq!(again, Taken::Outdated { newest: minute(5) });
 }

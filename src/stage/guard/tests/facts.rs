@@ -43,9 +43,9 @@ fn a_time_of_day_must_be_the_planned_end() {
     for (language, text) in [
         (En, "ROAD CLOSED / REOPENS 17:30 / USE OTHER ROUTE"),
         (It, "STRADA CHIUSA / RIAPRE ALLE 17:30 / USARE ALTRA STRADA"),
-        (De, "STRASSE GESPERRT / FREI AB 17:30 UHR / ANDERE STRECKE NEHMEN"),
-        (Fr, "ROUTE BARREE / REOUVERTURE A 17:30 / AUTRE ITINERAIRE"),
-        (Es, "VIA CORTADA / REABRE A LAS 17:30 / USE OTRA RUTA"),
+        (De, "GESPERRT / FREI AB 17:30 UHR / BITTE AUSWEICHEN"),
+        (Fr, "ROUTE BARREE / REOUVERTURE A 17:30 / PRENDRE AUTRE ROUTE"),
+        (Es, "CALLE CORTADA / REABRE A LAS 17:30 / TOME OTRA RUTA"),
     ] {
         let request = request(language, SIGN, RoadClosed, &[(Slot::Until, "17:30")]);
         let refused = guard.check(&request, &wording(language, text)).map_err(|o| o.rule());
