@@ -22,7 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::congestion::View;
-use crate::domain::direction::{Audience, Direction, DirectionState};
+use crate::domain::direction::{Audience, Cause, Direction, DirectionState};
 use crate::domain::network::{Costs, Network, Penalties, Router, SegmentId};
 use crate::domain::time::Timestamp;
 use crate::domain::wording::Problem;
@@ -230,9 +230,13 @@ impl Route {
     }
 
     fn begin(&mut self, now: Timestamp, times: &Times, want: Proposal) -> Direction {
+        self.flips.changed(&want.audience, now);
+        self.issue(now, times, want)
+    }
+
+    fn issue(&mut self, now: Timestamp, times: &Times, want: Proposal) -> Direction {
         self.issued += 1;
         let id = format!("d-{:04}", self.issued);
-        self.flips.changed(&want.audience, now);
         self.publish(now, times, id, 1, now, want)
     }
 
@@ -247,10 +251,15 @@ impl Route {
     ) -> Vec<Direction> {
         // Under one id there is one cause: when another one takes its place, the old direction is
         // withdrawn, so that whoever follows it learns that it is over.
-        if want.advice.cause != shown.said.advice.cause {
+        let said = &shown.said.advice;
+        if want.advice.cause != said.cause {
             return vec![self.withdraw(now, shown), self.begin(now, times, want)];
         }
-        let want = self.steady(&shown.said.advice, want);
+        // From one closed road to another is one change of a sign, which `withdraw` counts.
+        if has_ended(said, &want.advice) {
+            return vec![self.withdraw(now, shown), self.issue(now, times, want)];
+        }
+        let want = self.steady(said, want);
         let same = want.advice.stem == shown.said.advice.stem;
         let since = if same { shown.since } else { now };
         if now >= self.renewal(&shown) || urgent(&shown.said) != urgent(&want) {
@@ -358,6 +367,14 @@ impl Route {
         let renewal = self.renewal(shown).max(now + Duration::from_millis(1));
         if settles > now { renewal.min(settles) } else { renewal }
     }
+}
+
+/// Whether the closure that is spoken of is over, and what is wanted is about another one. An event
+/// that now closes other roads is the same closure.
+fn has_ended(said: &Advice, want: &Advice) -> bool {
+    said.cause == Cause::Closure
+        && said.evidence.events != want.evidence.events
+        && said.avoid.first().is_some_and(|id| !want.closed.contains(id))
 }
 
 /// What must not wait for the next renewal when it changes: what the words name, who is addressed,

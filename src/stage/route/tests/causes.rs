@@ -75,6 +75,45 @@ fn a_closure_displaces_a_jam() {
     assert_ne!(closure.id, jam.id);
 }
 
+/// Whoever follows a closure by its direction's id learns that it has ended, though another one
+/// stands on the way.
+#[test]
+fn a_closure_that_ends_is_withdrawn_where_another_one_stands() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "a");
+    let first = sign(route.update(at(0), &traffic.view())).unwrap();
+    traffic.close("3,1>4,1", "b");
+    let both = sign(route.update(at(60), &traffic.view())).unwrap();
+    assert_eq!((&both.id, both.revision, both.state), (&first.id, 2, Show));
+    assert_eq!(both.avoid, ["2,1>3,1", "3,1>4,1"].map(|name| network.id(name)));
+    let flips = route.report().flips;
+    traffic.open("2,1>3,1");
+    let [over, next] = signs(route.update(at(120), &traffic.view())).try_into().unwrap();
+    assert_eq!((&over.id, over.revision, over.state), (&first.id, 3, Clear));
+    assert_eq!((next.cause, next.revision, next.state), (Cause::Closure, 1, Show));
+    assert_eq!(next.avoid, [network.id("3,1>4,1")]);
+    assert_ne!(next.id, first.id);
+    assert_eq!(route.report().flips, flips + 1, "drivers see one change");
+    traffic.open("3,1>4,1");
+    let over = sign(route.update(at(180), &traffic.view())).unwrap();
+    assert_eq!((over.id, over.state), (next.id, Clear));
+}
+
+#[test]
+fn an_event_that_opens_one_of_its_roads_goes_on() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "works");
+    traffic.close("3,1>4,1", "works");
+    let first = sign(route.update(at(0), &traffic.view())).unwrap();
+    assert_eq!(first.avoid[0], network.id("2,1>3,1"));
+    traffic.open("2,1>3,1");
+    let next = sign(route.update(at(60), &traffic.view())).unwrap();
+    assert_eq!((&next.id, next.revision, next.state), (&first.id, 2, Show));
+    assert_eq!(next.avoid, [network.id("3,1>4,1")]);
+}
+
 #[test]
 fn shut_lanes_make_the_jam_before_them_an_incident() {
     let (network, mut route) = town();

@@ -7,7 +7,6 @@ mod reckoning;
 use super::*;
 use crate::domain::closure::{Announced, Announcements, ClosedSegments, Reason};
 use crate::domain::congestion::{CongestionLevel, Incidents, SegmentState};
-use crate::domain::direction::Cause;
 use crate::domain::network::testing::{Draft, grid};
 use crate::domain::network::{Costs, Penalties, Router, SegmentId, SignId, Turn};
 
