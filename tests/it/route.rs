@@ -9,10 +9,11 @@ use std::time::Duration;
 use wayside::domain::closure::{Closure, ClosureKind, ClosureState};
 use wayside::domain::congestion::CongestionLevel;
 use wayside::domain::direction::{Audience, Direction, DirectionState};
-use wayside::domain::network::{Costs, Network, Router, SegmentId};
+use wayside::domain::network::{Costs, Network, Router, SegmentId, Turn};
 use wayside::domain::time::Timestamp;
 use wayside::plan;
 use wayside::stage::congestion::Congestion;
+use wayside::stage::guard::Guard;
 use wayside::stage::route::Route;
 
 const CLOSED: &str = "a72[0]";
@@ -33,13 +34,13 @@ fn bologna(test: &str) -> Option<Arc<Network>> {
     }
 }
 
-fn closure(state: ClosureState, ts: Timestamp) -> Closure {
+fn closure(edge: &str, state: ClosureState, ts: Timestamp) -> Closure {
     Closure {
         event_id: "incident-1".to_owned(),
         state,
         kind: ClosureKind::RoadClosed,
         reason: None,
-        edges: vec![CLOSED.to_owned()],
+        edges: vec![edge.to_owned()],
         lanes_closed: Some(3),
         ts,
         start: None,
@@ -110,7 +111,7 @@ fn bologna_closure_is_told_at_once_and_taken_back_at_once() {
     let begin = Timestamp::parse("2008-11-11T07:20:00.000Z").unwrap();
     let (mut congestion, mut route) = stages(&network);
     assert!(route.update(begin, &congestion.view()).is_empty());
-    congestion.closure(&closure(ClosureState::Active, begin), begin).unwrap();
+    congestion.closure(&closure(CLOSED, ClosureState::Active, begin), begin).unwrap();
     let shown = route.update(begin + Duration::from_secs(1), &congestion.view());
     for direction in &shown {
         println!("{}", describe(&network, direction));
@@ -144,9 +145,34 @@ fn bologna_closure_is_told_at_once_and_taken_back_at_once() {
             DirectionState::Clear => out.remove(&direction.audience),
         };
     }
-    congestion.closure(&closure(ClosureState::Cleared, end), end).unwrap();
+    congestion.closure(&closure(CLOSED, ClosureState::Cleared, end), end).unwrap();
     let cleared = route.update(end + Duration::from_secs(1), &congestion.view());
     assert!(cleared.iter().all(|d| d.state == DirectionState::Clear));
     let cleared: BTreeSet<Audience> = cleared.into_iter().map(|d| d.audience).collect();
     assert_eq!(cleared, out);
+}
+
+/// Round `a161` one could drive left from `vms_17` to the edge of the map, turn around there and come
+/// back; the others lie beside junctions and roads where one may turn around as well.
+#[test]
+fn bologna_nobody_is_told_to_turn_around() {
+    let Some(network) = bologna("bologna_nobody_is_told_to_turn_around") else {
+        return;
+    };
+    let guard = Guard::new(Arc::clone(&network));
+    let begin = Timestamp::parse("2008-11-11T07:20:00.000Z").unwrap();
+    let mut told = 0;
+    for edge in ["a161", "a74", "b11[1][1]", "b5[1][1][1]", "b67"] {
+        let (mut congestion, mut route) = stages(&network);
+        congestion.closure(&closure(edge, ClosureState::Active, begin), begin).unwrap();
+        let view = congestion.view();
+        for direction in route.update(begin, &view) {
+            let moves = direction.way.windows(2).map(|pair| network.connection(pair[0], pair[1]));
+            let turns: Vec<Turn> = moves.map(|taken| taken.unwrap().turn).collect();
+            assert!(!turns.contains(&Turn::TurnAround), "{}", describe(&network, &direction));
+            assert_eq!(guard.check_direction(&direction, view.closed), Ok(()));
+            told += 1;
+        }
+    }
+    assert!(told > 0);
 }

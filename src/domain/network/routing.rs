@@ -76,7 +76,7 @@ pub struct Way {
 pub struct Penalties {
     /// For leaving a segment through a signal.
     pub signal_s: f64,
-    /// For turning around, where the network lists that move at all.
+    /// For turning around, where the network lists that move at all; infinite: as if it did not.
     pub turn_around_s: f64,
 }
 
@@ -87,6 +87,12 @@ impl Penalties {
     pub const TYPICAL: Self = Self { signal_s: 8.0, turn_around_s: 30.0 };
     /// A map that knows lengths and speed limits and nothing else.
     pub const SPEED_LIMITS: Self = Self { signal_s: 0.0, turn_around_s: 0.0 };
+
+    /// The same for ways that nowhere turn around.
+    #[must_use]
+    pub const fn never_around(self) -> Self {
+        Self { turn_around_s: f64::INFINITY, ..self }
+    }
 }
 
 /// Finds ways on one network.
@@ -191,7 +197,8 @@ impl<'n> Router<'n> {
     }
 
     /// Seconds from the start of the first segment to the end of the last one; `None` if the
-    /// network lacks one of the moves, or a segment is closed, or the way is empty.
+    /// network lacks one of the moves or its penalty is infinite, or a segment is closed, or the
+    /// way is empty.
     pub fn travel_time_s(&self, way: &[SegmentId], costs: &Costs) -> Option<f64> {
         let mut total = costs.get(*way.first()?);
         for pair in way.windows(2) {

@@ -4,7 +4,7 @@ use super::objection::{Objection, Rules};
 use crate::domain::closure::{Announced, ClosedSegments};
 use crate::domain::congestion::CongestionLevel;
 use crate::domain::direction::{Audience, Cause, Direction, DirectionState};
-use crate::domain::network::{Network, SegmentId, Turn};
+use crate::domain::network::{Connection, Network, SegmentId, Turn};
 
 pub(super) fn check(
     rules: &Rules,
@@ -74,6 +74,7 @@ pub(super) fn check(
             rules.object(Objection::BrokenWay { from, to })?;
         }
     }
+    turns_nowhere_around(rules, network, direction)?;
     let mut ahead = direction.way.iter();
     for id in &direction.via {
         if !ahead.any(|passed| passed == id) {
@@ -112,9 +113,29 @@ fn operators_word(rules: &Rules, direction: &Direction) -> Result<(), Objection>
     }
 }
 
+/// Turning around is never advised: neither where the direction is read nor further on, where no
+/// text says it and drivers would have to do it all the same.
+fn turns_nowhere_around(
+    rules: &Rules,
+    network: &Network,
+    direction: &Direction,
+) -> Result<(), Objection> {
+    let first = moves_out(network, direction).into_iter().filter_map(|(_, taken)| taken);
+    let onward = direction.way.windows(2).filter_map(|pair| match pair {
+        [from, to] => network.connection(*from, *to),
+        _ => None,
+    });
+    match first.chain(onward).find(|taken| taken.turn == Turn::TurnAround) {
+        Some(Connection { from, to, .. }) => {
+            let (from, to) = (name(network, *from), name(network, *to));
+            rules.object(Objection::TurnAbout { from, to })
+        }
+        None => Ok(()),
+    }
+}
+
 /// The turn must be the one by which the advised way leaves an addressed segment. That all who are
-/// addressed can take it is asked only of a text that says it (`TurnForAll`). Turning around is
-/// never advised.
+/// addressed can take it is asked only of a text that says it (`TurnForAll`).
 fn check_turn(
     rules: &Rules,
     network: &Network,
@@ -122,8 +143,8 @@ fn check_turn(
     turn: Turn,
 ) -> Result<(), Objection> {
     let moves = moves_out(network, direction);
-    let is_taken = moves.iter().any(|(_, taken)| *taken == Some(turn));
-    if turn == Turn::TurnAround || !is_taken {
+    let is_taken = moves.iter().any(|(_, taken)| taken.is_some_and(|taken| taken.turn == turn));
+    if !is_taken {
         let segments = moves.iter().map(|(from, _)| network.segment(*from).name.as_str());
         let segments = segments.collect::<Vec<_>>().join(", ");
         rules.object(Objection::FalseTurn { segments })?;
@@ -131,20 +152,20 @@ fn check_turn(
     Ok(())
 }
 
-/// Each addressed segment, and the turn by which the advised way leaves it: into the next segment
+/// Each addressed segment, and the move by which the advised way leaves it: into the next segment
 /// on the way if the way holds it, else into the way's first.
-pub(super) fn moves_out(
-    network: &Network,
+pub(super) fn moves_out<'n>(
+    network: &'n Network,
     direction: &Direction,
-) -> Vec<(SegmentId, Option<Turn>)> {
-    let turn = |from: SegmentId| {
+) -> Vec<(SegmentId, Option<&'n Connection>)> {
+    let out = |from: SegmentId| {
         let at = direction.way.iter().position(|id| *id == from).map_or(0, |at| at + 1);
         let taken = direction.way.get(at).and_then(|to| network.connection(from, *to));
-        (from, taken.map(|connection| connection.turn))
+        (from, taken)
     };
     match &direction.audience {
-        Audience::Sign(sign) => vec![turn(network.sign(*sign).segment)],
-        Audience::Area { .. } => direction.applies_on.iter().copied().map(turn).collect(),
+        Audience::Sign(sign) => vec![out(network.sign(*sign).segment)],
+        Audience::Area { .. } => direction.applies_on.iter().copied().map(out).collect(),
     }
 }
 

@@ -74,6 +74,7 @@ pub enum Rule {
     NotOverAvoided,
     ForCars,
     UnbrokenWay,
+    NoTurnAbout,
     ViaOnWay,
     LeadsThere,
     TrueTurn,
@@ -122,6 +123,7 @@ impl Rule {
         Self::NotOverAvoided,
         Self::ForCars,
         Self::UnbrokenWay,
+        Self::NoTurnAbout,
         Self::ViaOnWay,
         Self::LeadsThere,
         Self::TrueTurn,
@@ -171,6 +173,7 @@ impl Rule {
             Self::NotOverAvoided => "not_over_avoided",
             Self::ForCars => "for_cars",
             Self::UnbrokenWay => "unbroken_way",
+            Self::NoTurnAbout => "no_turn_about",
             Self::ViaOnWay => "via_on_way",
             Self::LeadsThere => "leads_there",
             Self::TrueTurn => "true_turn",
@@ -263,6 +266,8 @@ pub enum Objection {
     NotForCars { segment: String },
     #[error("the advised way is broken: no car may move from segment {from} to {to}")]
     BrokenWay { from: String, to: String },
+    #[error("the advised way turns around from segment {from} into {to}, which is never advised")]
+    TurnAbout { from: String, to: String },
     #[error("segment {segment} is to be passed, but is not on the advised way in this order")]
     OffWay { segment: String },
     #[error("the advised way does not lead to {place}")]
@@ -325,6 +330,7 @@ impl Objection {
             Self::OverAvoided { .. } => Rule::NotOverAvoided,
             Self::NotForCars { .. } => Rule::ForCars,
             Self::BrokenWay { .. } => Rule::UnbrokenWay,
+            Self::TurnAbout { .. } => Rule::NoTurnAbout,
             Self::OffWay { .. } => Rule::ViaOnWay,
             Self::Elsewhere { .. } => Rule::LeadsThere,
             Self::FalseTurn { .. } => Rule::TrueTurn,

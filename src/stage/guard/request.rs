@@ -277,6 +277,7 @@ fn turn_for_all(
 ) -> Result<(), Objection> {
     let word = |turn: Turn| turn_word(turn, language);
     for (from, taken) in moves_out(network, direction) {
+        let taken = taken.map(|taken| taken.turn);
         let moves = network.outgoing(from).iter();
         let like_it =
             moves.filter(|c| c.cars_allowed && Some(c.turn).and_then(word) == taken.and_then(word));

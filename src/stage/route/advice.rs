@@ -183,14 +183,13 @@ impl Facts<'_> {
     }
 
     /// The turn at the end of the addressed segment, where the told way leaves the usual one there.
-    /// Turning around is no turn that a text gives, and where two roads go left, "left" is none
-    /// either.
+    /// Where two roads go left, "left" is no turn that a text gives.
     fn turn(&self, here: SegmentId, stem: &[SegmentId], usual: &[SegmentId]) -> Option<Turn> {
         let next = *stem.get(1)?;
         let turn = self.network.connection(here, next)?.turn;
         let moves = self.network.outgoing(here).iter().filter(|c| c.cars_allowed);
         let clear = moves.filter(|c| c.turn.sounds_like(turn)).count() == 1;
-        (usual.get(1) != Some(&next) && clear && turn != Turn::TurnAround).then_some(turn)
+        (usual.get(1) != Some(&next) && clear).then_some(turn)
     }
 
     fn evidence(

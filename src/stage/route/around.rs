@@ -2,7 +2,8 @@
 //!
 //! Nobody knows where drivers are bound, so a way is judged by all the roads beyond the trouble (its
 //! gates): drivers follow what they are told as far as that goes, and their own map from there.
-//! Knows nothing of who is told, or of what was said before.
+//! Where no detour but one over a turn-about is left, there is none: nobody is told to turn around,
+//! on a road or in a junction. Knows nothing of who is told, or of what was said before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,7 +35,26 @@ const SHORTER: f64 = 1.005;
 
 /// Ways by the map that have been worked out: they depend on the network and on what is avoided.
 #[derive(Debug, Default)]
-pub(super) struct Maps(BTreeMap<(SegmentId, BTreeSet<SegmentId>), Arc<Tree>>);
+pub(super) struct Maps(BTreeMap<(SegmentId, Driver, BTreeSet<SegmentId>), Arc<Tree>>);
+
+/// Whose way by the map it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Driver {
+    /// Finds it himself, and turns around where that is allowed.
+    Alone,
+    /// Is led: nowhere by turning around.
+    Led,
+}
+
+impl Driver {
+    fn router(self, network: &Network, penalties: Penalties) -> Router<'_> {
+        let penalties = match self {
+            Self::Alone => penalties,
+            Self::Led => penalties.never_around(),
+        };
+        Router::with_penalties(network, penalties)
+    }
+}
 
 impl Maps {
     /// Trees kept at most.
@@ -45,9 +65,10 @@ impl Maps {
         network: &Network,
         times: &Times,
         to: SegmentId,
+        driver: Driver,
         avoid: &BTreeSet<SegmentId>,
     ) -> Arc<Tree> {
-        let key = (to, avoid.clone());
+        let key = (to, driver, avoid.clone());
         if let Some(tree) = self.0.get(&key) {
             return Arc::clone(tree);
         }
@@ -55,7 +76,7 @@ impl Maps {
         for &id in avoid {
             costs.close(id);
         }
-        let router = Router::with_penalties(network, Penalties::SPEED_LIMITS);
+        let router = driver.router(network, Penalties::SPEED_LIMITS);
         let tree = Arc::new(router.tree_to(to, &costs));
         if self.0.len() >= Self::MOST {
             self.0.clear();
@@ -69,7 +90,7 @@ impl Maps {
 #[derive(Debug)]
 struct Reached {
     gate: Gate,
-    /// To the gate, not over what is avoided.
+    /// To the gate, not over what is avoided, for who is led.
     round: Arc<Tree>,
     /// To the gate, with the trouble open.
     usual: Arc<Tree>,
@@ -128,11 +149,13 @@ impl<'a> Around<'a> {
             avoid.iter().copied().filter(|id| !trouble.segments.contains(id)).collect();
         let alone: BTreeSet<SegmentId> = trouble.segments.iter().copied().collect();
         let mut reached = |gate: Gate| {
-            let usual = maps.tree_to(network, times, gate.segment, &elsewhere);
+            let mut tree =
+                |driver, avoid| maps.tree_to(network, times, gate.segment, driver, avoid);
+            let usual = tree(Driver::Alone, &elsewhere);
             Reached {
                 gate,
-                own: maps.tree_to(network, times, gate.segment, &alone),
-                round: maps.tree_to(network, times, gate.segment, &avoid),
+                own: tree(Driver::Alone, &alone),
+                round: tree(Driver::Led, &avoid),
                 meets: usual.passing(|id| trouble.segments.contains(&id)),
                 usual,
             }
@@ -150,7 +173,7 @@ impl<'a> Around<'a> {
         let gates = gates.map(&mut reached).collect();
         Some(Self {
             gates,
-            to_trouble: maps.tree_to(network, times, busiest, &elsewhere),
+            to_trouble: maps.tree_to(network, times, busiest, Driver::Alone, &elsewhere),
             busiest,
             network,
             times,
@@ -213,7 +236,7 @@ impl<'a> Around<'a> {
 
     /// The ways from a place, the best one first.
     pub(super) fn candidates(&self, place: &Place, costs: &Costs) -> Vec<Candidate> {
-        let router = self.router();
+        let router = self.router(Driver::Led);
         let mut ways: Vec<Vec<SegmentId>> = Vec::new();
         for &(gate, _) in place.shares.iter().take(GATES_TRIED) {
             let to = self.gates[gate].gate.segment;
@@ -275,7 +298,7 @@ impl<'a> Around<'a> {
         for &(gate, share) in &place.shares {
             let (way, follows) = self.driven(place.here, stem, gate)?;
             followed += if follows { share } else { 0.0 };
-            sum_s += share * self.seconds(&way, costs)?;
+            sum_s += share * self.seconds(Driver::Led, &way, costs)?;
         }
         (followed >= 0.5).then_some(sum_s)
     }
@@ -286,7 +309,7 @@ impl<'a> Around<'a> {
         let mut sum_s = 0.0;
         for &(gate, share) in &place.shares {
             let way = self.gates[gate].usual.way(place.here)?.segments;
-            sum_s += share * self.seconds(&way, costs)?;
+            sum_s += share * self.seconds(Driver::Alone, &way, costs)?;
         }
         Some(sum_s)
     }
@@ -328,7 +351,7 @@ impl<'a> Around<'a> {
         for &id in &self.avoid {
             map.close(id);
         }
-        let router = Router::with_penalties(self.network, Penalties::SPEED_LIMITS);
+        let router = Driver::Led.router(self.network, Penalties::SPEED_LIMITS);
         let rest = router.fastest(*stem.last()?, to, &map)?.segments;
         let way: Vec<SegmentId> = stem.iter().chain(&rest[1..]).copied().collect();
         let barred = way[1..].iter().any(|id| self.never_via.contains(id));
@@ -361,16 +384,15 @@ impl<'a> Around<'a> {
     }
 
     /// Seconds from the end of the way's first segment to the end of its last one.
-    fn seconds(&self, way: &[SegmentId], costs: &Costs) -> Option<f64> {
+    fn seconds(&self, driver: Driver, way: &[SegmentId], costs: &Costs) -> Option<f64> {
         let first = *way.first()?;
-        let whole_s = self.router().travel_time_s(way, costs)?;
+        let whole_s = self.router(driver).travel_time_s(way, costs)?;
         Some(whole_s - costs.get(first))
     }
 
     /// Signals are in the travel times.
-    fn router(&self) -> Router<'a> {
-        let penalties = Penalties { signal_s: 0.0, ..Penalties::TYPICAL };
-        Router::with_penalties(self.network, penalties)
+    fn router(&self, driver: Driver) -> Router<'a> {
+        driver.router(self.network, Penalties { signal_s: 0.0, ..Penalties::TYPICAL })
     }
 }
 
@@ -384,14 +406,14 @@ pub(super) fn via(network: &Network, stem: &[SegmentId]) -> Vec<SegmentId> {
     told.filter(|(i, pair)| choice(pair[0]) || i + 1 == last).map(|(_, pair)| pair[1]).collect()
 }
 
-/// The segments from which nobody gets on but over shut ones: a closure reaches back that far, and no
-/// way that is told ends there.
+/// The segments from which nobody gets on but over shut ones or by turning around: a closure reaches
+/// back that far, and no way that is told ends there.
 pub(super) fn dead_ends(network: &Network, shut: &BTreeSet<SegmentId>) -> BTreeSet<SegmentId> {
     let mut dead = shut.clone();
     let mut open: Vec<SegmentId> = shut.iter().copied().collect();
     while let Some(at) = open.pop() {
-        for before in network.incoming(at).iter().filter(|c| c.cars_allowed).map(|c| c.from) {
-            let mut onward = network.outgoing(before).iter().filter(|c| c.cars_allowed);
+        for before in network.incoming(at).iter().filter(|c| c.leads_on()).map(|c| c.from) {
+            let mut onward = network.outgoing(before).iter().filter(|c| c.leads_on());
             if onward.all(|c| dead.contains(&c.to)) && dead.insert(before) {
                 open.push(before);
             }

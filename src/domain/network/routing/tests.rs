@@ -42,6 +42,9 @@ fn turning_around_and_signals_cost_their_penalty() {
     let time = |p| Router::with_penalties(&network, p).fastest(there, back, &costs).unwrap();
     let plain = time(Penalties::SPEED_LIMITS).travel_time_s;
     assert!((time(Penalties::TYPICAL).travel_time_s - plain - 38.0).abs() < 1e-9);
+    let never = Router::with_penalties(&network, Penalties::TYPICAL.never_around());
+    assert_eq!(never.fastest(there, back, &costs), None);
+    assert_eq!(never.travel_time_s(&[there, back], &costs), None);
     assert_eq!(Router::new(&network).fastest(back, there, &costs), None);
 }
 

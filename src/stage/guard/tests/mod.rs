@@ -48,7 +48,7 @@ const STREETS: [&str; 24] = [
 const PLACES: [&str; 5] = ["Stazione", "Università", "Porta Nord", "Uscita Est", "Roma"];
 
 /// Segments in one line, each with a street; from segment 0, where the sign is, moves lead left to
-/// 1, half left to 3, right to 2 and back.
+/// 1, half left to 3, right to 2 and back. From segment 2 one may turn around into 1.
 fn network(streets: &[&str], places: &[&str]) -> Network {
     let segment = |(index, street): (usize, &&str)| Segment {
         name: format!("s{index}"),
@@ -79,6 +79,7 @@ fn network(streets: &[&str], places: &[&str]) -> Network {
         connect(0, 2, Turn::Right),
         connect(0, 3, Turn::PartLeft),
     ];
+    outgoing[2].insert(0, connect(2, 1, Turn::TurnAround));
     let mut incoming = vec![Vec::new(); segments.len()];
     for connection in outgoing.iter().flatten() {
         incoming[connection.to.0 as usize].push(*connection);

@@ -206,6 +206,7 @@ fn breaking(rule: Rule) -> Case {
         Rule::NotOverAvoided => bad_direction(|d| d.avoid.push(SegmentId(2))),
         Rule::ForCars => bad_direction(|d| d.way = ids(&[1, 2, 3, 4, 5])).with_nothing_closed(),
         Rule::UnbrokenWay => bad_direction(|d| d.way = ids(&[0, 1, 3])),
+        Rule::NoTurnAbout => bad_direction(|d| d.way = ids(&[0, 2, 1, 2, 3])),
         Rule::ViaOnWay => bad_direction(|d| d.via = ids(&[3, 1])),
         Rule::LeadsThere => bad_direction(|d| d.destination = Some(4)),
         Rule::TrueTurn => bad_direction(|d| d.turn = Some(Turn::Right)),
@@ -349,12 +350,28 @@ fn nothing_unknown_makes_it_fall_over() {
 
 #[test]
 fn turning_around_and_free_flow_are_never_said() {
+    let guard = nasty();
+    let refused =
+        |direction| guard.check_direction(&direction, &closed(&[4])).map_err(|o| o.rule());
     let mut around = turning(Turn::TurnAround);
+    assert_eq!(refused(around.clone()), Err(Rule::TrueTurn));
     around.way = ids(&[0, 0]);
     around.via.clear();
-    let guard = nasty();
-    let refused = guard.check_direction(&around, &closed(&[4])).map_err(|o| o.rule());
-    assert_eq!(refused, Err(Rule::TrueTurn));
+    for turn in [around.turn, None] {
+        let around = Direction { turn, destination: None, ..around.clone() };
+        assert_eq!(refused(around), Err(Rule::NoTurnAbout));
+    }
+    // Nor from an addressed segment into the way.
+    let into_way = |from| Direction {
+        audience: Audience::Area { tile: "120".to_owned(), part: "a".to_owned() },
+        applies_on: ids(&[from]),
+        way: ids(&[1]),
+        via: ids(&[1]),
+        destination: None,
+        ..direction()
+    };
+    assert_eq!(refused(into_way(0)), Ok(()));
+    assert_eq!(refused(into_way(2)), Err(Rule::NoTurnAbout));
     let free = Direction {
         cause: Cause::Congestion,
         level: Some(CongestionLevel::FreeFlow),

@@ -218,6 +218,42 @@ fn no_way_round_means_no_direction() {
     assert_eq!(signs(route.update(at(0), &traffic.view())), []);
 }
 
+/// Lets drivers turn around at the end of a road, as in `1,1>1,2`.
+fn turn_about(draft: &mut Draft, network: &Network, road: &str) {
+    let (from, to) = road.split_once('>').unwrap();
+    let back = network.id(&format!("{to}>{from}"));
+    draft.link(network.id(road), back, Turn::TurnAround);
+}
+
+fn turns_around(network: &Network, way: &[SegmentId]) -> bool {
+    let turn = |pair: &[SegmentId]| network.connection(pair[0], pair[1]).map(|c| c.turn);
+    way.windows(2).any(|pair| turn(pair) == Some(Turn::TurnAround))
+}
+
+/// Left of the sign a road leads on to two more; where both are shut one can only turn around.
+#[test]
+fn no_way_but_by_turning_around_means_no_direction() {
+    let mut draft = draft();
+    for road in ["1,1>1,2", "0,1>1,1", "1,1>2,1"] {
+        turn_about(&mut draft, &grid(6, 3).build(), road);
+    }
+    let network = Arc::new(draft.build());
+    let told = |shut: &[&str]| {
+        let mut route = Route::new(&plan(), Arc::clone(&network));
+        let mut traffic = Traffic::on(&network);
+        for road in shut {
+            traffic.close(road, "flood");
+        }
+        let all = route.update(at(0), &traffic.view());
+        assert!(!all.iter().any(|d| turns_around(&network, &d.way)), "{all:?}");
+        sign(all)
+    };
+    let ahead = ["1,1>2,1", "1,1>1,0", "1,2>2,2"];
+    let round = told(&ahead).unwrap();
+    assert!(names(&network, &round.way).contains(&"1,2>0,2".to_owned()));
+    assert_eq!(told(&[&ahead[..], &["1,2>0,2"]].concat()), None);
+}
+
 #[test]
 fn a_sign_that_cannot_be_reached_in_time_or_has_passed_it_is_silent() {
     let (network, mut route) = town_with(&Directions { reach_m: 100.0, ..plan() });

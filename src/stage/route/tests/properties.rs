@@ -35,6 +35,7 @@ proptest! {
         places in proptest::collection::vec(0_usize..1_000, 0..4),
         at_signs in proptest::collection::vec(0_usize..1_000, 1..6),
         steps in 1_usize..4,
+        around in proptest::collection::vec(0_usize..1_000, 0..30),
     ) {
         let mut draft = grid(5, 4);
         let all: Vec<String> =
@@ -46,6 +47,10 @@ proptest! {
         }
         for sign in &at_signs {
             draft.sign(SegmentId((sign % count) as u32));
+        }
+        let plain = grid(5, 4).build();
+        for road in around.iter().map(|i| i % count).collect::<BTreeSet<_>>() {
+            turn_about(&mut draft, &plain, &all[road]);
         }
         let network = Arc::new(draft.build());
         let mut route = Route::new(&plan(), Arc::clone(&network));
@@ -72,13 +77,14 @@ proptest! {
                 prop_assert!(traffic.closed.keys().all(|id| d.avoid.contains(id)));
                 prop_assert!(!d.way.iter().any(|id| shut.contains(id)));
                 let onward = network.outgoing(*d.way.last().unwrap()).iter();
-                let mut onward = onward.filter(|c| c.cars_allowed).peekable();
+                let mut onward = onward.filter(|c| c.leads_on()).peekable();
                 let is_last_street = onward.peek().is_none();
                 prop_assert!(is_last_street || onward.any(|c| !shut.contains(&c.to)), "{d:?}");
                 let router = Router::new(&network);
                 let mut open = Costs::free_flow(&network);
                 d.avoid.iter().for_each(|&id| open.close(id));
                 prop_assert!(router.travel_time_s(&d.way, &open).is_some(), "{d:?}");
+                prop_assert!(!turns_around(&network, &d.way), "{d:?}");
                 let heres = match d.audience {
                     Audience::Sign(id) => vec![network.sign(id).segment],
                     Audience::Area { .. } => d.applies_on.clone(),
@@ -92,6 +98,9 @@ proptest! {
                     let goal = *d.way.last().unwrap();
                     let own = driven(&network, &d, d.way[0], goal, penalties).unwrap();
                     prop_assert!(own.iter().all(|id| !shut.contains(id)));
+                    let told = d.via[d.via.len() - 1];
+                    let told = driven(&network, &d, d.way[0], told, penalties).unwrap();
+                    prop_assert!(!turns_around(&network, &told), "{d:?}");
                     for &here in &heres {
                         for goal in network.segment_ids() {
                             let way = driven(&network, &d, here, goal, penalties);
