@@ -9,5 +9,6 @@ pub mod direction;
 pub mod network;
 pub mod packed;
 pub mod refusal;
+pub mod slots;
 pub mod time;
 pub mod wording;

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::slots::SlotSet;
 use crate::domain::wording::{
     ClauseKind, Draft, Problem, SIGN_UNITS, Slot, Space, Strength, WordingRequest,
 };
@@ -15,7 +16,7 @@ use crate::ports::WriterError;
 
 use super::grammar::{Clause, Grammar, Phrasebook};
 use super::sampler::Place;
-use super::slots::SlotSet;
+use super::slots;
 use super::vocabulary::{END, NEXT, Token, Vocabulary};
 
 /// Clauses come in this order; all but the problem and the advice may be left out.
@@ -128,7 +129,7 @@ impl<'g> Constraint<'g> {
                 fit(&[book.saving()], SAVING, request.space, &facts),
             ];
             let mut must = std::array::from_fn(|kind| {
-                !is_optional(kind) || !facts.required.is_apart_from(SlotSet::of_kind(kind))
+                !is_optional(kind) || !facts.required.is_apart_from(slots::of_kind(kind))
             });
             let mut need = need_of(&fitting, must, &facts);
             let mut least = need[PROBLEM][SIGN_UNITS];
@@ -436,7 +437,7 @@ fn advice(book: &Phrasebook, named_way: bool) -> Vec<&[Clause]> {
 
 fn fit<'g>(lists: &[&'g [Clause]], kind: usize, space: Space, facts: &Facts) -> Vec<Fitting<'g>> {
     let gap = u16::from(kind != PROBLEM && matches!(space, Space::Vehicle { .. }));
-    let required = facts.required.within(SlotSet::of_kind(kind));
+    let required = facts.required.within(slots::of_kind(kind));
     lists
         .iter()
         .copied()

@@ -4,13 +4,13 @@
 //! So clauses whose facts have not changed keep their words, as far as there is room for them, and
 //! the model words the rest. Knows nothing of who asks, or how often.
 
+use crate::domain::slots::SlotSet;
 use crate::domain::wording::{Draft, EarlierText, Space, WordingRequest};
 use crate::ports::WriterError;
 
 use super::constraint::{Clauses, Constraint, Fitting, KINDS, PROBLEM, REASON, is_optional};
 use super::corpus;
 use super::grammar::Grammar;
-use super::slots::SlotSet;
 use super::vocabulary::{END, NEXT, Token, Vocabulary};
 
 /// A text that a direction showed, by its clauses, and the facts that it was written for.

@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::closure::Reason;
+use crate::domain::slots::SlotSet;
 use crate::domain::wording::{Language, Problem, Slot, Space};
 
 use super::corpus::{Corpus, CorpusError, Expansion, Form, Piece, Role};
-use super::slots::SlotSet;
 use super::vocabulary::{Token, Vocabulary, VocabularyError};
 
 /// One row of a clause: what its words take, and the slots that come on top.

@@ -38,7 +38,7 @@ mod plain;
 pub mod quantize;
 pub mod random;
 pub mod sampler;
-pub mod slots;
+mod slots;
 pub mod teacher;
 #[cfg(feature = "train")]
 pub mod train;

@@ -1,77 +1,24 @@
-//! Sets of slots, and which of them each kind of clause may say.
+//! Which slots each kind of clause may say.
 //!
 //! Knows nothing of words.
 
-use crate::domain::wording::{Slot, WordingRequest};
+use crate::domain::slots::SlotSet;
 
 use super::constraint::{ADVICE, DELAY, EXTENT, PROBLEM, SAVING, SECOND, TIME};
 use super::corpus::Role;
 
-/// A set of slots, one bit each in the order of `Slot::ALL`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SlotSet(u16);
-
-impl SlotSet {
-    /// What clauses of a kind (`constraint::KINDS`) may say.
-    pub(super) fn of_kind(kind: usize) -> Self {
-        let roles: &[Role] = match kind {
-            PROBLEM => &[Role::Problem],
-            EXTENT => &[Role::Between, Role::Lanes],
-            TIME => &[Role::Since, Role::Until],
-            DELAY => &[Role::Delay],
-            SECOND => &[Role::AlsoClosed, Role::AlsoQueue],
-            ADVICE => &[Role::OtherRoute, Role::Turn, Role::Via],
-            SAVING => &[Role::Saving],
-            _ => &[Role::Reason],
-        };
-        let slots = roles.iter().flat_map(|role| role.allowed());
-        slots.fold(Self::default(), |set, slot| set.with(*slot))
-    }
-
-    #[must_use]
-    pub fn with(self, slot: Slot) -> Self {
-        Self(self.0 | 1 << slot as u8)
-    }
-
-    pub fn has(self, slot: Slot) -> bool {
-        self.0 & (1 << slot as u8) != 0
-    }
-
-    #[must_use]
-    pub fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// The slots that a request has facts for.
-    pub(super) fn offered(request: &WordingRequest) -> Self {
-        request.slots.iter().fold(Self::default(), |set, fact| set.with(fact.slot))
-    }
-
-    pub(super) fn within(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    pub(super) fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    pub fn is_within(self, other: Self) -> bool {
-        self.0 & !other.0 == 0
-    }
-
-    pub fn is_apart_from(self, other: Self) -> bool {
-        self.0 & other.0 == 0
-    }
-
-    pub fn len(self) -> u32 {
-        self.0.count_ones()
-    }
-
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub fn slots(self) -> impl Iterator<Item = Slot> {
-        Slot::ALL.into_iter().filter(move |slot| self.has(*slot))
-    }
+/// What clauses of a kind (`constraint::KINDS`) may say.
+pub(super) fn of_kind(kind: usize) -> SlotSet {
+    let roles: &[Role] = match kind {
+        PROBLEM => &[Role::Problem],
+        EXTENT => &[Role::Between, Role::Lanes],
+        TIME => &[Role::Since, Role::Until],
+        DELAY => &[Role::Delay],
+        SECOND => &[Role::AlsoClosed, Role::AlsoQueue],
+        ADVICE => &[Role::OtherRoute, Role::Turn, Role::Via],
+        SAVING => &[Role::Saving],
+        _ => &[Role::Reason],
+    };
+    let slots = roles.iter().flat_map(|role| role.allowed());
+    slots.fold(SlotSet::default(), |set, slot| set.with(*slot))
 }

@@ -7,12 +7,12 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::domain::slots::SlotSet;
 use crate::domain::wording::{Problem, SIGN_UNITS, Slot, WordingRequest};
 use crate::ports::WriterError;
 
 use super::constraint::{ADVICE, Constraint, Fitting, KINDS, PROBLEM, REASON, cheapest};
 use super::grammar::Grammar;
-use super::slots::SlotSet;
 use super::vocabulary::{NEXT, Token};
 
 /// Facts beyond the problem that a driver takes in from a text that can be read twice; on a sign the

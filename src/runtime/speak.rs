@@ -253,14 +253,10 @@ impl Speaker {
         let mut first = self.first_drafts(&missing, &expired).into_iter();
         let mut now = Vec::new();
         for task in tasks {
-            let said = match task.said {
-                Some(said) => Some(said),
-                None => {
-                    let revises = task.before.is_some();
-                    self.write(revises, &task.request, first.next(), sign, &expired, counts)
-                }
-            };
-            let Task { request, is_new, .. } = task;
+            let Task { request, said, before, is_new } = task;
+            let said = said.or_else(|| {
+                self.write(before.is_some(), &request, first.next(), sign, &expired, counts)
+            });
             if is_new && let (Some(said), Deadline::After(..)) = (&said, &self.deadline) {
                 let (request, said) = (request.clone(), said.clone());
                 self.written.push(Worded { direction: of.clone(), request, said });

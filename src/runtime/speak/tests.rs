@@ -58,7 +58,7 @@ impl Writer for Slow {
         }
         Err(WriterError::Late)
     }
-    fn name(&self, _: &WordingRequest) -> &str {
+    fn name(&self, _: &WordingRequest) -> &'static str {
         "slow"
     }
 }
@@ -169,7 +169,7 @@ fn a_place_with_a_crossing_roads_name_withholds_nothing() {
         let mut counts = Counts::default();
         let said = speaker(draft.build()).words(&direction, 200, &mut counts);
         assert_eq!(said.len(), Language::ALL.len(), "{place}: {counts:?}");
-        let asked = said.into_iter().filter_map(|said| said.asked).next().unwrap();
+        let asked = said.into_iter().find_map(|said| said.asked).unwrap();
         let names = [Slot::Dest, Slot::Between0, Slot::Between1];
         let facts = asked.slots.into_iter().filter(|fact| names.contains(&fact.slot));
         facts.map(|fact| (fact.slot, fact.text)).collect()

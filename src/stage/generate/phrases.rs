@@ -70,10 +70,3 @@ impl Phrases {
         list.iter().copied()
     }
 }
-
-/// Each phrase, or none.
-pub(super) fn or_none(
-    phrases: impl IntoIterator<Item = &'static str>,
-) -> impl Iterator<Item = Option<&'static str>> {
-    phrases.into_iter().map(Some).chain([None])
-}

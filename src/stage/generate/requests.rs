@@ -144,21 +144,29 @@ impl Requests {
         };
 
         let closed = direction.avoid.first().and_then(|s| self.street(s.0));
-        let mut taken: BTreeSet<String> = self.own_streets(direction);
+        let own = self.own_streets(direction);
+        let mut taken = own.clone();
         if let Some(closed) = closed {
             if sayable(&closed) {
                 offer(Slot::Closed, in_space(&closed), vehicle);
             }
             taken.insert(closed.folded);
         }
-        // The streets to pass, each once. A street that cannot be said ends the list: what comes
-        // after it would read as if it came first.
-        let mut ways = Vec::new();
+        // The streets to pass, each once, from where one's own is left. A street that cannot be said ends
+        // the list: what comes after it would read as if it came first. So does one that is called like
+        // the closed road, or like one's own further on.
+        let mut ways: Vec<Name<'_>> = Vec::new();
         for name in direction.via.iter().filter_map(|s| self.street(s.0)) {
-            if taken.insert(name.folded.clone()) {
-                ways.push(name);
+            let on_own = ways.is_empty() && own.contains(&name.folded);
+            if on_own || ways.iter().any(|way| way.folded == name.folded) {
+                continue;
             }
+            if taken.contains(&name.folded) {
+                break;
+            }
+            ways.push(name);
         }
+        taken.extend(ways.iter().map(|way| way.folded.clone()));
         let named = ways.iter().take(2).take_while(|name| sayable(name));
         let mut has_way = false;
         for (name, slot) in named.zip([Slot::Via0, Slot::Via1]) {

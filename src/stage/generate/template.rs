@@ -5,8 +5,9 @@
 
 use std::cmp::Reverse;
 
-use super::phrases::{self, Phrases};
+use super::phrases::Phrases;
 use super::width;
+use crate::domain::slots::SlotSet;
 use crate::domain::wording::{ClauseKind, Draft, SIGN_UNITS, Slot, Space, WordingRequest};
 use crate::ports::{Expired, Writer, WriterError};
 
@@ -73,31 +74,49 @@ fn worth(slot: Slot) -> u32 {
 
 /// Clauses of a combination, and where these stand among them.
 const CLAUSES: usize = 8;
-const PROBLEM: usize = 0;
 const REASON: usize = 2;
 const ADVICE: usize = 6;
 
 /// Why a road is closed changes nobody's way, but helps to believe the sign.
 const WORTH_OF_REASON: u32 = 64;
 
-/// A phrase of each kind, or none.
-type Plan = [Option<&'static str>; CLAUSES];
+/// A phrase, what it says, and its units of information.
+#[derive(Clone, Copy, Debug)]
+struct Clause {
+    text: &'static str,
+    slots: SlotSet,
+    units: usize,
+}
+
+impl Clause {
+    fn new(text: &'static str, kind: ClauseKind) -> Self {
+        let slots = slots_of(text);
+        Self { text, slots, units: kind.units(slots.slots()) }
+    }
+}
+
+/// A clause of each kind, or none.
+type Plan = [Option<Clause>; CLAUSES];
 
 /// All combinations of phrases that fit, best first; among equals the earlier phrases.
 fn ranked(request: &WordingRequest) -> impl Iterator<Item = Draft> {
     let phrases = Phrases::of(request.language, request.problem, request.reason, request.space);
-    let offered = |phrase: &&'static str| {
-        slots_of(&[phrase]).into_iter().all(|slot| request.slot(slot).is_some())
+    let there = SlotSet::offered(request);
+    let offered = |kind| {
+        move |text: &'static str| {
+            Some(Clause::new(text, kind)).filter(|clause| clause.slots.is_within(there))
+        }
     };
-    let or_none = |lists: &[&'static [&'static str]]| -> Vec<Option<&'static str>> {
-        phrases::or_none(lists.iter().copied().flatten().copied().filter(offered)).collect()
+    let or_none = |lists: &[&'static [&'static str]], kind| -> Vec<Option<Clause>> {
+        let phrases = lists.iter().copied().flatten().copied().filter_map(offered(kind));
+        phrases.map(Some).chain([None]).collect()
     };
-    let extents = or_none(&[phrases.between, phrases.lanes]);
-    let reasons = or_none(&[phrases.reason]);
-    let times = or_none(&[phrases.until, phrases.since]);
-    let delays = or_none(&[phrases.delay]);
-    let seconds = or_none(&[phrases.also_closed, phrases.also_queue]);
-    let savings = or_none(&[phrases.saving]);
+    let extents = or_none(&[phrases.between, phrases.lanes], ClauseKind::Facts);
+    let reasons = or_none(&[phrases.reason], ClauseKind::Statement);
+    let times = or_none(&[phrases.until, phrases.since], ClauseKind::Facts);
+    let delays = or_none(&[phrases.delay], ClauseKind::Facts);
+    let seconds = or_none(&[phrases.also_closed, phrases.also_queue], ClauseKind::Facts);
+    let savings = or_none(&[phrases.saving], ClauseKind::Facts);
     let mut asides = Vec::new();
     for extent in &extents {
         for reason in &reasons {
@@ -109,51 +128,43 @@ fn ranked(request: &WordingRequest) -> impl Iterator<Item = Draft> {
         }
     }
     let mut plans: Vec<(u32, Plan)> = Vec::new();
-    for problem in phrases.problem.iter().copied().filter(offered) {
-        for advice in phrases.advice(request).filter(offered) {
+    let problems = phrases.problem.iter().copied().filter_map(offered(ClauseKind::Statement));
+    for problem in problems {
+        for advice in phrases.advice(request).filter_map(offered(ClauseKind::Advice)) {
             for [extent, reason, time, delay, second] in &asides {
                 for saving in &savings {
                     let (problem, advice) = (Some(problem), Some(advice));
                     let plan = [problem, *extent, *reason, *time, *delay, *second, advice, *saving];
-                    plans.extend(worth_of(request, plan).map(|worth| (worth, plan)));
+                    plans.extend(worth_of(request, &plan).map(|worth| (worth, plan)));
                 }
             }
         }
     }
     plans.sort_by_key(|(worth, _)| Reverse(*worth));
-    plans.into_iter().filter_map(|(_, plan)| fitting(request, plan))
+    plans.into_iter().filter_map(|(_, plan)| fitting(request, &plan))
 }
 
 /// What a text of these clauses, of which all slots are offered, is worth: if it says what it must, in no
 /// more units of information than a driver takes in.
-fn worth_of(request: &WordingRequest, plan: Plan) -> Option<u32> {
+fn worth_of(request: &WordingRequest, plan: &Plan) -> Option<u32> {
     let units = match request.space {
         Space::Sign { .. } => SIGN_UNITS,
         Space::Vehicle { .. } => VEHICLE_UNITS,
     };
-    let units_of = |(at, clause): (usize, &Option<&str>)| {
-        let kind = match at {
-            PROBLEM | REASON => ClauseKind::Statement,
-            ADVICE => ClauseKind::Advice,
-            _ => ClauseKind::Facts,
-        };
-        clause.map_or(0, |clause| kind.units(slots_of(&[clause])))
-    };
-    let said: usize = plan.iter().enumerate().map(units_of).sum();
-    let clauses: Vec<&str> = plan.into_iter().flatten().collect();
-    let slots = slots_of(&clauses);
-    if said > units || request.slots.iter().any(|fact| fact.required && !slots.contains(&fact.slot))
-    {
+    let said: usize = plan.iter().flatten().map(|clause| clause.units).sum();
+    let slots = plan.iter().flatten().fold(SlotSet::default(), |set, c| set.union(c.slots));
+    if said > units || request.slots.iter().any(|fact| fact.required && !slots.has(fact.slot)) {
         return None;
     }
     let of_reason = if plan[REASON].is_some() { WORTH_OF_REASON } else { 0 };
-    Some(slots.into_iter().map(worth).sum::<u32>() + of_reason)
+    Some(slots.slots().map(worth).sum::<u32>() + of_reason)
 }
 
 /// The clauses as a draft, if the filled text fits the space; a second page begins with the advice.
-fn fitting(request: &WordingRequest, plan: Plan) -> Option<Draft> {
+fn fitting(request: &WordingRequest, plan: &Plan) -> Option<Draft> {
     let (before, after) = plan.split_at(ADVICE);
-    let [before, after] = [before, after].map(|part| part.iter().flatten().copied());
+    let [before, after] =
+        [before, after].map(|part| part.iter().flatten().map(|clause| clause.text));
     let (draft, max) = match request.space {
         Space::Sign { rows, cols, .. } => {
             let lines = |clause: &'static str| clause.split(" / ").map(str::to_owned);
@@ -178,16 +189,16 @@ fn fitting(request: &WordingRequest, plan: Plan) -> Option<Draft> {
 
 /// Characters of a row once its slots are filled.
 fn filled_width(request: &WordingRequest, row: &str) -> usize {
-    slots_of(&[row]).into_iter().fold(width(row), |chars, slot| {
+    slots_of(row).slots().fold(width(row), |chars, slot| {
         let text = request.slot(slot).map_or(0, |fact| width(&fact.text));
         chars + text - width(slot.tag())
     })
 }
 
-/// The slots of some phrases, in `Slot::ALL`'s order. A phrase has a slot once at most.
-fn slots_of(phrases: &[&str]) -> Vec<Slot> {
-    let has = |slot: &Slot| phrases.iter().any(|phrase| phrase.contains(slot.tag()));
-    Slot::ALL.into_iter().filter(has).collect()
+/// The slots of a phrase, which has each once at most.
+fn slots_of(phrase: &str) -> SlotSet {
+    let said = Slot::ALL.into_iter().filter(|slot| phrase.contains(slot.tag()));
+    said.fold(SlotSet::default(), SlotSet::with)
 }
 
 #[cfg(test)]

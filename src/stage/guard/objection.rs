@@ -81,7 +81,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::Language,
         Self::Rows,
         Self::Pages,

@@ -168,6 +168,12 @@ fn names_that_could_mislead_are_not_offered() {
     let only_closed = [closed.clone()];
     // The closed street itself, and the one that the driver is on, are no way around.
     assert_eq!(slots(&["Via A", "Via B", "Via B", "Via A"], &[], &[2, 3]), only_closed);
+    // Nor does what follows one that is called like the closed road read right, or like one's own come to
+    // again; one's own at the beginning is only gone on along.
+    assert_eq!(slots(&["Via A", "Via B", "Via B", "Via C"], &[], &[2, 3]), only_closed);
+    let c = [closed.clone(), (Slot::Via0, "VIA C".to_owned())];
+    assert_eq!(slots(&["Via A", "Via B", "Via C", "Via A", "Via D"], &[], &[2, 3, 4]), c);
+    assert_eq!(slots(&["Via A", "Via B", "Via A", "Via C"], &[], &[2, 3]), c);
     // Two streets that a sign cannot tell apart.
     assert_eq!(slots(&["Via A", "Via B", "Via Forlì", "Via Forli"], &[], &[2]), only_closed);
     // Digits, and marks that signs do not have.

@@ -210,8 +210,7 @@ fn a_sign_says_four_things_at_most() {
     let space = Space::Sign { rows: 9, cols: 30, pages: 1 };
     let request = request(Language::En, Problem::Queue, space, &slots);
     let draft = TemplateWriter.write(&request, 0, &|| false).unwrap();
-    let rows: Vec<&str> = draft.rows.iter().map(String::as_str).collect();
-    assert_eq!(slots_of(&rows).len() + 1, SIGN_UNITS);
+    assert_eq!(slots_of(&draft.rows.join(" ")).slots().count() + 1, SIGN_UNITS);
 }
 
 fn any_facts() -> impl Strategy<Value = Vec<SlotFact>> {

