@@ -146,27 +146,26 @@ impl Requests {
         let closed = direction.avoid.first().and_then(|s| self.street(s.0));
         let own = self.own_streets(direction);
         let mut taken = own.clone();
+        let avoided = closed.as_ref().map(|name| name.folded.clone());
         if let Some(closed) = closed {
             if sayable(&closed) {
                 offer(Slot::Closed, in_space(&closed), vehicle);
             }
             taken.insert(closed.folded);
         }
-        // The streets to pass, each once, from where one's own is left. A street that cannot be said ends
-        // the list: what comes after it would read as if it came first. So does one that is called like
-        // the closed road, or like one's own further on.
-        let mut ways: Vec<Name<'_>> = Vec::new();
+        // The streets to pass, each once. A street that cannot be said ends the list: what comes
+        // after it would read as if it came first.
+        let mut ways = Vec::new();
+        // Whether the first is reached along a road that is called like the one to avoid.
+        let mut along_avoided = false;
         for name in direction.via.iter().filter_map(|s| self.street(s.0)) {
-            let on_own = ways.is_empty() && own.contains(&name.folded);
-            if on_own || ways.iter().any(|way| way.folded == name.folded) {
-                continue;
+            along_avoided |= ways.is_empty()
+                && avoided.as_ref() == Some(&name.folded)
+                && !own.contains(&name.folded);
+            if taken.insert(name.folded.clone()) {
+                ways.push(name);
             }
-            if taken.contains(&name.folded) {
-                break;
-            }
-            ways.push(name);
         }
-        taken.extend(ways.iter().map(|way| way.folded.clone()));
         let named = ways.iter().take(2).take_while(|name| sayable(name));
         let mut has_way = false;
         for (name, slot) in named.zip([Slot::Via0, Slot::Via1]) {
@@ -188,8 +187,10 @@ impl Requests {
             offer(Slot::Saving, in_unit(minutes, vehicle), false);
         }
         let one_junction = !vehicle || direction.applies_on.len() == 1;
+        // The turn into such a road would read as the turn into the one that is named.
         if let Some(word) = direction.turn.and_then(|t| turn_words(t, language))
             && one_junction
+            && !(has_way && along_avoided)
         {
             let text = if vehicle { word.to_owned() } else { fold(word) };
             offer(Slot::Turn, text, !has_way);

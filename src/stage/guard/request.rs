@@ -88,8 +88,17 @@ fn allowed(
     };
     match slot {
         Slot::Closed => direction.avoid.first().and_then(street).into_iter().collect(),
-        Slot::Via0 => passed(network, direction).first().cloned().into_iter().collect(),
-        Slot::Via1 => passed(network, direction).get(1).cloned().into_iter().collect(),
+        Slot::Via0 => direction.via.iter().filter_map(street).collect(),
+        // What is said second is passed after what is said first.
+        Slot::Via1 => {
+            let first = request.slot(Slot::Via0);
+            let is_first = |id: &SegmentId| match (street(id), first) {
+                (Some(name), Some(fact)) => agrees(fact, &name, request.space),
+                _ => false,
+            };
+            let after = direction.via.iter().position(is_first).map_or(0, |at| at + 1);
+            direction.via.iter().skip(after).filter_map(street).collect()
+        }
         Slot::Dest => {
             let place = direction.destination.and_then(|at| network.places.get(at));
             place.map(|place| place.name.clone()).into_iter().collect()
@@ -97,7 +106,9 @@ fn allowed(
         Slot::Delay => minutes(direction.delay_s.and_then(delay_minutes)),
         Slot::Saving => minutes(direction.saving_s.and_then(saving_minutes)),
         Slot::Turn => {
-            let word = direction.turn.and_then(|turn| turn_word(turn, request.language));
+            let turn =
+                direction.turn.filter(|_| !turns_into_the_avoided(network, direction, request));
+            let word = turn.and_then(|turn| turn_word(turn, request.language));
             word.map(str::to_owned).into_iter().collect()
         }
         Slot::Lanes => {
@@ -113,29 +124,24 @@ fn allowed(
     }
 }
 
-/// The streets that the advised way takes in turn once it has left the addressed one, up to where a name
-/// would mislead: that of the road to avoid, or of the addressed one come to again.
-fn passed(network: &Network, direction: &Direction) -> Vec<String> {
+/// Whether the way leads to the road that is named first along one that is called like the road to avoid,
+/// and not like the addressed one: a turn beside that name would be read as the turn into it.
+fn turns_into_the_avoided(
+    network: &Network,
+    direction: &Direction,
+    request: &WordingRequest,
+) -> bool {
     let street = |id: &SegmentId| network.segment(*id).street.as_deref();
-    let addressed: Vec<SegmentId> = match &direction.audience {
+    let addressed = match &direction.audience {
         Audience::Sign(sign) => vec![network.sign(*sign).segment],
         Audience::Area { .. } => direction.applies_on.clone(),
     };
-    let called_like = |ids: &[SegmentId], name: &str| {
-        ids.iter().filter_map(street).any(|other| fold(other) == fold(name))
-    };
-    let avoided = &direction.avoid[..direction.avoid.len().min(1)];
-    let mut passed: Vec<String> = Vec::new();
-    let after_own = direction.via.iter().filter_map(street);
-    for name in after_own.skip_while(|name| called_like(&addressed, name)) {
-        if called_like(&addressed, name) || called_like(avoided, name) {
-            break;
-        }
-        if passed.iter().all(|other| fold(other) != fold(name)) {
-            passed.push(name.to_owned());
-        }
-    }
-    passed
+    let Some(named) = request.slot(Slot::Via0) else { return false };
+    let Some(avoided) = direction.avoid.first().and_then(street).map(fold) else { return false };
+    let on_it = addressed.iter().filter_map(street).any(|name| fold(name) == avoided);
+    let before = direction.via.iter().filter_map(street);
+    let mut before = before.take_while(|name| !agrees(named, name, request.space));
+    !on_it && before.any(|name| fold(name) == avoided)
 }
 
 /// The street of the second road to keep away from, unless a road of the advised way, or one whose

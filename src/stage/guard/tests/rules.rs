@@ -349,6 +349,29 @@ fn nothing_unknown_makes_it_fall_over() {
 }
 
 #[test]
+fn a_turn_into_a_road_called_like_the_avoided_one_is_not_said_with_a_name() {
+    let streets = ["Via A", "Via D", "Via B", "Via C", "Via B"];
+    let direction = Direction {
+        way: ids(&[0, 2, 3]),
+        via: ids(&[2, 3]),
+        destination: None,
+        ..turning(Turn::Right)
+    };
+    let asked = |streets: &[&str], facts: &[(Slot, &str)]| {
+        let guard = Guard::new(Arc::new(network(streets, &[])));
+        let request = request(En, SIGN, RoadClosed, facts);
+        guard.check_request(&direction, &request).map_err(|o| o.rule())
+    };
+    let (turn, name) = ((Slot::Turn, "right"), (Via0, "Via C"));
+    assert_eq!(asked(&streets, &[name, turn]), Err(Rule::RequestFacts));
+    assert_eq!(asked(&streets, &[turn]), Ok(()));
+    assert_eq!(asked(&streets, &[name]), Ok(()));
+    // Neither where the road is another one, nor where the sign stands on the avoided one itself.
+    assert_eq!(asked(&["Via A", "Via D", "Via E", "Via C", "Via B"], &[name, turn]), Ok(()));
+    assert_eq!(asked(&["Via B", "Via D", "Via B", "Via C", "Via B"], &[name, turn]), Ok(()));
+}
+
+#[test]
 fn turning_around_and_free_flow_are_never_said() {
     let guard = nasty();
     let refused =
