@@ -165,8 +165,7 @@ impl<'g> Constraint<'g> {
                 return Ok(constraint);
             }
             why = if least == NEVER {
-                "the required facts have no clauses that hold them all, on a sign in four units of \
-                 information"
+                "no clauses hold all required facts (on a sign in four units of information)"
                     .to_owned()
             } else {
                 format!("the shortest text takes {least} of {}", facts.limit)

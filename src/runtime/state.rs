@@ -10,6 +10,7 @@ use super::speak::SpeakerState;
 use crate::batch::Columns;
 use crate::domain::closure::Closure;
 use crate::domain::packed::Packed;
+use crate::plan::{Produces, Source};
 use crate::ports::Message;
 use crate::stage::aggregate::AggregateState;
 use crate::stage::congestion::CongestionState;
@@ -100,8 +101,16 @@ impl Engine {
     }
 
     /// Goes on from what lasts of another run, and from the closures among the messages that it took
-    /// after that. How many events are known then.
+    /// after that; a plan that hears of no closures could never open such a road again, and leaves them.
+    /// How many events are known then.
     pub fn begin_anew(&mut self, lasting: &Lasting, messages: &[Message]) -> usize {
+        if let Some(route) = &mut self.route {
+            route.begin_after(lasting.directions);
+        }
+        let hears = |source: &Source| source.mapping.produces == Produces::Closures;
+        if !self.plan().sources.iter().any(hears) {
+            return 0;
+        }
         let mut decoded = DecodedBatch::default();
         let mut said: Vec<Closure> = lasting.closures.clone();
         for messages in messages.chunks(MAX_MESSAGES) {
@@ -118,9 +127,6 @@ impl Engine {
                 why = refusal.detail,
                 "what was announced of it is lost"
             );
-        }
-        if let Some(route) = &mut self.route {
-            route.begin_after(lasting.directions);
         }
         self.congestion.said().count()
     }

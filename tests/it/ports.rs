@@ -10,7 +10,7 @@ use wayside::domain::time::Timestamp;
 use wayside::io::clock::ManualClock;
 use wayside::io::journal::{Journal, JournalOptions};
 use wayside::io::memory::{MemorySink, MemorySource};
-use wayside::plan::{Output, OutputKind, Plan};
+use wayside::plan::{Output, OutputKind, Plan, Produces};
 use wayside::ports::{Message, PortError, Publication, SharedClock, Sink, Source};
 use wayside::runtime::{
     Engine, Event, Journaling, LiveOptions, Pace, RunError, Summary, run, writers,
@@ -346,4 +346,24 @@ fn closures_are_spoken_of_where_nothing_is_measured() {
         |event| matches!(event, Event::Publish(p) if p.payload.as_str().contains(r#""state":"show""#)),
     );
     assert!(shown.count() > 0);
+}
+
+/// Nobody could ever tell it that such a road is open again.
+#[test]
+fn a_pipeline_that_hears_of_no_closures_takes_none_up() {
+    let engine = |plan: Plan| {
+        let plan = Arc::new(plan);
+        Engine::for_replay(Arc::clone(&plan), writers(&plan)).unwrap()
+    };
+    let mut before = engine(Arc::into_inner(plan()).unwrap());
+    let messages = played(Duration::MAX);
+    let closing = messages.into_iter().find(|m| m.topic.contains("/event/")).unwrap();
+    before.messages(&[closing]).unwrap();
+    let lasting = before.lasting();
+    assert_eq!(engine(Arc::into_inner(plan()).unwrap()).begin_anew(&lasting, &[]), 1);
+    let mut deaf = Arc::into_inner(plan()).unwrap();
+    deaf.congestion = wayside::plan::Congestion::default();
+    deaf.windows.clear();
+    deaf.sources.retain(|source| source.mapping.produces != Produces::Closures);
+    assert_eq!(engine(deaf).begin_anew(&lasting, &[]), 0);
 }
