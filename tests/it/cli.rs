@@ -71,12 +71,18 @@ fn an_output_folder_that_cannot_be_made_is_an_input_fault() {
     ends(&wayside(&args), 4, &["out"]);
 }
 
-#[test]
-fn a_network_with_an_edge_to_nowhere_is_a_fault_of_the_pipeline() {
+/// The pipelines with their networks and schemas, to be changed.
+fn demo_to_break() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for folder in ["pipelines", "schemas"] {
         copy(&root().join(folder), &dir.path().join(folder));
     }
+    dir
+}
+
+#[test]
+fn a_network_with_an_edge_to_nowhere_is_a_fault_of_the_pipeline() {
+    let dir = demo_to_break();
     let table = dir.path().join("pipelines/demo/network/connections.csv");
     let mut text = std::fs::read_to_string(&table).unwrap();
     text.push_str("no_such_edge,d2_e2,s,1,,1\n");
@@ -88,10 +94,7 @@ fn a_network_with_an_edge_to_nowhere_is_a_fault_of_the_pipeline() {
 /// A start would end on it, again and again: `check` must say so before.
 #[test]
 fn a_broken_font_of_a_sign_is_found_by_check() {
-    let dir = tempfile::tempdir().unwrap();
-    for folder in ["pipelines", "schemas"] {
-        copy(&root().join(folder), &dir.path().join(folder));
-    }
+    let dir = demo_to_break();
     let network = dir.path().join("pipelines/demo/network");
     let table = "sign_id,font,width_px,height_px\nvms_06,f7,84,27\nvms_07,f7,96,27\n";
     std::fs::write(network.join("fonts.csv"), table).unwrap();

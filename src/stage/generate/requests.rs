@@ -305,11 +305,10 @@ impl Requests {
     /// Whether a draft has room on the addressed sign dot by dot; where there is no font its rows and
     /// columns alone decide.
     fn fits_font(&self, direction: &Direction, request: &WordingRequest, draft: &Draft) -> bool {
-        let Audience::Sign(id) = &direction.audience else { return true };
-        let (Some(font), Some(sign)) = (self.fonts.get(id), self.network.signs.get(id.0 as usize))
-        else {
+        let (Audience::Sign(id), Some(font)) = (&direction.audience, self.font(direction)) else {
             return true;
         };
+        let Some(sign) = self.network.signs.get(id.0 as usize) else { return true };
         fill(request, draft, "").is_ok_and(|wording| multi(&wording, sign, Some(font)).is_ok())
     }
 

@@ -132,13 +132,10 @@ fn turns_into_the_avoided(
     request: &WordingRequest,
 ) -> bool {
     let street = |id: &SegmentId| network.segment(*id).street.as_deref();
-    let addressed = match &direction.audience {
-        Audience::Sign(sign) => vec![network.sign(*sign).segment],
-        Audience::Area { .. } => direction.applies_on.clone(),
-    };
     let Some(named) = request.slot(Slot::Via0) else { return false };
     let Some(avoided) = direction.avoid.first().and_then(street).map(fold) else { return false };
-    let on_it = addressed.iter().filter_map(street).any(|name| fold(name) == avoided);
+    let addressed = moves_out(network, direction);
+    let on_it = addressed.iter().filter_map(|(id, _)| street(id)).any(|name| fold(name) == avoided);
     let before = direction.via.iter().filter_map(street);
     let mut before = before.take_while(|name| !agrees(named, name, request.space));
     !on_it && before.any(|name| fold(name) == avoided)
