@@ -63,8 +63,9 @@ const WAITING_OCCUPANCY_PCT: f64 = 15.0;
 /// How far upstream of the empty road somebody must wait, along segments without detectors.
 const LOOK_UPSTREAM_M: f64 = 500.0;
 
-/// What falls empty within so many metres of road of a shut one is its doing.
-const NEAR_M: f64 = 1_000.0;
+/// What falls empty within so many metres of road of a shut one is its doing: who is led round it, and
+/// the queues of who is not, reach about as far as signs speak (`reach_m`).
+const NEAR_M: f64 = 2_000.0;
 
 /// When nobody waits upstream any more after this time, the road may be open and avoided by all for
 /// our own words: the incident is given up. If it is not over, drivers will wait again. A flow of which

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::domain::network::{Costs, Network, Penalties, Router, SegmentId, Tree};
+use crate::domain::network::{Connection, Costs, Network, Penalties, Router, SegmentId, Tree};
 
 use super::flows::{self, Gate};
 use super::load::{Load, Roads};
@@ -92,6 +92,8 @@ struct Reached {
     gate: Gate,
     /// To the gate, not over what is avoided, for who is led.
     round: Arc<Tree>,
+    /// The same for who has been led as far as was told, and finds the rest himself.
+    rest: Arc<Tree>,
     /// To the gate, with the trouble open.
     usual: Arc<Tree>,
     /// To the gate, for who knows of the trouble and of nothing else that is shut.
@@ -156,6 +158,7 @@ impl<'a> Around<'a> {
                 gate,
                 own: tree(Driver::Alone, &alone),
                 round: tree(Driver::Led, &avoid),
+                rest: tree(Driver::Alone, &avoid),
                 meets: usual.passing(|id| trouble.segments.contains(&id)),
                 usual,
             }
@@ -298,7 +301,7 @@ impl<'a> Around<'a> {
         for &(gate, share) in &place.shares {
             let (way, follows) = self.driven(place.here, stem, gate)?;
             followed += if follows { share } else { 0.0 };
-            sum_s += share * self.seconds(Driver::Led, &way, costs)?;
+            sum_s += share * self.seconds(Driver::Alone, &way, costs)?;
         }
         (followed >= 0.5).then_some(sum_s)
     }
@@ -351,11 +354,11 @@ impl<'a> Around<'a> {
         for &id in &self.avoid {
             map.close(id);
         }
-        let router = Driver::Led.router(self.network, Penalties::SPEED_LIMITS);
+        let router = Driver::Alone.router(self.network, Penalties::SPEED_LIMITS);
         let rest = router.fastest(*stem.last()?, to, &map)?.segments;
         let way: Vec<SegmentId> = stem.iter().chain(&rest[1..]).copied().collect();
         let barred = way[1..].iter().any(|id| self.never_via.contains(id));
-        (!repeats(&way) && !barred).then_some(way)
+        (!repeats(&way) && !barred && self.leads_on(&way)).then_some(way)
     }
 
     /// The next segment by the map on the way to the trouble.
@@ -363,7 +366,8 @@ impl<'a> Around<'a> {
         self.to_trouble.way(here)?.segments.get(1).copied()
     }
 
-    /// The way to a gate, and whether it follows what is told: nobody follows a sign in a circle.
+    /// The way to a gate, and whether it follows what is told: nobody follows a sign in a circle, and
+    /// who would turn around where what is told ends has not been told enough.
     fn driven(
         &self,
         here: SegmentId,
@@ -375,12 +379,20 @@ impl<'a> Around<'a> {
         if let Some(at) = stem.iter().position(|id| *id == reached.gate.segment) {
             return Some((stem[..=at].to_vec(), true));
         }
-        let rest = reached.round.way(*stem.last()?);
+        let rest = reached.rest.way(*stem.last()?);
         let told = rest.map(|rest| [stem, &rest.segments[1..]].concat());
         if let Some(way) = told.filter(|way| !repeats(way)) {
-            return Some((way, true));
+            let follows = self.leads_on(&way);
+            return Some((way, follows));
         }
-        Some((reached.round.way(here)?.segments, false))
+        Some((reached.rest.way(here)?.segments, false))
+    }
+
+    /// Whether the way nowhere turns around.
+    fn leads_on(&self, way: &[SegmentId]) -> bool {
+        let mut moves = way.windows(2);
+        moves
+            .all(|pair| self.network.connection(pair[0], pair[1]).is_some_and(Connection::leads_on))
     }
 
     /// Seconds from the end of the way's first segment to the end of its last one.

@@ -146,7 +146,7 @@ impl<'a> Desk<'a> {
             let about = |shown: &Shown| is_about(shown, around.trouble);
             if around.trouble.cause != Cause::Closure
                 && !shown.is_some_and(about)
-                && !self.flips.allow(&point.audience, around.trouble.shut, self.now)
+                && !self.flips.allow(&point.audience, false, self.now)
             {
                 continue;
             }

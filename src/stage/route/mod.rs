@@ -322,8 +322,7 @@ impl Route {
             let by_either = [Penalties::SPEED_LIMITS, Penalties::TYPICAL].map(|map| rest(to, map));
             !by_either.iter().flatten().flatten().any(|id| new.avoid.contains(id))
         });
-        let led = Penalties::SPEED_LIMITS.never_around();
-        let wanted = new.way.last().and_then(|&to| rest(to, led));
+        let wanted = new.way.last().and_then(|&to| rest(to, Penalties::SPEED_LIMITS));
         safe && wanted.is_some_and(|rest| new.way.ends_with(&rest))
     }
 

@@ -94,6 +94,11 @@ proptest! {
                 for via in &d.via {
                     at += d.way[at..].iter().position(|id| id == via).unwrap();
                 }
+                // So much is told that a map of speed limits leads no further by turning around, and
+                // only where that is no slower: blocks of one size have many equal ways.
+                let map = Penalties { turn_around_s: 1e-3, ..Penalties::SPEED_LIMITS };
+                let whole = driven(&network, &d, d.way[0], *d.way.last().unwrap(), map).unwrap();
+                prop_assert!(!turns_around(&network, &whole), "{d:?}, driven {whole:?}");
                 for penalties in [Penalties::SPEED_LIMITS, Penalties::TYPICAL] {
                     let goal = *d.way.last().unwrap();
                     let own = driven(&network, &d, d.way[0], goal, penalties).unwrap();
