@@ -75,6 +75,33 @@ fn a_closure_displaces_a_jam() {
     assert_ne!(closure.id, jam.id);
 }
 
+/// What nobody has announced may come and go: then there would be no room left for a closure.
+#[test]
+fn a_sign_that_has_changed_thrice_begins_with_closures_alone() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.speed("3,1>4,1", 3.0);
+    assert!(sign(route.update(at(0), &traffic.view())).is_some());
+    traffic.close("1,1>2,1", "works");
+    assert_eq!(signs(route.update(at(60), &traffic.view())).len(), 2, "one goes, one comes");
+    traffic.open("1,1>2,1");
+    traffic.speed("3,1>4,1", 70.0);
+    traffic.block("2,1>3,1");
+    let over = sign(route.update(at(120), &traffic.view())).unwrap();
+    assert_eq!((over.cause, over.state), (Cause::Closure, Clear));
+    assert_eq!(signs(route.update(at(1_000), &traffic.view())), []);
+    traffic.close("1,1>2,1", "works");
+    let again = sign(route.update(at(1_060), &traffic.view())).unwrap();
+    assert_eq!((again.cause, again.state), (Cause::Closure, Show));
+    traffic.open("1,1>2,1");
+    assert_eq!(sign(route.update(at(1_120), &traffic.view())).unwrap().state, Clear);
+    assert_eq!(route.report().flips_worst_hour, 6);
+    // An hour later it may say what was found.
+    traffic.change += 1;
+    let found = sign(route.update(at(4_800), &traffic.view())).unwrap();
+    assert_eq!((found.cause, found.state), (Cause::Incident, Show));
+}
+
 /// Whoever follows a closure by its direction's id learns that it has ended, though another one
 /// stands on the way.
 #[test]
