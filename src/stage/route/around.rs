@@ -289,8 +289,8 @@ impl<'a> Around<'a> {
         candidates
     }
 
-    /// Mean seconds to the gates of who is told this much of a way. `None` if it is not open, or
-    /// leads most drivers in a circle or to where they would turn around.
+    /// Mean seconds to the gates of who is told this much of a way. `None` if it is not open, leads
+    /// most drivers in a circle or to where they turn around, or some where no advised way may go.
     pub(super) fn expected_s(
         &self,
         place: &Place,
