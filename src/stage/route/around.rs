@@ -301,7 +301,7 @@ impl<'a> Around<'a> {
         for &(gate, share) in &place.shares {
             let (way, follows) = self.driven(place.here, stem, gate)?;
             followed += if follows { share } else { 0.0 };
-            sum_s += share * self.seconds(Driver::Alone, &way, costs)?;
+            sum_s += share * self.seconds(&way, costs)?;
         }
         (followed >= 0.5).then_some(sum_s)
     }
@@ -312,7 +312,7 @@ impl<'a> Around<'a> {
         let mut sum_s = 0.0;
         for &(gate, share) in &place.shares {
             let way = self.gates[gate].usual.way(place.here)?.segments;
-            sum_s += share * self.seconds(Driver::Alone, &way, costs)?;
+            sum_s += share * self.seconds(&way, costs)?;
         }
         Some(sum_s)
     }
@@ -396,9 +396,9 @@ impl<'a> Around<'a> {
     }
 
     /// Seconds from the end of the way's first segment to the end of its last one.
-    fn seconds(&self, driver: Driver, way: &[SegmentId], costs: &Costs) -> Option<f64> {
+    fn seconds(&self, way: &[SegmentId], costs: &Costs) -> Option<f64> {
         let first = *way.first()?;
-        let whole_s = self.router(driver).travel_time_s(way, costs)?;
+        let whole_s = self.router(Driver::Alone).travel_time_s(way, costs)?;
         Some(whole_s - costs.get(first))
     }
 
