@@ -226,7 +226,7 @@ impl Facts<'_> {
         };
         let now = &self.times.now;
         // A shut way has no travel time now; what it takes when it is open is given instead.
-        let usual_costs = if trouble.shut { &self.times.free } else { now };
+        let usual_costs = if trouble.shut { &self.times.quiet } else { now };
         let mut others: Vec<Vec<SegmentId>> = Vec::new();
         for other in rejected.iter().filter_map(|c| around.way(place, &c.stem)) {
             if other != way && !others.contains(&other) && others.len() < MAX_REJECTED {

@@ -265,6 +265,11 @@ impl Route {
         if now >= self.renewal(&shown) || urgent(&shown.said) != urgent(&want) {
             let facts = |advice: &Advice| (advice.via.clone(), advice.avoid.clone());
             if facts(&want.advice) != facts(&shown.said.advice) {
+                // What nobody announced and will not stand still is taken down instead.
+                let closed = want.advice.cause == Cause::Closure;
+                if !closed && !self.flips.allow(&want.audience, false, now) {
+                    return vec![self.withdraw(now, shown)];
+                }
                 self.flips.changed(&want.audience, now);
             }
             if !same {

@@ -102,6 +102,38 @@ fn a_sign_that_has_changed_thrice_begins_with_closures_alone() {
     assert_eq!((found.cause, found.state), (Cause::Incident, Show));
 }
 
+/// Roads that are found one after the other change what is to be avoided, though the way stays.
+#[test]
+fn a_find_that_will_not_stand_still_is_taken_down() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    for x in 0..5 {
+        let road = network.id(&format!("{x},1>{},1", x + 1));
+        traffic.states[road.0 as usize].vehicles = Some(60.0);
+    }
+    assert_eq!(route.update(at(0), &traffic.view()), []);
+    let mut told = Vec::new();
+    let finds = ["3,1>4,1", "2,1>3,1", "1,1>2,1"];
+    for (minute, road) in (1..).zip(finds) {
+        traffic.block(road);
+        told.push(sign(route.update(at(60 * minute), &traffic.view())).unwrap());
+    }
+    let firsts: Vec<SegmentId> = told.iter().map(|direction| direction.avoid[0]).collect();
+    assert_eq!(firsts, finds.map(|name| network.id(name)));
+    assert!(told.iter().all(|direction| direction.state == Show && direction.id == told[0].id));
+    traffic.open("1,1>2,1");
+    let over = sign(route.update(at(240), &traffic.view())).unwrap();
+    assert_eq!((&over.id, over.state), (&told[0].id, Clear));
+    traffic.open("2,1>3,1");
+    assert_eq!(sign(route.update(at(1_000), &traffic.view())), None, "three changes are enough");
+    // A closure goes on being told whatever it grows to.
+    for (minute, road) in (20..).zip(["3,1>4,1", "2,1>3,1", "1,1>2,1"]) {
+        traffic.close(road, "works");
+        let shown = sign(route.update(at(60 * minute), &traffic.view())).unwrap();
+        assert_eq!((shown.cause, shown.state), (Cause::Closure, Show));
+    }
+}
+
 /// Whoever follows a closure by its direction's id learns that it has ended, though another one
 /// stands on the way.
 #[test]
