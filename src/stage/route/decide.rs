@@ -143,9 +143,8 @@ impl<'a> Desk<'a> {
             if shown.is_some_and(|shown| self.belongs_elsewhere(shown, around.trouble)) {
                 continue;
             }
-            let about = |shown: &Shown| is_about(shown, around.trouble);
             if around.trouble.cause != Cause::Closure
-                && !shown.is_some_and(about)
+                && !shown.is_some_and(|shown| goes_on(shown, around.trouble))
                 && !self.flips.allow(&point.audience, false, self.now)
             {
                 continue;
@@ -237,9 +236,7 @@ impl<'a> Desk<'a> {
         told: &BTreeSet<SegmentId>,
     ) -> Option<Advice> {
         let here = point.place.here;
-        let said = shown.filter(|shown| {
-            shown.said.advice.cause == around.trouble.cause && is_about(shown, around.trouble)
-        });
+        let said = shown.filter(|shown| goes_on(shown, around.trouble));
         // What this place sends itself must not stand in its own way.
         if let Some(shown) = shown
             && self.taken.insert(point.audience.clone())
@@ -369,6 +366,11 @@ impl<'a> Desk<'a> {
 /// Whether what is out speaks of this trouble.
 fn is_about(shown: &Shown, trouble: &Trouble) -> bool {
     shown.said.advice.avoid.first().is_some_and(|id| trouble.segments.contains(id))
+}
+
+/// Whether what is said of this trouble is what is out already.
+fn goes_on(shown: &Shown, trouble: &Trouble) -> bool {
+    shown.said.advice.cause == trouble.cause && is_about(shown, trouble)
 }
 
 /// Vehicles on one segment. What they are told of shut roads and of jams is two messages, since it is

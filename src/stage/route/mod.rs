@@ -255,9 +255,12 @@ impl Route {
         if want.advice.cause != said.cause {
             return vec![self.withdraw(now, shown), self.begin(now, times, want)];
         }
-        // From one closed road to another is one change of a sign, which `withdraw` counts.
+        // From one shut road to another is one change of a sign, which `withdraw` counts.
         if has_ended(said, &want.advice) {
-            return vec![self.withdraw(now, shown), self.issue(now, times, want)];
+            let goes_on = self.may_change(&want, now);
+            let over = self.withdraw(now, shown);
+            let next = goes_on.then(|| self.issue(now, times, want));
+            return [over].into_iter().chain(next).collect();
         }
         let want = self.steady(said, want);
         let same = want.advice.stem == shown.said.advice.stem;
@@ -266,8 +269,7 @@ impl Route {
             let facts = |advice: &Advice| (advice.via.clone(), advice.avoid.clone());
             if facts(&want.advice) != facts(&shown.said.advice) {
                 // What nobody announced and will not stand still is taken down instead.
-                let closed = want.advice.cause == Cause::Closure;
-                if !closed && !self.flips.allow(&want.audience, false, now) {
+                if !self.may_change(&want, now) {
                     return vec![self.withdraw(now, shown)];
                 }
                 self.flips.changed(&want.audience, now);
@@ -288,6 +290,12 @@ impl Route {
         };
         self.shown.insert(said.audience.clone(), Shown { said, ..shown });
         Vec::new()
+    }
+
+    /// Whether what is said may change to this: closures always, the rest as often as a sign may begin
+    /// with it.
+    fn may_change(&self, want: &Proposal, now: Timestamp) -> bool {
+        want.advice.cause == Cause::Closure || self.flips.allow(&want.audience, false, now)
     }
 
     /// What is wanted, with the roads to avoid that are out where those still serve: that a jam has
@@ -374,12 +382,16 @@ impl Route {
     }
 }
 
-/// Whether the closure that is spoken of is over, and what is wanted is about another one. An event
-/// that now closes other roads is the same closure.
+/// Whether the closure or incident that is spoken of is over, and what is wanted is about another one.
+/// An event that now shuts other roads is the same one.
 fn has_ended(said: &Advice, want: &Advice) -> bool {
-    said.cause == Cause::Closure
-        && said.evidence.events != want.evidence.events
-        && said.avoid.first().is_some_and(|id| !want.closed.contains(id))
+    let shut = match said.cause {
+        Cause::Closure => &want.closed,
+        Cause::Incident => &want.avoid,
+        Cause::Congestion => return false,
+    };
+    said.evidence.events != want.evidence.events
+        && said.avoid.first().is_some_and(|id| !shut.contains(id))
 }
 
 /// What must not wait for the next renewal when it changes: what the words name, who is addressed,

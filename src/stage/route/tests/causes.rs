@@ -159,6 +159,41 @@ fn a_closure_that_ends_is_withdrawn_where_another_one_stands() {
     assert_eq!((over.id, over.state), (next.id, Clear));
 }
 
+/// As with closures, but no sign changes over and over for what nobody announced.
+#[test]
+fn a_find_that_ends_is_withdrawn_where_another_one_stands() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    let mut ids = Vec::new();
+    for (minute, name) in (0..).zip(["2,1>3,1", "3,1>4,1", "2,1>3,1"]) {
+        traffic.blocked = [(network.id(name), format!("detected@07:{minute:02}"))].into();
+        traffic.change += 1;
+        let mut said = signs(route.update(at(60 * minute), &traffic.view()));
+        let shown = said.pop().unwrap();
+        assert_eq!((shown.cause, shown.revision, shown.state), (Cause::Incident, 1, Show));
+        assert_eq!(shown.avoid, [network.id(name)]);
+        let over: Vec<_> = said.iter().map(|over| (&over.id, over.state)).collect();
+        assert_eq!(over, ids.last().map(|id| (id, Clear)).into_iter().collect::<Vec<_>>());
+        assert!(!ids.contains(&shown.id));
+        ids.push(shown.id);
+    }
+    assert_eq!(route.report().flips, 3, "drivers see one change each");
+    traffic.blocked = [(network.id("3,1>4,1"), "detected@07:03".to_owned())].into();
+    traffic.change += 1;
+    let over = sign(route.update(at(180), &traffic.view())).unwrap();
+    assert_eq!((Some(&over.id), over.state), (ids.last(), Clear));
+    traffic.blocked.clear();
+    traffic.close("2,1>3,1", "works");
+    let closure = sign(route.update(at(240), &traffic.view())).unwrap();
+    assert_eq!((closure.cause, closure.state), (Cause::Closure, Show));
+    // A closure that ends where a find stands is over; the find is not begun with any more.
+    traffic.open("2,1>3,1");
+    traffic.block("2,1>3,1");
+    let over = sign(route.update(at(300), &traffic.view())).unwrap();
+    assert_eq!((over.id, over.state), (closure.id, Clear));
+    assert_eq!(route.report().flips_worst_hour, 6);
+}
+
 #[test]
 fn an_event_that_opens_one_of_its_roads_goes_on() {
     let (network, mut route) = town();
