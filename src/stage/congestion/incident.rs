@@ -322,12 +322,40 @@ pub(super) fn near(
     near
 }
 
+/// The segments before this one on which drivers may be seen to wait for it.
+pub(super) fn before(network: &Network, id: SegmentId) -> BTreeSet<SegmentId> {
+    let mut found = BTreeSet::new();
+    visit_before(network, id, |before| {
+        found.insert(before);
+        Look::Beyond
+    });
+    found
+}
+
 /// Whether drivers wait on a segment before this one: the nearest ones upstream that can tell.
 fn waits_before<'f, F: Iterator<Item = &'f Flow>>(
     id: SegmentId,
     network: &Network,
     flows: &impl Fn(SegmentId) -> F,
 ) -> bool {
+    let mut waits = false;
+    visit_before(network, id, |before| {
+        let told: Vec<bool> = flows(before).filter_map(Flow::is_waiting).collect();
+        waits |= told.contains(&true);
+        if told.is_empty() { Look::Beyond } else { Look::NoFarther }
+    });
+    waits
+}
+
+/// Whether to look beyond a segment.
+#[derive(PartialEq)]
+enum Look {
+    Beyond,
+    NoFarther,
+}
+
+/// The segments upstream of this one, each once, as far as they are looked for.
+fn visit_before(network: &Network, id: SegmentId, mut look: impl FnMut(SegmentId) -> Look) {
     let mut seen = BTreeSet::from([id]);
     let mut ahead = vec![(id, 0.0)];
     while let Some((at, metres)) = ahead.pop() {
@@ -336,17 +364,12 @@ fn waits_before<'f, F: Iterator<Item = &'f Flow>>(
             if !seen.insert(before) {
                 continue;
             }
-            let told: Vec<bool> = flows(before).filter_map(Flow::is_waiting).collect();
-            if told.contains(&true) {
-                return true;
-            }
             let metres = metres + network.segment(before).length_m;
-            if told.is_empty() && metres < LOOK_UPSTREAM_M {
+            if look(before) == Look::Beyond && metres < LOOK_UPSTREAM_M {
                 ahead.push((before, metres));
             }
         }
     }
-    false
 }
 
 #[cfg(test)]

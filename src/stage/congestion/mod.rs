@@ -13,6 +13,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -303,15 +304,16 @@ impl Congestion {
     }
 
     /// Looks for roads that have fallen empty, at the end of a window. What a closure does to the roads
-    /// around it is neither usual nor a discovery. A blocked one keeps what was usual: by that it is
-    /// known to flow again.
+    /// around it is neither usual nor a discovery. A blocked one and those before it keep what was usual: by
+    /// that it is known to flow again, or that nobody waits for it any more.
     fn detect(&mut self, now: Timestamp) {
         if self.detected.is_some() && !self.closures.closed().is_empty() {
             let closed = self.closures.closed().keys().copied();
-            for id in incident::near(&self.network, closed) {
-                if self.blocked.contains_key(&id) {
-                    continue;
-                }
+            let mut kept: BTreeSet<SegmentId> = self.blocked.keys().copied().collect();
+            for &id in self.blocked.keys() {
+                kept.extend(incident::before(&self.network, id));
+            }
+            for id in incident::near(&self.network, closed).difference(&kept) {
                 for feed in &mut self.feeds {
                     if let Some(flow) = &mut feed.tracks[id.0 as usize].memory.flow {
                         flow.forget();

@@ -56,10 +56,16 @@ impl Driver {
     }
 }
 
-impl Maps {
-    /// Trees kept at most.
-    const MOST: usize = 2_000;
+/// Bytes that each store of trees may take, and what a segment takes in a tree.
+const TREES_BYTES: usize = 128 << 20;
+const TREE_BYTES_A_SEGMENT: usize = 20;
 
+/// Trees that are kept at most.
+pub(super) fn most_trees(network: &Network) -> usize {
+    TREES_BYTES / (TREE_BYTES_A_SEGMENT * network.segments.len().max(1))
+}
+
+impl Maps {
     fn tree_to(
         &mut self,
         network: &Network,
@@ -78,7 +84,7 @@ impl Maps {
         }
         let router = driver.router(network, Penalties::SPEED_LIMITS);
         let tree = Arc::new(router.tree_to(to, &costs));
-        if self.0.len() >= Self::MOST {
+        if self.0.len() >= most_trees(network) {
             self.0.clear();
         }
         self.0.insert(key, Arc::clone(&tree));
@@ -147,8 +153,9 @@ impl<'a> Around<'a> {
         let shut: BTreeSet<SegmentId> = shut.collect();
         let dead_ends = dead_ends(network, &shut);
         let avoid: BTreeSet<SegmentId> = trouble.segments.iter().copied().chain(shut).collect();
-        let elsewhere: BTreeSet<SegmentId> =
-            avoid.iter().copied().filter(|id| !trouble.segments.contains(id)).collect();
+        let nobody_gets_on = |id| avoid.contains(&id) || dead_ends.contains(&id);
+        let all_of_it = joined(network, &trouble.segments, nobody_gets_on);
+        let elsewhere: BTreeSet<SegmentId> = avoid.difference(&all_of_it).copied().collect();
         let alone: BTreeSet<SegmentId> = trouble.segments.iter().copied().collect();
         let mut reached = |gate: Gate| {
             let mut tree =
@@ -169,10 +176,8 @@ impl<'a> Around<'a> {
             .iter()
             .copied()
             .max_by(|&a, &b| traffic(a).total_cmp(&traffic(b)).then(b.cmp(&a)))?;
-        let gates = flows::gates(network, times, &trouble.segments);
-        let gates = gates
-            .into_iter()
-            .filter(|gate| !avoid.contains(&gate.segment) && !dead_ends.contains(&gate.segment));
+        let gates = flows::gates(network, times, &trouble.segments, nobody_gets_on);
+        let gates = gates.into_iter().filter(|gate| !nobody_gets_on(gate.segment));
         let gates = gates.map(&mut reached).collect();
         Some(Self {
             gates,
@@ -297,6 +302,11 @@ impl<'a> Around<'a> {
         stem: &[SegmentId],
         costs: &Costs,
     ) -> Option<f64> {
+        // What was said before may lead past the gates, over what has been shut since.
+        self.seconds(stem, costs)?;
+        if stem.last().is_none_or(|last| self.dead_ends.contains(last)) {
+            return None;
+        }
         let (mut sum_s, mut followed) = (0.0, 0.0);
         for &(gate, share) in &place.shares {
             let (way, follows) = self.driven(place.here, stem, gate)?;
@@ -406,6 +416,26 @@ impl<'a> Around<'a> {
     fn router(&self, driver: Driver) -> Router<'a> {
         driver.router(self.network, Penalties { signal_s: 0.0, ..Penalties::TYPICAL })
     }
+}
+
+/// The trouble with what nobody gets on next to it: for who is bound beyond, that is one shut road.
+fn joined(
+    network: &Network,
+    trouble: &[SegmentId],
+    nobody_gets_on: impl Fn(SegmentId) -> bool,
+) -> BTreeSet<SegmentId> {
+    let mut joined: BTreeSet<SegmentId> = trouble.iter().copied().collect();
+    let mut open: Vec<SegmentId> = trouble.to_vec();
+    while let Some(at) = open.pop() {
+        let after = network.outgoing(at).iter().map(|c| (c, c.to));
+        let before = network.incoming(at).iter().map(|c| (c, c.from));
+        for (c, next) in after.chain(before) {
+            if c.leads_on() && nobody_gets_on(next) && joined.insert(next) {
+                open.push(next);
+            }
+        }
+    }
+    joined
 }
 
 /// The segments to name so that nobody can take another way: each that is one of several onward

@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::plan::Directions;
 
 use super::advice::{Advice, Facts};
-use super::around::{Around, Candidate, Maps, Place};
+use super::around::{Around, Candidate, Maps, Place, most_trees};
 use super::flips::Flips;
 use super::load::{Load, Roads};
 use super::times::Times;
@@ -50,6 +50,8 @@ pub(super) struct Desk<'a> {
     pub(super) wanted: BTreeMap<Audience, Proposal>,
     /// Audiences whose part in `load` has been taken out, to be put in anew.
     pub(super) taken: BTreeSet<Audience>,
+    /// Audiences that hear of a trouble that is over.
+    pub(super) over: BTreeSet<Audience>,
     /// Segments on which nothing is said of a shut road because it is said further on: where.
     pub(super) left: BTreeMap<SegmentId, SegmentId>,
 }
@@ -66,6 +68,7 @@ impl<'a> Desk<'a> {
     /// What should be said now, by audience, and the vehicles a second that are headed for the
     /// troubles spoken of.
     pub(super) fn decide(mut self, troubles: &[Trouble]) -> (BTreeMap<Audience, Proposal>, f64) {
+        self.forget_the_over(troubles);
         let (shut, jams) = troubles.split_at(troubles.partition_point(|trouble| trouble.shut));
         let shut: Vec<Around<'_>> = shut.iter().filter_map(|t| self.around(t)).collect();
         let mut headed_veh_s = 0.0;
@@ -78,6 +81,25 @@ impl<'a> Desk<'a> {
             headed_veh_s += self.tell(&around, points);
         }
         (self.wanted, headed_veh_s)
+    }
+
+    /// What was said of a trouble that is over sends nobody any more: those drivers are told anew.
+    fn forget_the_over(&mut self, troubles: &[Trouble]) {
+        for (audience, shown) in self.shown {
+            if !troubles.iter().any(|trouble| is_about(shown, trouble)) {
+                self.over.insert(audience.clone());
+                self.take_out(audience, shown);
+            }
+        }
+    }
+
+    /// Takes what an audience was told out of the load, once.
+    fn take_out(&mut self, audience: &Audience, shown: &Shown) {
+        if self.taken.insert(audience.clone()) {
+            for (way, veh_s) in &shown.said.advice.loads {
+                self.load.take(way, *veh_s);
+            }
+        }
     }
 
     fn roads(&self) -> Roads<'a> {
@@ -93,31 +115,35 @@ impl<'a> Desk<'a> {
     }
 
     /// The points of each trouble. A place from which several can be met hears of the one that most
-    /// of its traffic is bound for.
+    /// of its traffic is bound for, of those that may be spoken of there.
     fn to_each_its_own(&self, arounds: &[Around<'_>]) -> Vec<Vec<Point>> {
         let mut points: Vec<Vec<Point>> = arounds.iter().map(|a| self.points(a)).collect();
         if arounds.len() < 2 {
             return points;
         }
-        let bound = |around: &Around<'_>| {
-            let Trouble { segments, upstream, .. } = around.trouble;
-            super::flows::bound(self.network, self.times, segments, upstream)
-        };
-        let mut most: BTreeMap<SegmentId, (f64, usize)> = BTreeMap::new();
+        let mut most: BTreeMap<Audience, (f64, usize)> = BTreeMap::new();
         for (i, around) in arounds.iter().enumerate() {
-            let bound = bound(around);
-            for here in points[i].iter().map(|point| point.place.here) {
-                let share = bound.get(&here).copied().unwrap_or_default();
-                let best = most.entry(here).or_insert((share, i));
+            let Trouble { segments, upstream, .. } = around.trouble;
+            let bound = super::flows::bound(self.network, self.times, segments, upstream);
+            points[i].retain(|point| self.may_speak(&point.audience, around.trouble));
+            for point in &points[i] {
+                let share = bound.get(&point.place.here).copied().unwrap_or_default();
+                let best = most.entry(point.audience.clone()).or_insert((share, i));
                 if share > best.0 {
                     *best = (share, i);
                 }
             }
         }
         for (i, points) in points.iter_mut().enumerate() {
-            points.retain(|point| most.get(&point.place.here).is_none_or(|(_, best)| *best == i));
+            points.retain(|point| most.get(&point.audience).is_none_or(|(_, best)| *best == i));
         }
         points
+    }
+
+    /// Closures always; the rest goes on, and begins as often as a sign may change for it.
+    fn may_speak(&self, audience: &Audience, trouble: &Trouble) -> bool {
+        let goes_on = || self.shown.get(audience).is_some_and(|shown| goes_on(shown, trouble));
+        trouble.cause == Cause::Closure || goes_on() || self.flips.allow(audience, false, self.now)
     }
 
     /// No way round a jam saves more than is lost in it.
@@ -143,10 +169,7 @@ impl<'a> Desk<'a> {
             if shown.is_some_and(|shown| self.belongs_elsewhere(shown, around.trouble)) {
                 continue;
             }
-            if around.trouble.cause != Cause::Closure
-                && !shown.is_some_and(|shown| goes_on(shown, around.trouble))
-                && !self.flips.allow(&point.audience, false, self.now)
-            {
+            if !self.may_speak(&point.audience, around.trouble) {
                 continue;
             }
             let Some(advice) = self.advise(around, &point, shown, &told) else { continue };
@@ -217,7 +240,8 @@ impl<'a> Desk<'a> {
     /// Whether what is out is about another trouble that still stands, and is within its dwell. A
     /// shut road displaces anything.
     fn belongs_elsewhere(&self, shown: &Shown, trouble: &Trouble) -> bool {
-        !is_about(shown, trouble) && !trouble.shut && !self.settled(shown)
+        let stands = !self.over.contains(&shown.said.audience);
+        stands && !is_about(shown, trouble) && !trouble.shut && !self.settled(shown)
     }
 
     fn settled(&self, shown: &Shown) -> bool {
@@ -238,12 +262,8 @@ impl<'a> Desk<'a> {
         let here = point.place.here;
         let said = shown.filter(|shown| goes_on(shown, around.trouble));
         // What this place sends itself must not stand in its own way.
-        if let Some(shown) = shown
-            && self.taken.insert(point.audience.clone())
-        {
-            for (way, veh_s) in &shown.said.advice.loads {
-                self.load.take(way, *veh_s);
-            }
+        if let Some(shown) = shown {
+            self.take_out(&point.audience, shown);
         }
         let unguided_s = if around.trouble.shut {
             None
@@ -265,7 +285,7 @@ impl<'a> Desk<'a> {
         });
         // What a sign may not say anew it may go on saying.
         let settled = shown.is_none_or(|shown| self.settled(shown))
-            && self.flips.allow(&point.audience, around.trouble.shut, self.now);
+            && self.flips.allow(&point.audience, around.trouble.cause == Cause::Closure, self.now);
         let (chosen, saving_s) = if let Some(unguided_s) = unguided_s {
             self.pays(&candidates, held, settled, unguided_s)?
         } else {
@@ -350,6 +370,9 @@ impl<'a> Desk<'a> {
     fn usual_from(&mut self, here: SegmentId) -> Arc<Tree> {
         let (network, free) = (self.network, &self.times.free);
         let tree = || Arc::new(Router::new(network).tree_from(here, free));
+        if self.usual.len() >= most_trees(network) && !self.usual.contains_key(&here) {
+            self.usual.clear();
+        }
         self.usual.entry(here).or_insert_with(tree).clone()
     }
 

@@ -14,11 +14,11 @@ use crate::domain::time::Timestamp;
 const HOUR: Duration = Duration::from_hours(1);
 
 /// Changes in the last hour after which a sign does not begin with what nobody has announced, or change
-/// its way round a jam: room is left to take it back and for a closure to come and go.
+/// its way round that: room is left to take it back and for a closure to come and go.
 const MOST_UNANNOUNCED: usize = 2;
 
-/// The same for another way round a shut road, which may then still be taken back.
-const MOST_ROUND_SHUT: usize = 3;
+/// The same for another way round a closed road, which may then still be taken back.
+const MOST_ROUND_CLOSED: usize = 3;
 
 /// How often signs have changed, and when each did within the last hour. To vehicles another way is no change: each is
 /// told once.
@@ -46,14 +46,14 @@ impl Flips {
         }
     }
 
-    /// Whether a sign may begin with what nobody has announced, or change its way once more, round a shut
-    /// road or a jam; that it begins with what the operator has closed, or ends what is over, is never
+    /// Whether a sign may begin with what nobody has announced, or change its way once more, round a closed
+    /// road or round something else; that it begins with what the operator has closed, or ends what is over, is never
     /// asked.
-    pub(super) fn allow(&self, audience: &Audience, shut: bool, now: Timestamp) -> bool {
+    pub(super) fn allow(&self, audience: &Audience, closed: bool, now: Timestamp) -> bool {
         let Audience::Sign(sign) = audience else { return true };
         let changes = self.lately.get(sign).into_iter().flatten();
         let lately = changes.filter(|at| now.since(**at) < HOUR).count();
-        let most = if shut { MOST_ROUND_SHUT } else { MOST_UNANNOUNCED };
+        let most = if closed { MOST_ROUND_CLOSED } else { MOST_UNANNOUNCED };
         lately <= most
     }
 

@@ -52,8 +52,15 @@ fn onward_veh_s(network: &Network, times: &Times, c: &Connection) -> Option<f64>
     Some(times.usual_veh_s[c.to.0 as usize].max(0.001) * part)
 }
 
-/// The roads beyond a trouble by which its traffic would have gone on, greatest share first.
-pub(super) fn gates(network: &Network, times: &Times, trouble: &[SegmentId]) -> Vec<Gate> {
+/// The roads beyond a trouble by which its traffic would have gone on, greatest share first. Where
+/// `nobody_gets_on`, it is followed farther, however long that is: who is bound for there has to go round
+/// all of it.
+pub(super) fn gates(
+    network: &Network,
+    times: &Times,
+    trouble: &[SegmentId],
+    nobody_gets_on: impl Fn(SegmentId) -> bool,
+) -> Vec<Gate> {
     // Nearest first; millimetres, since floats are no keys.
     let mut open: BTreeMap<(u64, SegmentId), f64> = BTreeMap::new();
     for &id in trouble {
@@ -69,7 +76,8 @@ pub(super) fn gates(network: &Network, times: &Times, trouble: &[SegmentId]) -> 
     let mut gates: BTreeMap<SegmentId, f64> = BTreeMap::new();
     while let Some(((millimetres, id), traffic)) = open.pop_first() {
         passed.insert(id);
-        let beyond = millimetres + (network.segment(id).length_m.max(0.0) * 1e3) as u64;
+        let counts = if nobody_gets_on(id) { 0.0 } else { network.segment(id).length_m.max(0.0) };
+        let beyond = millimetres + (counts * 1e3) as u64;
         let onward: Vec<(SegmentId, f64)> = turning(network, times, id)
             .into_iter()
             .filter(|(next, _)| !passed.contains(next))

@@ -140,10 +140,10 @@ impl Route {
         self.issued
     }
 
-    /// Takes no id that another run of the unit has given; it may have given some more than is known,
-    /// so ids go on in another thousand.
+    /// Takes no id that another run of the unit has given; it may have given as many as `IDS_A_RUN` more
+    /// than is known, so ids go on in the thousand after the next.
     pub fn begin_after(&mut self, issued: u32) {
-        self.issued = (issued / IDS_A_RUN).saturating_add(1).saturating_mul(IDS_A_RUN);
+        self.issued = (issued / IDS_A_RUN).saturating_add(2).saturating_mul(IDS_A_RUN);
     }
 
     /// The clock has been set: all moments count as `by` ms later.
@@ -213,6 +213,7 @@ impl Route {
             flips: &self.flips,
             wanted: BTreeMap::new(),
             taken: BTreeSet::new(),
+            over: BTreeSet::new(),
             left: BTreeMap::new(),
         };
         let (wanted, headed_veh_s) = desk.decide(&troubles);
@@ -249,14 +250,11 @@ impl Route {
         shown: Shown,
         want: Proposal,
     ) -> Vec<Direction> {
-        // Under one id there is one cause: when another one takes its place, the old direction is
-        // withdrawn, so that whoever follows it learns that it is over.
+        // Under one id there is one trouble: when another one takes its place, the old direction is
+        // withdrawn, so that whoever follows it learns that it is over. To a sign that is one change,
+        // which `withdraw` counts.
         let said = &shown.said.advice;
-        if want.advice.cause != said.cause {
-            return vec![self.withdraw(now, shown), self.begin(now, times, want)];
-        }
-        // From one shut road to another is one change of a sign, which `withdraw` counts.
-        if has_ended(said, &want.advice) {
+        if want.advice.cause != said.cause || has_ended(said, &want.advice) {
             let goes_on = self.may_change(&want, now);
             let over = self.withdraw(now, shown);
             let next = goes_on.then(|| self.issue(now, times, want));
@@ -266,8 +264,7 @@ impl Route {
         let same = want.advice.stem == shown.said.advice.stem;
         let since = if same { shown.since } else { now };
         if now >= self.renewal(&shown) || urgent(&shown.said) != urgent(&want) {
-            let facts = |advice: &Advice| (advice.via.clone(), advice.avoid.clone());
-            if facts(&want.advice) != facts(&shown.said.advice) {
+            if on_sign(&want.advice) != on_sign(&shown.said.advice) {
                 // What nobody announced and will not stand still is taken down instead.
                 if !self.may_change(&want, now) {
                     return vec![self.withdraw(now, shown)];
@@ -383,15 +380,22 @@ impl Route {
 }
 
 /// Whether the closure or incident that is spoken of is over, and what is wanted is about another one.
-/// An event that now shuts other roads is the same one.
+/// An event that now shuts other roads is the same one; what is found in one minute may be two.
 fn has_ended(said: &Advice, want: &Advice) -> bool {
     let shut = match said.cause {
         Cause::Closure => &want.closed,
         Cause::Incident => &want.avoid,
         Cause::Congestion => return false,
     };
-    said.evidence.events != want.evidence.events
-        && said.avoid.first().is_some_and(|id| !shut.contains(id))
+    said.avoid.first().is_some_and(|id| {
+        let others = said.evidence.events != want.evidence.events;
+        !shut.contains(id) && (others || said.blocked.contains(id))
+    })
+}
+
+/// What drivers see change on a sign: of the roads to avoid it has room for the first.
+fn on_sign(advice: &Advice) -> impl PartialEq + use<'_> {
+    (advice.avoid.first(), &advice.via)
 }
 
 /// What must not wait for the next renewal when it changes: what the words name, who is addressed,

@@ -106,6 +106,20 @@ fn vehicles_that_pass_end_an_incident_near_a_closure() {
     }
 }
 
+#[test]
+fn an_incident_near_a_closure_lasts_while_drivers_wait_for_it() {
+    let mut stage = blocked();
+    hear(&mut stage, &closure("works", ClosureState::Active, 22, &[OTHER])).unwrap();
+    for n in 22..35 {
+        say(&mut stage, n, Some(0.0), Some(8.0));
+        assert!(is_blocked(&stage), "minute {n}");
+    }
+    for n in 35..55 {
+        say(&mut stage, n, Some(0.0), Some(44.0));
+    }
+    assert!(!is_blocked(&stage), "nobody waits any more");
+}
+
 /// Sensors' clocks may be ahead of the operator's.
 #[test]
 fn a_window_begins_no_closure() {

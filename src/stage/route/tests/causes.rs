@@ -75,10 +75,15 @@ fn a_closure_displaces_a_jam() {
     assert_ne!(closure.id, jam.id);
 }
 
+fn the_sign() -> Audience {
+    Audience::Sign(SignId(0))
+}
+
 /// What nobody has announced may come and go: then there would be no room left for a closure.
 #[test]
 fn a_sign_that_has_changed_thrice_begins_with_closures_alone() {
     let (network, mut route) = town();
+    route.flips.changed(&the_sign(), at(0));
     let mut traffic = Traffic::on(&network);
     traffic.speed("3,1>4,1", 3.0);
     assert!(sign(route.update(at(0), &traffic.view())).is_some());
@@ -100,6 +105,77 @@ fn a_sign_that_has_changed_thrice_begins_with_closures_alone() {
     traffic.change += 1;
     let found = sign(route.update(at(4_800), &traffic.view())).unwrap();
     assert_eq!((found.cause, found.state), (Cause::Incident, Show));
+}
+
+/// A closure that stands is not taken off a sign for a find that it may not speak of.
+#[test]
+fn a_sign_that_may_not_tell_of_a_find_tells_of_the_closure_behind_it() {
+    for (changes, cause) in [(0, Cause::Incident), (3, Cause::Closure)] {
+        let (_, mut route) = town();
+        let mut traffic = Traffic::on(&route.network.clone());
+        for _ in 0..changes {
+            route.flips.changed(&the_sign(), at(0));
+        }
+        traffic.close("3,1>4,1", "works");
+        assert_eq!(sign(route.update(at(0), &traffic.view())).unwrap().cause, Cause::Closure);
+        traffic.block("1,1>2,1");
+        route.update(at(60), &traffic.view());
+        let shown = &route.shown[&the_sign()].said.advice;
+        assert_eq!(shown.cause, cause);
+        assert!(!shown.stem.contains(&traffic.network.id("1,1>2,1")));
+    }
+}
+
+/// What is closed on the other side of the town is avoided as well, which no sign has room to show.
+#[test]
+fn a_closure_far_away_is_no_change_of_a_sign() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    for x in 0..5 {
+        let road = network.id(&format!("{x},1>{},1", x + 1));
+        traffic.states[road.0 as usize].vehicles = Some(60.0);
+    }
+    assert_eq!(route.update(at(0), &traffic.view()), []);
+    route.flips.changed(&the_sign(), at(0));
+    route.flips.changed(&the_sign(), at(0));
+    traffic.block("2,1>3,1");
+    let found = sign(route.update(at(60), &traffic.view())).unwrap();
+    assert_eq!((found.cause, found.state), (Cause::Incident, Show));
+    let flips = route.report().flips;
+    traffic.close("1,0>0,0", "works");
+    let same = sign(route.update(at(120), &traffic.view())).unwrap();
+    assert_eq!((&same.id, same.revision, same.state), (&found.id, 2, Show));
+    assert!(same.avoid.contains(&network.id("1,0>0,0")));
+    assert_eq!(route.report().flips, flips);
+}
+
+/// A queue ends where its tail clears, and goes on as the same jam.
+#[test]
+fn a_jam_whose_tail_clears_goes_on() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.speed("2,1>3,1", 3.0);
+    traffic.speed("3,1>4,1", 3.0);
+    let jam = sign(route.update(at(0), &traffic.view())).unwrap();
+    assert_eq!(jam.avoid[0], network.id("2,1>3,1"));
+    traffic.speed("2,1>3,1", 70.0);
+    let rest = sign(route.update(at(60), &traffic.view())).unwrap();
+    assert_eq!((rest.id, rest.state), (jam.id, Show));
+    assert_eq!(rest.avoid, [network.id("3,1>4,1")]);
+}
+
+/// Two roads that the same minute has found are two finds.
+#[test]
+fn of_two_finds_of_one_minute_the_one_that_ends_is_withdrawn() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.block("1,1>2,1");
+    let first = sign(route.update(at(0), &traffic.view())).unwrap();
+    traffic.open("1,1>2,1");
+    traffic.block("3,1>4,1");
+    let [over, next] = signs(route.update(at(60), &traffic.view())).try_into().unwrap();
+    assert_eq!((&over.id, over.state), (&first.id, Clear));
+    assert_eq!((next.revision, next.avoid[0]), (1, network.id("3,1>4,1")));
 }
 
 /// Roads that are found one after the other change what is to be avoided, though the way stays.

@@ -110,6 +110,30 @@ impl Traffic {
     }
 }
 
+/// Of a road that is closed in two parts, by two events, the first is gone round with the second.
+#[test]
+fn two_closures_in_a_row_are_gone_round_together() {
+    let mut draft = Draft::new();
+    let [a, x, y, z] = [(0.0, 200.0), (200.0, 400.0), (400.0, 1_400.0), (1_400.0, 1_600.0)]
+        .map(|(from, to)| draft.segment(&format!("at {from}"), "Long", [(from, 0.0), (to, 0.0)]));
+    let round = draft.segment("round", "Side", [(200.0, 0.0), (1_400.0, 1.0)]);
+    for (from, to) in [(a, x), (x, y), (y, z)] {
+        draft.link(from, to, Turn::Straight);
+    }
+    draft.link(a, round, Turn::Left);
+    draft.link(round, z, Turn::Right);
+    draft.sign(a);
+    let network = Arc::new(draft.build());
+    let mut route = Route::new(&plan(), Arc::clone(&network));
+    let mut traffic = Traffic::on(&network);
+    traffic.close("at 200", "first");
+    assert_eq!(sign(route.update(at(0), &traffic.view())), None, "all are bound for the middle");
+    traffic.close("at 400", "second");
+    let both = sign(route.update(at(60), &traffic.view())).unwrap();
+    assert_eq!((both.state, both.via), (Show, vec![round]));
+    assert_eq!(both.avoid, [x, y]);
+}
+
 fn signs(directions: Vec<Direction>) -> Vec<Direction> {
     directions.into_iter().filter(|d| matches!(d.audience, Audience::Sign(_))).collect()
 }

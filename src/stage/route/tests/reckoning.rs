@@ -80,7 +80,7 @@ fn traffic_divides_at_junctions_and_goes_on_beyond_the_trouble() {
     let sum: f64 = shares.iter().map(|(_, share)| share).sum();
     assert!((sum - 1.0).abs() < 1e-9 && shares.len() == 3, "{shares:?}");
     let trouble = closure(&network, &traffic, &times);
-    let gates = flows::gates(&network, &times, &trouble.segments);
+    let gates = flows::gates(&network, &times, &trouble.segments, |_| false);
     let all: f64 = gates.iter().map(|gate| gate.share).sum();
     assert!(all > 0.7 && all < 1.0 + 1e-9, "{gates:?}");
     assert!(gates.iter().all(|gate| !trouble.segments.contains(&gate.segment)));
@@ -261,6 +261,55 @@ fn ways_round_are_several_open_and_ordered() {
     let costs = around.costs(&load, here);
     let other = around.candidates(&place, &costs);
     assert_ne!(other[0].stem, best.stem);
+}
+
+/// What was said may lead past the roads beyond the trouble, over one that is shut later.
+#[test]
+fn a_way_past_its_gate_over_a_shut_road_is_none() {
+    let (network, _) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "works");
+    let times = times(&network, &traffic);
+    let trouble = closure(&network, &traffic, &times);
+    let here = network.id("0,1>1,1");
+    let expected = |shut: &[SegmentId], stem: &[SegmentId]| {
+        let mut maps = Maps::default();
+        let around =
+            Around::new(&network, &times, &trouble, shut.iter().copied(), &[], &mut maps).unwrap();
+        let place = around.place(here).unwrap();
+        around.expected_s(&place, stem, &around.costs(&Load::default(), here))
+    };
+    let mut maps = Maps::default();
+    let around = Around::new(&network, &times, &trouble, [].into_iter(), &[], &mut maps).unwrap();
+    let place = around.place(here).unwrap();
+    let best = around.candidates(&place, &around.costs(&Load::default(), here)).remove(0);
+    let mut stem = around.way(&place, &best.stem).unwrap();
+    let gate = *stem.last().unwrap();
+    let onward = network.outgoing(gate).iter().filter(|c| c.leads_on()).map(|c| c.to);
+    let next = onward.into_iter().find(|to| !stem.contains(to)).unwrap();
+    stem.push(next);
+    assert!(expected(&[], &stem).is_some());
+    assert_eq!(expected(&[next], &stem), None);
+}
+
+/// Nobody who is bound for the far end of a long closed road gets there from its middle.
+#[test]
+fn gates_lie_beyond_all_that_is_shut() {
+    let (network, _) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("1,1>2,1", "works");
+    let times = times(&network, &traffic);
+    let trouble = closure(&network, &traffic, &times);
+    let shut: Vec<SegmentId> = network
+        .segment_ids()
+        .filter(|&id| trouble.segments.iter().any(|&at| network.connection(at, id).is_some()))
+        .collect();
+    let near = flows::gates(&network, &times, &trouble.segments, |_| false);
+    let far = flows::gates(&network, &times, &trouble.segments, |id| shut.contains(&id));
+    assert!(far.iter().all(|gate| !shut.contains(&gate.segment)));
+    assert_ne!(near, far);
+    let all: f64 = far.iter().map(|gate| gate.share).sum();
+    assert!(all > 0.5, "{far:?}");
 }
 
 #[test]
