@@ -107,5 +107,21 @@ pub struct Announced {
     pub lanes: Option<u32>,
 }
 
+impl Announced {
+    /// What holds of two parts of one road alike.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        fn alike<T: PartialEq + Copy>(one: Option<T>, other: Option<T>) -> Option<T> {
+            if one == other { one } else { None }
+        }
+        Self {
+            reason: alike(self.reason, other.reason),
+            since: alike(self.since, other.since),
+            until: self.until.zip(other.until).map(|(one, other)| one.max(other)),
+            lanes: alike(self.lanes, other.lanes),
+        }
+    }
+}
+
 /// By segment; of one that is closed, what is said of the closure.
 pub type Announcements = BTreeMap<SegmentId, Announced>;

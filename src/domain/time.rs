@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A moment in UTC, in whole milliseconds since the Unix epoch; negative before it.
@@ -85,17 +85,19 @@ impl Timestamp {
         Self::from_millis((minutes * 60 + second) * 1_000 + milli)
     }
 
-    /// What a clock in this zone shows, `07:05`; seconds that have begun count as a minute.
-    pub fn by_clock(self, zone: chrono_tz::Tz) -> String {
+    /// What a clock in this zone shows, `07:05`; seconds that have begun count as a minute. `None` as below.
+    pub fn by_clock(self, zone: chrono_tz::Tz) -> Option<String> {
         const MINUTE_MS: i64 = 60_000;
         let up = self.0.saturating_add(MINUTE_MS - 1).div_euclid(MINUTE_MS) * MINUTE_MS;
         Self(up).minute_by_clock(zone)
     }
 
-    /// The minute that a clock in this zone shows at this moment, `07:05`.
-    pub fn minute_by_clock(self, zone: chrono_tz::Tz) -> String {
-        let time = DateTime::from_timestamp_millis(self.0).unwrap_or_default();
-        time.with_timezone(&zone).format("%H:%M").to_string()
+    /// The minute that a clock in this zone shows at this moment, `07:05`; `None` where it shows that twice,
+    /// in the night in which clocks are put back.
+    pub fn minute_by_clock(self, zone: chrono_tz::Tz) -> Option<String> {
+        let time = DateTime::from_timestamp_millis(self.0)?.with_timezone(&zone);
+        zone.from_local_datetime(&time.naive_local()).single()?;
+        Some(time.format("%H:%M").to_string())
     }
 
     /// The start of the epoch-aligned interval of `size` that holds this moment. Times before 1970

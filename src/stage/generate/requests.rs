@@ -166,7 +166,8 @@ impl Requests {
                 ways.push(name);
             }
         }
-        let named = ways.iter().take(2).take_while(|name| sayable(name));
+        let named =
+            ways.iter().take(2).take_while(|name| sayable(name) && !self.is_shut(direction, name));
         let mut has_way = false;
         for (name, slot) in named.zip([Slot::Via0, Slot::Via1]) {
             offer(slot, in_space(name), slot == Slot::Via0);
@@ -200,6 +201,23 @@ impl Requests {
             slots.push(SlotFact { slot, text, required: false });
         }
         slots
+    }
+
+    /// Whether who follows the way along a road and then goes on along its name comes to what must be
+    /// avoided.
+    fn is_shut(&self, direction: &Direction, name: &Name<'_>) -> bool {
+        let is_it = |id: &SegmentId| self.street(id.0).is_some_and(|s| s.folded == name.folded);
+        let mut open: Vec<SegmentId> =
+            direction.way.iter().chain(&direction.via).copied().filter(is_it).collect();
+        let mut seen: BTreeSet<SegmentId> = open.iter().copied().collect();
+        while let Some(at) = open.pop() {
+            if direction.avoid.contains(&at) {
+                return true;
+            }
+            let onward = self.network.outgoing(at).iter().filter(|c| c.leads_on()).map(|c| c.to);
+            open.extend(onward.filter(|to| is_it(to) && seen.insert(*to)));
+        }
+        false
     }
 
     /// The road that a driver had better not take by himself. One that is called like a road of the
@@ -237,11 +255,13 @@ impl Requests {
         let soon = |until: &Timestamp| *until > now && until.since(now) <= SOON;
         let lately = |since: &Timestamp| *since < now && now.since(*since) <= SOON;
         if let Some(zone) = self.zone {
-            if let Some(until) = told.until.filter(|_| is_closure).filter(soon) {
-                offer(Slot::Until, until.by_clock(zone));
+            let until = told.until.filter(|_| is_closure).filter(soon);
+            if let Some(until) = until.and_then(|until| until.by_clock(zone)) {
+                offer(Slot::Until, until);
             }
-            if let Some(since) = told.since.filter(|_| vehicle).filter(lately) {
-                offer(Slot::Since, since.minute_by_clock(zone));
+            let since = told.since.filter(|_| vehicle).filter(lately);
+            if let Some(since) = since.and_then(|since| since.minute_by_clock(zone)) {
+                offer(Slot::Since, since);
             }
         }
         if let Some([begin, end]) = stretch {

@@ -82,13 +82,14 @@ fn allowed(
     slot: Slot,
 ) -> Vec<String> {
     let street = |id: &SegmentId| network.segment(*id).street.clone();
+    let open = |id: &&SegmentId| !runs_into_the_avoided(network, direction, **id);
     let minutes = |count: Option<u32>| match count {
         Some(count) => vec![format!("{count} min")],
         None => Vec::new(),
     };
     match slot {
         Slot::Closed => direction.avoid.first().and_then(street).into_iter().collect(),
-        Slot::Via0 => direction.via.iter().filter_map(street).collect(),
+        Slot::Via0 => direction.via.iter().filter(open).filter_map(street).collect(),
         // What is said second is passed after what is said first.
         Slot::Via1 => {
             let first = request.slot(Slot::Via0);
@@ -97,7 +98,7 @@ fn allowed(
                 _ => false,
             };
             let after = direction.via.iter().position(is_first).map_or(0, |at| at + 1);
-            direction.via.iter().skip(after).filter_map(street).collect()
+            direction.via.iter().skip(after).filter(open).filter_map(street).collect()
         }
         Slot::Dest => {
             let place = direction.destination.and_then(|at| network.places.get(at));
@@ -122,6 +123,26 @@ fn allowed(
         // Need a clock, or one another.
         Slot::Until | Slot::Since | Slot::Between0 | Slot::Between1 => Vec::new(),
     }
+}
+
+/// Whether some segment to avoid is reached from this one, or from another one of the way with its name,
+/// without leaving the name: who is told the name and stays on it gets there.
+fn runs_into_the_avoided(network: &Network, direction: &Direction, id: SegmentId) -> bool {
+    let folded = |id: SegmentId| network.segment(id).street.as_deref().map(fold);
+    let Some(name) = folded(id) else { return false };
+    let on_it = |id: SegmentId| folded(id).as_ref() == Some(&name);
+    let told = direction.way.iter().chain(&direction.via).copied().filter(|id| on_it(*id));
+    let mut reached: BTreeSet<SegmentId> = told.collect();
+    loop {
+        let next = reached.iter().flat_map(|from| network.outgoing(*from));
+        let next = next.filter(|c| c.leads_on() && on_it(c.to) && !reached.contains(&c.to));
+        let next: Vec<SegmentId> = next.map(|c| c.to).collect();
+        if next.is_empty() {
+            break;
+        }
+        reached.extend(next);
+    }
+    direction.avoid.iter().any(|id| reached.contains(id))
 }
 
 /// Whether the way leads to the road that is named first along one that is called like the road to avoid,
@@ -250,7 +271,10 @@ fn end(zone: Option<chrono_tz::Tz>, direction: &Direction) -> Option<String> {
 
 /// What a clock shows at a minute, counted from the beginning of 1970.
 fn clock_time(zone: Option<chrono_tz::Tz>, minute: i64) -> Option<String> {
-    let there = zone?.timestamp_opt(minute * 60, 0).single()?;
+    let zone = zone?;
+    let there = zone.timestamp_opt(minute * 60, 0).single()?;
+    // Where clocks are put back they show an hour twice, and nobody knows which is meant.
+    zone.from_local_datetime(&there.naive_local()).single()?;
     Some(format!("{:02}:{:02}", there.hour(), there.minute()))
 }
 

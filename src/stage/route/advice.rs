@@ -86,13 +86,15 @@ impl Facts<'_> {
             None => (None, around.way(place, stem)?),
         };
         let usual = self.usual.way(*way.last()?).map(|way| way.segments).unwrap_or_default();
-        let met = usual.iter().copied().find(|id| trouble.segments.contains(id));
-        let first = met.or_else(|| trouble.segments.first().copied())?;
+        let first = self.called_by(trouble, &usual)?;
         let mut avoid = vec![first];
         avoid.extend(trouble.segments.iter().copied().filter(|id| *id != first));
         avoid.extend(around.avoid.iter().copied().filter(|id| !trouble.segments.contains(id)));
-        // An empty road flows freely, which is nobody's business where it is shut.
-        let levels = trouble.segments.iter().filter_map(|&id| self.view.state(id).level);
+        // An empty road flows freely, which is nobody's business where it is shut; and what is worse round
+        // the corner is not said of this road.
+        let street = |id: SegmentId| self.network.segment(id).street.as_ref();
+        let of_it = trouble.segments.iter().filter(|id| street(**id) == street(first));
+        let levels = of_it.filter_map(|&id| self.view.state(id).level);
         let level = levels.max().filter(|_| !trouble.shut);
         let seconds = |s: f64| s.round() as u32;
         let delay_s = self.times.delay_s(&usual);
@@ -128,21 +130,34 @@ impl Facts<'_> {
         })
     }
 
-    /// What operators say of the trouble: of a closed road, or of the lanes that are shut on the road
-    /// that the trouble is called by, where they say the same of all of it.
+    /// What operators say of the road that the trouble is called by: of all that is closed of it, by
+    /// whatever event, or of the lanes that are shut on it.
     fn announced(&self, trouble: &Trouble, first: SegmentId) -> Announced {
         let street = |id: SegmentId| self.network.segment(id).street.as_ref();
-        let told: Vec<Announced> = match trouble.cause {
+        let is_it = |id: &SegmentId| {
+            *id == first || street(first).is_some_and(|name| street(*id) == Some(name))
+        };
+        let told = |id: SegmentId| self.view.announced.get(&id).copied().unwrap_or_default();
+        let shut: Vec<SegmentId> = match trouble.cause {
             Cause::Congestion => Vec::new(),
-            Cause::Closure => self.view.announced.get(&first).copied().into_iter().collect(),
+            Cause::Closure => self.view.closed.keys().copied().filter(is_it).collect(),
             Cause::Incident => {
-                let here = trouble.segments.iter().filter(|id| street(**id) == street(first));
-                let shut = here.filter(|id| self.view.incidents.contains_key(id));
-                shut.filter_map(|id| self.view.announced.get(id).copied()).collect()
+                let here = trouble.segments.iter().copied().filter(is_it);
+                here.filter(|id| self.view.incidents.contains_key(id)).collect()
             }
         };
-        let same = told.iter().all(|other| Some(other) == told.first());
-        told.first().copied().filter(|_| same).unwrap_or_default()
+        shut.into_iter().map(told).reduce(Announced::and).unwrap_or_default()
+    }
+
+    /// The segment that a trouble is called by: of lanes that are shut the road that they are on, else
+    /// what the usual way meets first.
+    fn called_by(&self, trouble: &Trouble, usual: &[SegmentId]) -> Option<SegmentId> {
+        let lanes = |id: &SegmentId| !trouble.shut && self.view.incidents.contains_key(id);
+        let met = usual.iter().filter(|id| trouble.segments.contains(id));
+        let all = trouble.segments.iter();
+        let shut = met.clone().find(|id| lanes(id)).or_else(|| all.clone().find(|id| lanes(id)));
+        let shut = shut.filter(|_| trouble.cause == Cause::Incident);
+        shut.or_else(|| met.clone().next()).or_else(|| all.clone().next()).copied()
     }
 
     /// The greatest place for which the told way is a way there, of those whose usual way meets the

@@ -140,6 +140,13 @@ impl<'a> Desk<'a> {
         points
     }
 
+    /// Whether vehicles here are led into a jam to get round a shut road: they are not told to avoid it too.
+    fn is_led_into(&self, point: &Point, jam: &Trouble) -> bool {
+        let shut = self.wanted.get(&area(self.network, point.place.here, true));
+        let stem = shut.filter(|_| !jam.shut).and_then(|said| said.advice.stem.get(1..));
+        stem.is_some_and(|stem| stem.iter().any(|id| jam.segments.contains(id)))
+    }
+
     /// Closures always; the rest goes on, and begins as often as a sign may change for it.
     fn may_speak(&self, audience: &Audience, trouble: &Trouble) -> bool {
         let goes_on = || self.shown.get(audience).is_some_and(|shown| goes_on(shown, trouble));
@@ -169,7 +176,9 @@ impl<'a> Desk<'a> {
             if shown.is_some_and(|shown| self.belongs_elsewhere(shown, around.trouble)) {
                 continue;
             }
-            if !self.may_speak(&point.audience, around.trouble) {
+            if !self.may_speak(&point.audience, around.trouble)
+                || self.is_led_into(&point, around.trouble)
+            {
                 continue;
             }
             let Some(advice) = self.advise(around, &point, shown, &told) else { continue };
@@ -398,7 +407,7 @@ fn goes_on(shown: &Shown, trouble: &Trouble) -> bool {
 
 /// Vehicles on one segment. What they are told of shut roads and of jams is two messages, since it is
 /// for different drivers.
-fn area(network: &Network, here: SegmentId, shut: bool) -> Audience {
+pub(super) fn area(network: &Network, here: SegmentId, shut: bool) -> Audience {
     let letter = if shut { 'c' } else { 'q' };
     Audience::Area { tile: network.tile(here), part: format!("{letter}{}", here.0) }
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::domain::closure::Announced;
 use crate::domain::congestion::CongestionLevel;
 use crate::domain::direction::{Cause, DirectionState, Evidence};
-use crate::domain::network::{ByName, Place, Segment, SegmentId, Sign, SignId};
+use crate::domain::network::{ByName, Connection, Place, Segment, SegmentId, Sign, SignId};
 use crate::domain::time::Timestamp;
 use crate::domain::wording::{MIN_SIGN_COLS, MIN_SIGN_ROWS, MIN_VEHICLE_CHARS};
 use crate::ports::Writer;
@@ -318,6 +318,25 @@ proptest! {
     }
 }
 
+/// Who is told a road's name may stay on it beyond the way, as far as it leads.
+#[test]
+fn a_road_that_runs_into_a_shut_part_of_it_is_not_named() {
+    let streets = ["Via Alta", "Viale dei Platani", "Via Lunga", "Via Lunga", "Corso Isonzo"];
+    let told = |avoid: &[u32], turn| {
+        let mut network = network(&streets, &[]);
+        let (from, to) = (SegmentId(2), SegmentId(3));
+        network.outgoing[2] = vec![Connection { from, to, turn, lanes: 1, cars_allowed: true }];
+        let mut direction = direction(avoid, &[2, 4]);
+        direction.way = [0, 2, 4].map(SegmentId).to_vec();
+        let slots = offered(network, &direction, VEHICLE).into_iter();
+        let ways = slots.filter(|(slot, ..)| matches!(slot, Slot::Via0 | Slot::Via1));
+        ways.map(|(_, text, _)| text).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&[1], Turn::Straight), ["Via Lunga", "Corso Isonzo"]);
+    assert_eq!(told(&[1, 3], Turn::Straight), Vec::<String>::new());
+    assert_eq!(told(&[1, 3], Turn::TurnAround), ["Via Lunga", "Corso Isonzo"]);
+}
+
 /// By the clock of the place, only while it is to come, and only where the day is beyond doubt.
 #[test]
 fn the_planned_end_is_a_time_of_day() {
@@ -338,6 +357,11 @@ fn the_planned_end_is_a_time_of_day() {
     assert_eq!(until(rome, summer, "2026-07-01T18:00:00.001Z"), None);
     assert_eq!(until(rome, summer, summer), None);
     assert_eq!(until(None, summer, "2026-07-01T15:30:00.000Z"), None);
+    // Clocks are put back at three: half past two comes twice.
+    let autumn = "2026-10-25T00:05:00.000Z";
+    assert_eq!(until(rome, autumn, "2026-10-25T00:30:00.000Z"), None);
+    assert_eq!(until(rome, autumn, "2026-10-25T01:30:00.000Z"), None);
+    assert_eq!(until(rome, autumn, "2026-10-25T02:30:00.000Z").as_deref(), Some("03:30"));
     let winter = "2026-12-31T20:00:00.000Z";
     assert_eq!(until(rome, winter, "2026-12-31T23:05:00.000Z").as_deref(), Some("00:05"));
 }

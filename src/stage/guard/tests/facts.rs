@@ -22,6 +22,16 @@ fn a_time_of_day_must_be_the_planned_end() {
     // One in the morning in Rome is midnight UTC.
     let asked = |time: &str| request(En, SIGN, RoadClosed, &[(Slot::Until, time)]);
     assert_eq!(guard.check_request(&ends(at(0) + 2 * hour), &asked("03:00")), Ok(()));
+    // Half past two comes twice in the night in which clocks are put back.
+    let night = |ts: &str, until: &str| {
+        let [ts, until] = [ts, until].map(|time| Timestamp::parse(time).unwrap());
+        Direction { ts, valid_until: until, ..ends(until) }
+    };
+    let (autumn, end) = ("2026-10-25T00:05:00.000Z", "2026-10-25T01:30:00.000Z");
+    let answer = guard.check_request(&night(autumn, end), &asked("02:30"));
+    assert_eq!(answer.map_err(|o| o.rule()), Err(Rule::RequestFacts));
+    let end = "2026-10-25T02:30:00.000Z";
+    assert_eq!(guard.check_request(&night(autumn, end), &asked("03:30")), Ok(()));
     let refused = |direction: &Direction, time: &str| {
         let answer = guard.check_request(direction, &asked(time)).map_err(|o| o.rule());
         assert_eq!(answer, Err(Rule::RequestFacts), "{time}");
@@ -110,6 +120,28 @@ fn the_road_at_a_stretchs_end_may_be_the_way() {
     assert_eq!(said(swapped), Err(Rule::Road));
     let wrong = "Via Roma is closed. Between Via San and Via Minuti. Use Via San.";
     assert_eq!(said(wrong), Err(Rule::Road));
+}
+
+/// The first road of the way leads on into a part of it that is to be avoided.
+#[test]
+fn a_road_that_runs_into_a_shut_part_of_it_may_not_be_named() {
+    let asked = |turn: Option<Turn>, avoid: &[u32]| {
+        let mut network = network(&STREETS, &PLACES);
+        let street = network.segments[1].street.clone();
+        network.segments[6].street = street;
+        let to = ids(&[6])[0];
+        let into = turn.map(|turn| Connection { to, turn, ..network.outgoing[1][0] });
+        network.outgoing[1].extend(into);
+        let direction = Direction { avoid: ids(avoid), ..direction() };
+        let street = network.segments[1].street.clone().unwrap();
+        let request = request(En, SIGN, RoadClosed, &[(Via0, &street)]);
+        let guard = Guard::new(Arc::new(network));
+        guard.check_request(&direction, &request).map_err(|o| o.rule())
+    };
+    assert_eq!(asked(Some(Turn::Straight), &[4, 6]), Err(Rule::RequestFacts));
+    assert_eq!(asked(Some(Turn::Straight), &[4]), Ok(()));
+    assert_eq!(asked(Some(Turn::TurnAround), &[4, 6]), Ok(()));
+    assert_eq!(asked(None, &[4, 6]), Ok(()));
 }
 
 #[test]

@@ -27,6 +27,50 @@ fn a_reason_goes_with_its_closure_and_a_new_one_is_said_at_once() {
     assert_eq!((shown.revision, shown.announced), (3, Announced::default()));
 }
 
+/// Two events on one road are told as far as they agree, and until the later end.
+#[test]
+fn what_is_said_holds_of_all_that_is_closed_of_a_road() {
+    let (network, mut route) = town();
+    let mut traffic = Traffic::on(&network);
+    let [one, other] = ["2,1>3,1", "3,1>4,1"].map(|name| network.id(name));
+    traffic.close("2,1>3,1", "crash");
+    traffic.close("3,1>4,1", "works");
+    let said = |reason, until: Option<u64>| Announced { until: until.map(at), ..because(reason) };
+    traffic.announced.insert(one, said(Reason::Accident, Some(3_600)));
+    traffic.announced.insert(other, said(Reason::Roadworks, Some(7_200)));
+    let both = sign(route.update(at(0), &traffic.view())).unwrap().announced;
+    assert_eq!(both, Announced { until: Some(at(7_200)), ..Announced::default() });
+    traffic.announced.insert(other, said(Reason::Accident, None));
+    traffic.change += 1;
+    let both = sign(route.update(at(1), &traffic.view())).unwrap().announced;
+    assert_eq!(both, because(Reason::Accident));
+}
+
+/// Round a closed road vehicles are led where traffic queues by now: they do not hear at once that they
+/// should keep away from there.
+#[test]
+fn vehicles_are_not_told_to_avoid_a_jam_that_they_are_led_into() {
+    let network = Arc::new(grid(7, 5).build());
+    let mut told = 0;
+    // A road that some are led over, and one that none are.
+    for road in ["4,0>5,0", "2,2>3,2"].map(|name| network.id(name)) {
+        let mut route = Route::new(&plan(), Arc::clone(&network));
+        let mut traffic = Traffic::on(&network);
+        traffic.close("3,2>4,2", "works");
+        route.update(at(0), &traffic.view());
+        traffic.speed(&network.segment(road).name, 2.0);
+        route.update(at(10), &traffic.view());
+        let jam = |shown: &&Shown| shown.said.advice.cause == Cause::Congestion;
+        for shown in route.shown.values().filter(jam) {
+            let shut = route.shown.get(&decide::area(&network, shown.said.advice.here, true));
+            let stem = shut.map_or(&[][..], |shut| &shut.said.advice.stem[1..]);
+            assert!(!stem.contains(&road), "{}", network.segment(road).name);
+            told += usize::from(shut.is_some());
+        }
+    }
+    assert!(told > 0, "others hear of both");
+}
+
 #[test]
 fn what_sensors_found_has_no_reason() {
     let (network, mut route) = town();
@@ -37,8 +81,7 @@ fn what_sensors_found_has_no_reason() {
     assert_eq!((shown.cause, shown.announced), (Cause::Incident, Announced::default()));
 }
 
-/// A jam before lanes that are shut is told with what their operator says, unless the lanes are on
-/// another road than the one that the trouble is called by.
+/// A jam before lanes that are shut is called by the road that they are on, with what its operator says.
 #[test]
 fn lanes_that_are_shut_go_with_the_jam_before_them() {
     let lanes = Announced { lanes: Some(1), ..because(Reason::Accident) };
@@ -57,7 +100,7 @@ fn lanes_that_are_shut_go_with_the_jam_before_them() {
     let (network, _) = town();
     let street = network.segment(network.id("2,1>3,1")).street.clone().unwrap_or_default();
     assert_eq!(told(&street), Some((Cause::Incident, lanes)));
-    assert_eq!(told("Elsewhere"), Some((Cause::Incident, Announced::default())));
+    assert_eq!(told("Elsewhere"), Some((Cause::Incident, lanes)));
 }
 
 #[test]
