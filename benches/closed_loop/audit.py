@@ -27,8 +27,8 @@ def standing(log: list[dict], horizon: float) -> dict[tuple, list[tuple[float, f
 
 
 def told(message: dict) -> tuple:
-    """What a driver is told to do: another wording is the same advice."""
-    return tuple(sorted(message["avoid"])), tuple(message["via"])
+    """What a sign shows: it has room for the first of the edges to avoid. Another wording is the same advice."""
+    return message["avoid"][0], tuple(message["via"])
 
 
 def changes(spans: list[tuple[float, float, dict]], horizon: float) -> list[float]:

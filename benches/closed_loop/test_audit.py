@@ -86,6 +86,9 @@ class Flips(unittest.TestCase):
     def test_another_way_is_a_change(self):
         self.assertEqual(self.flips([show(0), show(100, via=("d",)), show(200, avoid=("e", "b"), via=("d",), until=2000)]), [0, 100, 200])
 
+    def test_what_is_shut_elsewhere_is_on_no_sign(self):
+        self.assertEqual(self.flips([show(0, avoid=("b",)), show(100, avoid=("b", "e"), until=2000)]), [0])
+
     def test_the_worst_hour_is_sought_everywhere(self):
         self.assertEqual(worst_hour([0, 3500, 3599, 3601, 7000]), 4)
 
