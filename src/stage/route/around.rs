@@ -154,7 +154,9 @@ impl<'a> Around<'a> {
         let dead_ends = dead_ends(network, &shut);
         let avoid: BTreeSet<SegmentId> = trouble.segments.iter().copied().chain(shut).collect();
         let nobody_gets_on = |id| avoid.contains(&id) || dead_ends.contains(&id);
-        let all_of_it = joined(network, &trouble.segments, nobody_gets_on);
+        // Who goes on through a jam does not go on through what is shut beside it.
+        let goes_round_all = |id| trouble.shut && nobody_gets_on(id);
+        let all_of_it = joined(network, &trouble.segments, goes_round_all);
         let elsewhere: BTreeSet<SegmentId> = avoid.difference(&all_of_it).copied().collect();
         let alone: BTreeSet<SegmentId> = trouble.segments.iter().copied().collect();
         let mut reached = |gate: Gate| {
@@ -176,7 +178,7 @@ impl<'a> Around<'a> {
             .iter()
             .copied()
             .max_by(|&a, &b| traffic(a).total_cmp(&traffic(b)).then(b.cmp(&a)))?;
-        let gates = flows::gates(network, times, &trouble.segments, nobody_gets_on);
+        let gates = flows::gates(network, times, &trouble.segments, goes_round_all);
         let gates = gates.into_iter().filter(|gate| !nobody_gets_on(gate.segment));
         let gates = gates.map(&mut reached).collect();
         Some(Self {
@@ -418,11 +420,11 @@ impl<'a> Around<'a> {
     }
 }
 
-/// The trouble with what nobody gets on next to it: for who is bound beyond, that is one shut road.
+/// The trouble with what is shut next to it: for who is bound beyond, that is one shut road.
 fn joined(
     network: &Network,
     trouble: &[SegmentId],
-    nobody_gets_on: impl Fn(SegmentId) -> bool,
+    goes_round_all: impl Fn(SegmentId) -> bool,
 ) -> BTreeSet<SegmentId> {
     let mut joined: BTreeSet<SegmentId> = trouble.iter().copied().collect();
     let mut open: Vec<SegmentId> = trouble.to_vec();
@@ -430,7 +432,7 @@ fn joined(
         let after = network.outgoing(at).iter().map(|c| (c, c.to));
         let before = network.incoming(at).iter().map(|c| (c, c.from));
         for (c, next) in after.chain(before) {
-            if c.leads_on() && nobody_gets_on(next) && joined.insert(next) {
+            if c.leads_on() && goes_round_all(next) && joined.insert(next) {
                 open.push(next);
             }
         }

@@ -52,14 +52,13 @@ fn onward_veh_s(network: &Network, times: &Times, c: &Connection) -> Option<f64>
     Some(times.usual_veh_s[c.to.0 as usize].max(0.001) * part)
 }
 
-/// The roads beyond a trouble by which its traffic would have gone on, greatest share first. Where
-/// `nobody_gets_on`, it is followed farther, however long that is: who is bound for there has to go round
-/// all of it.
+/// The roads beyond a trouble by which its traffic would have gone on, greatest share first. Traffic that
+/// comes upon more that is shut is followed to the end of that, however far: it `goes_round_all` of it.
 pub(super) fn gates(
     network: &Network,
     times: &Times,
     trouble: &[SegmentId],
-    nobody_gets_on: impl Fn(SegmentId) -> bool,
+    goes_round_all: impl Fn(SegmentId) -> bool,
 ) -> Vec<Gate> {
     // Nearest first; millimetres, since floats are no keys.
     let mut open: BTreeMap<(u64, SegmentId), f64> = BTreeMap::new();
@@ -76,7 +75,7 @@ pub(super) fn gates(
     let mut gates: BTreeMap<SegmentId, f64> = BTreeMap::new();
     while let Some(((millimetres, id), traffic)) = open.pop_first() {
         passed.insert(id);
-        let counts = if nobody_gets_on(id) { 0.0 } else { network.segment(id).length_m.max(0.0) };
+        let counts = if goes_round_all(id) { 0.0 } else { network.segment(id).length_m.max(0.0) };
         let beyond = millimetres + (counts * 1e3) as u64;
         let onward: Vec<(SegmentId, f64)> = turning(network, times, id)
             .into_iter()

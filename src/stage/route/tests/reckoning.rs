@@ -312,6 +312,28 @@ fn gates_lie_beyond_all_that_is_shut() {
     assert!(all > 0.5, "{far:?}");
 }
 
+/// The traffic of a queue before a closed road goes on by other roads, which takes as long as it does.
+#[test]
+fn going_on_through_a_jam_beside_a_closed_road_takes_a_time() {
+    let (network, _) = town();
+    let mut traffic = Traffic::on(&network);
+    traffic.close("2,1>3,1", "works");
+    traffic.speed("1,1>2,1", 3.0);
+    let times = times(&network, &traffic);
+    let jam = network.id("1,1>2,1");
+    let trouble = Trouble {
+        cause: Cause::Congestion,
+        shut: false,
+        segments: vec![jam],
+        ..closure(&network, &traffic, &times)
+    };
+    let closed = traffic.closed.keys().copied();
+    let mut maps = Maps::default();
+    let around = Around::new(&network, &times, &trouble, closed, &[], &mut maps).unwrap();
+    let place = around.place(network.id("0,1>1,1")).unwrap();
+    assert!(around.unguided_s(&place, &times.now).is_some());
+}
+
 #[test]
 fn closures_split_the_approaches_over_more_than_one_way() {
     let network = Arc::new(grid(7, 5).build());
