@@ -206,7 +206,11 @@ impl Requests {
     /// Whether who follows the way along a road and then goes on along its name comes to what must be
     /// avoided.
     fn is_shut(&self, direction: &Direction, name: &Name<'_>) -> bool {
-        let is_it = |id: &SegmentId| self.street(id.0).is_some_and(|s| s.folded == name.folded);
+        // Where another spelling folds to the same, the name is not sayable at all.
+        let is_it = |id: &SegmentId| {
+            let segment = self.network.segments.get(id.0 as usize);
+            segment.and_then(|segment| segment.street.as_deref()) == Some(name.text)
+        };
         let mut open: Vec<SegmentId> =
             direction.way.iter().chain(&direction.via).copied().filter(is_it).collect();
         let mut seen: BTreeSet<SegmentId> = open.iter().copied().collect();

@@ -128,9 +128,9 @@ fn allowed(
 /// Whether some segment to avoid is reached from this one, or from another one of the way with its name,
 /// without leaving the name: who is told the name and stays on it gets there.
 fn runs_into_the_avoided(network: &Network, direction: &Direction, id: SegmentId) -> bool {
-    let folded = |id: SegmentId| network.segment(id).street.as_deref().map(fold);
-    let Some(name) = folded(id) else { return false };
-    let on_it = |id: SegmentId| folded(id).as_ref() == Some(&name);
+    let street = |id: SegmentId| network.segment(id).street.as_deref();
+    let Some(name) = street(id) else { return false };
+    let on_it = |id: SegmentId| street(id) == Some(name);
     let told = direction.way.iter().chain(&direction.via).copied().filter(|id| on_it(*id));
     let mut reached: BTreeSet<SegmentId> = told.collect();
     loop {
