@@ -154,8 +154,8 @@ fn a_sign_that_has_changed_thrice_begins_with_closures_alone() {
 #[test]
 fn a_sign_that_may_not_tell_of_a_find_tells_of_the_closure_behind_it() {
     for (changes, cause) in [(0, Cause::Incident), (3, Cause::Closure)] {
-        let (_, mut route) = town();
-        let mut traffic = Traffic::on(&route.network.clone());
+        let (network, mut route) = town();
+        let mut traffic = Traffic::on(&network);
         for _ in 0..changes {
             route.flips.changed(&the_sign(), at(0));
         }
@@ -165,7 +165,7 @@ fn a_sign_that_may_not_tell_of_a_find_tells_of_the_closure_behind_it() {
         route.update(at(60), &traffic.view());
         let shown = &route.shown[&the_sign()].said.advice;
         assert_eq!(shown.cause, cause);
-        assert!(!shown.stem.contains(&traffic.network.id("1,1>2,1")));
+        assert!(!shown.stem.contains(&network.id("1,1>2,1")));
     }
 }
 
@@ -174,10 +174,7 @@ fn a_sign_that_may_not_tell_of_a_find_tells_of_the_closure_behind_it() {
 fn a_closure_far_away_is_no_change_of_a_sign() {
     let (network, mut route) = town();
     let mut traffic = Traffic::on(&network);
-    for x in 0..5 {
-        let road = network.id(&format!("{x},1>{},1", x + 1));
-        traffic.states[road.0 as usize].vehicles = Some(60.0);
-    }
+    traffic.fill_row();
     assert_eq!(route.update(at(0), &traffic.view()), []);
     route.flips.changed(&the_sign(), at(0));
     route.flips.changed(&the_sign(), at(0));
@@ -226,10 +223,7 @@ fn of_two_finds_of_one_minute_the_one_that_ends_is_withdrawn() {
 fn a_find_that_will_not_stand_still_is_taken_down() {
     let (network, mut route) = town();
     let mut traffic = Traffic::on(&network);
-    for x in 0..5 {
-        let road = network.id(&format!("{x},1>{},1", x + 1));
-        traffic.states[road.0 as usize].vehicles = Some(60.0);
-    }
+    traffic.fill_row();
     assert_eq!(route.update(at(0), &traffic.view()), []);
     let mut told = Vec::new();
     let finds = ["3,1>4,1", "2,1>3,1", "1,1>2,1"];
@@ -364,10 +358,7 @@ fn a_road_found_to_be_blocked_is_an_incident_to_go_round() {
 fn blocked_roads_that_lead_into_each_other_are_one_incident() {
     let (network, mut route) = town();
     let mut traffic = Traffic::on(&network);
-    for x in 0..5 {
-        let road = network.id(&format!("{x},1>{},1", x + 1));
-        traffic.states[road.0 as usize].vehicles = Some(60.0);
-    }
+    traffic.fill_row();
     assert_eq!(route.update(at(0), &traffic.view()), []);
     traffic.block("2,1>3,1");
     traffic.block("3,1>4,1");

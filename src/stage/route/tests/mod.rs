@@ -92,6 +92,14 @@ impl Traffic {
         self.change += 1;
     }
 
+    /// Much traffic on the town's Row 1.
+    fn fill_row(&mut self) {
+        for x in 0..5 {
+            let road = self.network.id(&format!("{x},1>{},1", x + 1));
+            self.states[road.0 as usize].vehicles = Some(60.0);
+        }
+    }
+
     fn unknown(&mut self, name: &str) {
         self.states[self.network.id(name).0 as usize] = SegmentState::default();
         self.change += 1;
