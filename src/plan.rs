@@ -289,7 +289,7 @@ pub struct Directions {
     /// The same for vehicles, which are told once: another way is news only to those that come after.
     pub area_dwell: Duration,
     pub expiry: Duration,
-    /// Largest share of the flow to send one way, 0 to 1.
+    /// Largest share of a jam's traffic to send one way, 0 to 1.
     pub diversion_cap: f64,
     /// Levels at least this bad are a cause by themselves.
     pub speak_from: crate::domain::congestion::CongestionLevel,

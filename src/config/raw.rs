@@ -29,10 +29,10 @@ pub(super) mod default {
     pub const LONGEST: &str = "1h";
     pub const ENTER_AFTER: u32 = 2;
     pub const LEAVE_AFTER: u32 = 3;
-    pub const MIN_SAVING: &str = "60s";
+    pub const MIN_SAVING: &str = "30s";
     pub const DWELL: &str = "5m";
     pub const EXPIRY: &str = "5m";
-    pub const DIVERSION_CAP: f64 = 0.3;
+    pub const DIVERSION_CAP: f64 = 1.0;
     pub const AREA_DWELL: &str = "1m";
     pub const REACH_M: f64 = 2000.0;
     pub const AREA_REACH_M: f64 = 1000.0;
@@ -292,7 +292,8 @@ group! {
         /// A direction that is not renewed vanishes after this.
         #[schemars(extend("default" = default::EXPIRY))]
         expiry: Option<At<Interval>>,
-        /// Largest share of the flow to send one way, above 0, at most 1.
+        /// Largest share of a jam's traffic to send one way, above 0, at most 1. How full that way gets by it
+        /// is reckoned with in any case.
         #[schemars(extend("default" = default::DIVERSION_CAP, "exclusiveMinimum" = 0, "maximum" = 1))]
         diversion_cap: Option<At<f64>>,
         /// Levels at least this bad are a reason by themselves. Default: `queuing`.

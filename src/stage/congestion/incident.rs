@@ -10,12 +10,13 @@
 //!
 //! Knows nothing of levels or of what was announced.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::columns::Observation;
+use super::nearby::{Look, before, near, visit_before};
 use crate::domain::network::{Network, SegmentId};
 use crate::domain::time::Timestamp;
 
@@ -60,18 +61,17 @@ const WAITING_TRAFFIC_SHARE: f64 = 0.75;
 const WAITING_OCCUPANCY_RISE: f64 = 2.0;
 const WAITING_OCCUPANCY_PCT: f64 = 15.0;
 
-/// How far upstream of the empty road somebody must wait, along segments without detectors.
-const LOOK_UPSTREAM_M: f64 = 500.0;
-
-/// What falls empty within so many metres of road of a shut one is its doing: who is led round it, and
-/// the queues of who is not, reach about as far as signs speak (`reach_m`).
-const NEAR_M: f64 = 2_000.0;
-
 /// When nobody waits upstream any more after this time, the road may be open and avoided by all for
 /// our own words: the incident is given up. If it is not over, drivers will wait again. A flow of which
 /// nothing is heard says nothing more so long after its segment is unknown: who fell silent while they
 /// waited do not wait for ever, and a few windows that are missing change nothing.
 const PROBE_AFTER: Duration = Duration::from_mins(10);
+
+/// For so long drivers who wait for a blocked road are compared with what was usual before it was found:
+/// with what they have come to, nobody would be seen to wait after a quarter of an hour. Not for ever: a
+/// detector that died as a rush hour began looks like a blocked road. Most incidents are cleared within
+/// the hour.
+const USUAL_KEPT: Duration = Duration::from_hours(1);
 
 /// What one feed's windows say of the flow on one segment.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -88,6 +88,9 @@ pub(super) struct Flow {
     /// From here on all this is out of date; absent before the first window.
     #[serde(default)]
     until: Option<Timestamp>,
+    /// Windows that end before this take each other's place at the end of `past`, where the rest stays.
+    #[serde(default)]
+    usual_until: Option<Timestamp>,
 }
 
 /// One window. There are some hundred thousand of them in a unit: no figure here needs more digits, and
@@ -117,6 +120,11 @@ impl Flow {
     /// What was usual no longer is.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
+    }
+
+    /// Keeps what is usual until then, whatever comes.
+    pub(super) fn keep_usual(&mut self, until: Option<Timestamp>) {
+        self.usual_until = until;
     }
 
     /// What it says is not out of date.
@@ -149,6 +157,10 @@ impl Flow {
             }
         }
         self.low.clear();
+        let kept = self.usual_until.is_some_and(|until| end < until);
+        if kept && self.past.len() >= ENOUGH + PERSISTENCE {
+            self.past.remove(self.past.len() - PERSISTENCE);
+        }
         remember(&mut self.past, told);
         let enough = self.past.len() >= ENOUGH;
         let usual = enough.then(|| mean(self.past.iter().map(self::vehicles))).flatten();
@@ -240,6 +252,18 @@ impl Detected {
         self.since.iter().map(|(id, since)| (*id, *since))
     }
 
+    /// Until when the segments before them keep what was usual.
+    pub(super) fn usual_until(&self, network: &Network) -> BTreeMap<SegmentId, Timestamp> {
+        let mut until = BTreeMap::new();
+        for (id, since) in self.segments() {
+            for before in before(network, id) {
+                let until = until.entry(before).or_insert(since);
+                *until = (*until).max(since + USUAL_KEPT);
+            }
+        }
+        until
+    }
+
     /// How many were found so far.
     pub(super) fn found(&self) -> u64 {
         self.found
@@ -293,45 +317,6 @@ impl Detected {
     }
 }
 
-/// The segments within `NEAR_M` of road before and after these, with them.
-pub(super) fn near(
-    network: &Network,
-    shut: impl IntoIterator<Item = SegmentId>,
-) -> BTreeSet<SegmentId> {
-    let shut: Vec<SegmentId> = shut.into_iter().collect();
-    let mut near: BTreeSet<SegmentId> = shut.iter().copied().collect();
-    for onward in [true, false] {
-        // Metres to the near end of each that was reached; nearest first, in millimetres.
-        let mut seen: BTreeSet<SegmentId> = shut.iter().copied().collect();
-        let mut open: BTreeSet<(u64, SegmentId)> = shut.iter().map(|&id| (0, id)).collect();
-        while let Some((millimetres, at)) = open.pop_first() {
-            let moves = if onward { network.outgoing(at) } else { network.incoming(at) };
-            for c in moves.iter().filter(|c| c.cars_allowed) {
-                let next = if onward { c.to } else { c.from };
-                if !seen.insert(next) {
-                    continue;
-                }
-                near.insert(next);
-                let passed = (network.segment(next).length_m.max(0.0) * 1e3) as u64;
-                if ((millimetres + passed) as f64) < NEAR_M * 1e3 {
-                    open.insert((millimetres + passed, next));
-                }
-            }
-        }
-    }
-    near
-}
-
-/// The segments before this one on which drivers may be seen to wait for it.
-pub(super) fn before(network: &Network, id: SegmentId) -> BTreeSet<SegmentId> {
-    let mut found = BTreeSet::new();
-    visit_before(network, id, |before| {
-        found.insert(before);
-        Look::Beyond
-    });
-    found
-}
-
 /// Whether drivers wait on a segment before this one: the nearest ones upstream that can tell.
 fn waits_before<'f, F: Iterator<Item = &'f Flow>>(
     id: SegmentId,
@@ -345,31 +330,6 @@ fn waits_before<'f, F: Iterator<Item = &'f Flow>>(
         if told.is_empty() { Look::Beyond } else { Look::NoFarther }
     });
     waits
-}
-
-/// Whether to look beyond a segment.
-#[derive(PartialEq)]
-enum Look {
-    Beyond,
-    NoFarther,
-}
-
-/// The segments upstream of this one, each once, as far as they are looked for.
-fn visit_before(network: &Network, id: SegmentId, mut look: impl FnMut(SegmentId) -> Look) {
-    let mut seen = BTreeSet::from([id]);
-    let mut ahead = vec![(id, 0.0)];
-    while let Some((at, metres)) = ahead.pop() {
-        for connection in network.incoming(at).iter().filter(|c| c.cars_allowed) {
-            let before = connection.from;
-            if !seen.insert(before) {
-                continue;
-            }
-            let metres = metres + network.segment(before).length_m;
-            if look(before) == Look::Beyond && metres < LOOK_UPSTREAM_M {
-                ahead.push((before, metres));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

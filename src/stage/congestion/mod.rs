@@ -8,12 +8,13 @@ mod closures;
 mod columns;
 mod hysteresis;
 mod incident;
+mod nearby;
 mod screen;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -311,9 +312,9 @@ impl Congestion {
             let closed = self.closures.closed().keys().copied();
             let mut kept: BTreeSet<SegmentId> = self.blocked.keys().copied().collect();
             for &id in self.blocked.keys() {
-                kept.extend(incident::before(&self.network, id));
+                kept.extend(nearby::before(&self.network, id));
             }
-            for id in incident::near(&self.network, closed).difference(&kept) {
+            for id in nearby::near(&self.network, closed).difference(&kept) {
                 for feed in &mut self.feeds {
                     if let Some(flow) = &mut feed.tracks[id.0 as usize].memory.flow {
                         flow.forget();
@@ -333,6 +334,10 @@ impl Congestion {
         let found = finding && detected.find(now, &self.network, shut, flows);
         if detected.end(now, &self.network, shut, flows) || found {
             self.change += 1;
+            let until = detected.usual_until(&self.network);
+            for feed in &mut self.feeds {
+                feed.keep_usual(&until);
+            }
             self.show_detected();
         }
     }
@@ -400,6 +405,17 @@ impl Feed {
     /// Absent where what it has said is out of date.
     fn flow(&self, id: SegmentId, now: Timestamp) -> Option<&Flow> {
         self.tracks[id.0 as usize].memory.flow.as_ref().filter(|flow| flow.holds(now))
+    }
+
+    /// Segments keep what was usual on them until then, the others no more.
+    fn keep_usual(&mut self, until: &BTreeMap<SegmentId, Timestamp>) {
+        for (index, track) in self.tracks.iter_mut().enumerate() {
+            let until = until.get(&SegmentId(index as u32)).copied();
+            let now = [Some(&mut track.memory), track.before.as_deref_mut()];
+            for flow in now.into_iter().flatten().filter_map(|memory| memory.flow.as_mut()) {
+                flow.keep_usual(until);
+            }
+        }
     }
 
     /// Makes unknown what was last heard at or before the moment.

@@ -430,6 +430,15 @@ fn an_incident_is_given_up_when_nobody_waits_for_it_any_more() {
 }
 
 #[test]
+fn drivers_who_wait_for_an_hour_do_not_become_usual() {
+    let mut stage = stage(&[0]);
+    let blocked = empty_road(&mut stage, 0, &[(0.0, 10.0); 90]);
+    assert!(blocked[1..60].iter().all(|blocked| *blocked), "{blocked:?}");
+    assert!(!blocked[80], "nor for ever: {blocked:?}");
+    assert_eq!(stage.detected(), (1, 0), "and it is not found anew");
+}
+
+#[test]
 fn what_is_announced_is_not_discovered() {
     let mut stage = stage(&[0]);
     hear(&mut stage, &closure("works", ClosureState::Active, 0, &[ROAD])).unwrap();

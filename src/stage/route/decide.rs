@@ -28,10 +28,6 @@ const MAX_POINTS: usize = 80;
 /// it does not flicker around the minimum; one that costs as much is left within its dwell.
 const KEEP_SHARE: f64 = 0.5;
 
-/// Away from shut roads, a way must save at least this part of the time on the usual one: below, it
-/// is within the error of travel times.
-const LEAST_SAVING: f64 = 0.25;
-
 /// The usual ways from a segment, which depend on the network alone.
 pub(super) type Usual = BTreeMap<SegmentId, Arc<Tree>>;
 
@@ -54,6 +50,8 @@ pub(super) struct Desk<'a> {
     pub(super) over: BTreeSet<Audience>,
     /// Segments on which nothing is said of a shut road because it is said further on: where.
     pub(super) left: BTreeMap<SegmentId, SegmentId>,
+    /// Audiences to which no way round a shut road can be told.
+    pub(super) at_a_loss: BTreeSet<Audience>,
 }
 
 /// Somebody to tell, where he stands.
@@ -71,14 +69,22 @@ impl<'a> Desk<'a> {
         self.forget_the_over(troubles);
         let (shut, jams) = troubles.split_at(troubles.partition_point(|trouble| trouble.shut));
         let shut: Vec<Around<'_>> = shut.iter().filter_map(|t| self.around(t)).collect();
-        let mut headed_veh_s = 0.0;
-        for (around, points) in shut.iter().zip(self.to_each_its_own(&shut)) {
-            headed_veh_s += self.tell(around, points);
+        let (own, others) = self.to_each_its_own(&shut);
+        let mut told: Vec<bool> =
+            shut.iter().zip(own).map(|(around, points)| self.tell(around, points)).collect();
+        // Where no way leads round the first, another one may be met.
+        for ((around, mut points), told) in shut.iter().zip(others).zip(&mut told) {
+            points.retain(|point| self.at_a_loss.remove(&point.audience));
+            *told |= self.tell(around, points);
         }
+        let spoken_of = shut.iter().zip(told).filter(|(_, told)| *told);
+        let mut headed_veh_s: f64 = spoken_of.map(|(around, _)| around.traffic_veh_s()).sum();
         for trouble in jams.iter().filter(|trouble| self.may_pay(trouble)).collect::<Vec<_>>() {
             let Some(around) = self.around(trouble) else { continue };
             let points = self.points(&around);
-            headed_veh_s += self.tell(&around, points);
+            if self.tell(&around, points) {
+                headed_veh_s += around.traffic_veh_s();
+            }
         }
         (self.wanted, headed_veh_s)
     }
@@ -114,12 +120,13 @@ impl<'a> Desk<'a> {
         Around::new(network, times, trouble, self.view.all_shut(), &self.plan.never_via, self.maps)
     }
 
-    /// The points of each trouble. A place from which several can be met hears of the one that most
-    /// of its traffic is bound for, of those that may be spoken of there.
-    fn to_each_its_own(&self, arounds: &[Around<'_>]) -> Vec<Vec<Point>> {
+    /// The points of each trouble, and apart those that it shares with others. A place from which several
+    /// can be met hears of the one that most of its traffic is bound for, of those that may be spoken of
+    /// there.
+    fn to_each_its_own(&self, arounds: &[Around<'_>]) -> (Vec<Vec<Point>>, Vec<Vec<Point>>) {
         let mut points: Vec<Vec<Point>> = arounds.iter().map(|a| self.points(a)).collect();
         if arounds.len() < 2 {
-            return points;
+            return (points, Vec::new());
         }
         let mut most: BTreeMap<Audience, (f64, usize)> = BTreeMap::new();
         for (i, around) in arounds.iter().enumerate() {
@@ -134,10 +141,11 @@ impl<'a> Desk<'a> {
                 }
             }
         }
-        for (i, points) in points.iter_mut().enumerate() {
-            points.retain(|point| most.get(&point.audience).is_none_or(|(_, best)| *best == i));
-        }
-        points
+        let parts = points.into_iter().enumerate().map(|(i, points)| {
+            let own = |point: &Point| most.get(&point.audience).is_none_or(|(_, best)| *best == i);
+            points.into_iter().partition(own)
+        });
+        parts.unzip()
     }
 
     /// Whether vehicles here are led into a jam to get round a shut road: they are not told to avoid it too.
@@ -160,8 +168,8 @@ impl<'a> Desk<'a> {
         lost_s >= KEEP_SHARE * self.plan.min_saving.as_secs_f64()
     }
 
-    /// Vehicles a second that are headed for the trouble, if anybody is told of it.
-    fn tell(&mut self, around: &Around<'_>, points: Vec<Point>) -> f64 {
+    /// True if anybody is told of the trouble.
+    fn tell(&mut self, around: &Around<'_>, points: Vec<Point>) -> bool {
         self.left.clear();
         let wanted = self.wanted.len();
         let told: BTreeSet<SegmentId> = points.iter().map(|p| p.place.here).collect();
@@ -181,7 +189,12 @@ impl<'a> Desk<'a> {
             {
                 continue;
             }
-            let Some(advice) = self.advise(around, &point, shown, &told) else { continue };
+            let Some(advice) = self.advise(around, &point, shown, &told) else {
+                if around.trouble.shut && !self.left.contains_key(&point.place.here) {
+                    self.at_a_loss.insert(point.audience);
+                }
+                continue;
+            };
             if !around.trouble.shut {
                 let alternative = self.alternative(&advice);
                 let so_far = sent.entry(alternative).or_default();
@@ -196,7 +209,7 @@ impl<'a> Desk<'a> {
             let audience = point.audience;
             self.wanted.insert(audience.clone(), Proposal { audience, advice });
         }
-        if self.wanted.len() > wanted { around.traffic_veh_s() } else { 0.0 }
+        self.wanted.len() > wanted
     }
 
     /// The signs and segments upstream where somebody can be told, nearest first.
@@ -338,8 +351,7 @@ impl<'a> Desk<'a> {
             c.stem[1..].iter().any(|id| self.view.state(*id).level >= Some(self.plan.speak_from))
         };
         let saving_s = |c: &Candidate| unguided_s - c.expected_s;
-        let pays =
-            |c: &&Candidate| saving_s(c) >= least_s.max(LEAST_SAVING * unguided_s) && !full(c);
+        let pays = |c: &&Candidate| saving_s(c) >= least_s && !full(c);
         let keeps = |held: &Candidate| {
             if settled {
                 saving_s(held) >= KEEP_SHARE * least_s && !full(held)

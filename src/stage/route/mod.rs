@@ -215,6 +215,7 @@ impl Route {
             taken: BTreeSet::new(),
             over: BTreeSet::new(),
             left: BTreeMap::new(),
+            at_a_loss: BTreeSet::new(),
         };
         let (wanted, headed_veh_s) = desk.decide(&troubles);
         self.effect.headed(headed_veh_s);

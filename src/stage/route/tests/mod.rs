@@ -142,6 +142,46 @@ fn two_closures_in_a_row_are_gone_round_together() {
     assert_eq!(both.avoid, [x, y]);
 }
 
+/// Where the road that most are bound for is closed and may not be gone round, who is bound for the other
+/// closed one is told.
+#[test]
+fn where_nothing_can_be_said_of_one_closure_another_is_spoken_of() {
+    let mut draft = Draft::new();
+    let before = draft.segment("before", "Long", [(0.0, 0.0), (200.0, 0.0)]);
+    let long = draft.segment("long", "Long", [(200.0, 0.0), (1_200.0, 0.0)]);
+    let beyond = draft.segment("beyond", "Long", [(1_200.0, 0.0), (1_400.0, 0.0)]);
+    let round = draft.segment("round", "Side", [(200.0, 0.0), (1_200.0, 1.0)]);
+    let turn = draft.segment("turn", "Second", [(200.0, 0.0), (200.0, -400.0)]);
+    let second = draft.segment("second", "Second", [(200.0, -400.0), (1_200.0, -400.0)]);
+    let after = draft.segment("after", "Second", [(1_200.0, -400.0), (1_400.0, -400.0)]);
+    let other = draft.segment("other", "Third", [(200.0, 0.0), (1_200.0, -399.0)]);
+    for (from, to, way) in [
+        (before, long, Turn::Straight),
+        (long, beyond, Turn::Straight),
+        (before, round, Turn::Left),
+        (round, beyond, Turn::Right),
+        (before, turn, Turn::Right),
+        (turn, second, Turn::Left),
+        (second, after, Turn::Straight),
+        (before, other, Turn::Right),
+        (other, after, Turn::Left),
+    ] {
+        draft.link(from, to, way);
+    }
+    draft.sign(before);
+    let network = Arc::new(draft.build());
+    let mut traffic = Traffic::on(&network);
+    traffic.close("long", "first");
+    traffic.close("second", "second");
+    let via = |never_via: Vec<SegmentId>| {
+        let mut route = Route::new(&Directions { never_via, ..plan() }, Arc::clone(&network));
+        sign(route.update(at(0), &traffic.view())).map(|said| (said.via, said.avoid[0]))
+    };
+    assert_eq!(via(vec![]), Some((vec![round], long)));
+    assert_eq!(via(vec![round]), Some((vec![other], second)));
+    assert_eq!(via(vec![round, other]), None);
+}
+
 fn signs(directions: Vec<Direction>) -> Vec<Direction> {
     directions.into_iter().filter(|d| matches!(d.audience, Audience::Sign(_))).collect()
 }
