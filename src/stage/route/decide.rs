@@ -28,6 +28,13 @@ const MAX_POINTS: usize = 80;
 /// it does not flicker around the minimum; one that costs as much is left within its dwell.
 const KEEP_SHARE: f64 = 0.5;
 
+/// Round a jam, a sign, which all read and which keeps what it says for its dwell, says only what saves
+/// so many times the minimum saving ...
+const SIGN_TIMES: f64 = 2.0;
+
+/// ... and this part of the time on the usual way.
+const SIGN_SHARE: f64 = 0.25;
+
 /// The usual ways from a segment, which depend on the network alone.
 pub(super) type Usual = BTreeMap<SegmentId, Arc<Tree>>;
 
@@ -292,7 +299,7 @@ impl<'a> Desk<'a> {
         } else {
             let unguided_s = around.unguided_s(&point.place, &self.load.costs(self.roads()))?;
             let quiet_s = around.unguided_s(&point.place, &self.times.quiet)?;
-            let least_s = KEEP_SHARE * self.plan.min_saving.as_secs_f64();
+            let least_s = KEEP_SHARE * self.least_saving_s(&point.audience);
             if said.is_none() && unguided_s - quiet_s < least_s {
                 return None;
             }
@@ -309,7 +316,7 @@ impl<'a> Desk<'a> {
         let settled = shown.is_none_or(|shown| self.settled(shown))
             && self.flips.allow(&point.audience, around.trouble.cause == Cause::Closure, self.now);
         let (chosen, saving_s) = if let Some(unguided_s) = unguided_s {
-            self.pays(&candidates, held, settled, unguided_s)?
+            self.pays(&point.audience, &candidates, held, settled, unguided_s)?
         } else {
             let best = candidates.first().cloned()?;
             let better = held.as_ref().filter(|held| {
@@ -341,17 +348,19 @@ impl<'a> Desk<'a> {
     /// it does not do harm.
     fn pays(
         &self,
+        audience: &Audience,
         candidates: &[Candidate],
         held: Option<Candidate>,
         settled: bool,
         unguided_s: f64,
     ) -> Option<(Candidate, Option<f64>)> {
-        let least_s = self.plan.min_saving.as_secs_f64();
+        let least_s = self.least_saving_s(audience);
+        let share = if matches!(audience, Audience::Sign(_)) { SIGN_SHARE } else { 0.0 };
         let full = |c: &Candidate| {
             c.stem[1..].iter().any(|id| self.view.state(*id).level >= Some(self.plan.speak_from))
         };
         let saving_s = |c: &Candidate| unguided_s - c.expected_s;
-        let pays = |c: &&Candidate| saving_s(c) >= least_s && !full(c);
+        let pays = |c: &&Candidate| saving_s(c) >= least_s.max(share * unguided_s) && !full(c);
         let keeps = |held: &Candidate| {
             if settled {
                 saving_s(held) >= KEEP_SHARE * least_s && !full(held)
@@ -369,6 +378,12 @@ impl<'a> Desk<'a> {
         };
         let saving_s = saving_s(&chosen);
         Some((chosen, Some(saving_s)))
+    }
+
+    /// Seconds that a way round a jam must save before this audience is told of it.
+    fn least_saving_s(&self, audience: &Audience) -> f64 {
+        let least_s = self.plan.min_saving.as_secs_f64();
+        if matches!(audience, Audience::Sign(_)) { SIGN_TIMES * least_s } else { least_s }
     }
 
     /// Leaves drivers to what vehicles are told of a shut road on the next segment, or further on;
