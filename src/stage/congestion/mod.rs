@@ -6,6 +6,7 @@
 
 mod closures;
 mod columns;
+mod feed;
 mod hysteresis;
 mod incident;
 mod nearby;
@@ -14,7 +15,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,35 +23,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::WindowBatch;
 use crate::domain::closure::{ClosedSegments, Closure};
-use crate::domain::congestion::{CongestionLevel, Incidents, SegmentState, View};
+use crate::domain::congestion::{Incidents, SegmentState, View};
 use crate::domain::network::{Network, SegmentId};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::plan;
 
 use closures::Closures;
-use columns::Observation;
-use hysteresis::Hysteresis;
-use incident::{Detected, Flow};
-use screen::Screen;
+use feed::Feed;
+use incident::Detected;
 
 pub use closures::Taken;
 pub use screen::Fault;
 pub use state::CongestionState;
 
-/// A segment is unknown when this many windows in a row said nothing of it.
-const SILENT_AFTER: u32 = 3;
-
 /// Windows arrive behind the clock by lateness and idle time: with no windows at all, a segment is
 /// unknown this much later than `SILENT_AFTER` windows.
 const SILENCE_GRACE: Duration = Duration::from_mins(2);
-
-/// At or below this percentage of time an empty road's detector is covered by nobody who stands: a
-/// vehicle that passes a loop covers it for about half a second.
-const EMPTY_OCCUPANCY_PCT: f64 = 5.0;
-
-/// At or above this percentage with nobody passing, somebody stands on the detector.
-const STANDING_OCCUPANCY_PCT: f64 = 50.0;
 
 /// Result rows that told nothing, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,67 +73,11 @@ pub struct Congestion {
     change: u64,
 }
 
-/// One window of the pipeline and what it has said of each segment.
-#[derive(Debug)]
-struct Feed {
-    /// Index into `Plan::windows`.
-    window: usize,
-    name: String,
-    size: Duration,
-    every: Duration,
-    /// Its windows may be handed out again.
-    revised: bool,
-    tracks: Vec<Track>,
-    /// No segment that is known was heard last before this moment; absent where all have to be asked.
-    heard_since: Option<Timestamp>,
-}
-
-/// The history of one segment in one feed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Track {
-    memory: Memory,
-    /// The memory as it was before the newest window, to take a revision of that window.
-    before: Option<Box<Memory>>,
-    newest: Option<Timestamp>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Memory {
-    /// Absent where incidents are not looked for.
-    flow: Option<Flow>,
-    hysteresis: Hysteresis,
-    screen: Screen,
-    observed: SegmentState,
-    fault: Option<Fault>,
-    /// Start and end of the last window that told something.
-    heard: Option<(Timestamp, Timestamp)>,
-}
-
 impl Congestion {
     /// `windows` are the plan's; a feed that they lack is left out.
     pub fn new(plan: &plan::Congestion, windows: &[plan::Window], network: Arc<Network>) -> Self {
-        let memory = Memory {
-            flow: plan.detect_incidents.then(Flow::default),
-            hysteresis: Hysteresis::new(plan.enter_after, plan.leave_after),
-            screen: Screen::default(),
-            observed: SegmentState::default(),
-            fault: None,
-            heard: None,
-        };
-        let track = Track { memory, before: None, newest: None };
         let count = network.segments.len();
-        let feed = |&window: &usize| {
-            let plan = windows.get(window)?;
-            Some(Feed {
-                window,
-                name: plan.name.clone(),
-                size: plan.shape.longest(),
-                every: plan.shape.every(),
-                revised: !plan.accept_for.is_zero(),
-                tracks: vec![track.clone(); count],
-                heard_since: None,
-            })
-        };
+        let feed = |&window: &usize| Some(Feed::new(window, windows.get(window)?, plan, count));
         Self {
             feeds: plan.windows.iter().filter_map(feed).collect(),
             closures: Closures::default(),
@@ -260,14 +193,13 @@ impl Congestion {
     /// `window@start` of the window that the segment's state rests on.
     pub fn evidence(&self, id: SegmentId) -> Option<String> {
         let feed = &self.feeds[(*self.speakers.get(id.0 as usize)?)?];
-        let (start, _) = feed.tracks[id.0 as usize].memory.heard?;
-        Some(format!("{}@{start}", feed.name))
+        Some(format!("{}@{}", feed.name, feed.heard_from(id)?))
     }
 
     /// The segments that are unknown because their detectors contradict themselves.
     pub fn faults(&self) -> impl Iterator<Item = (SegmentId, Fault)> + '_ {
         self.network.segment_ids().filter_map(|id| {
-            let fault = |f: &Feed| f.tracks[id.0 as usize].memory.fault;
+            let fault = |feed: &Feed| feed.fault(id);
             self.feeds.iter().find_map(fault).map(|fault| (id, fault))
         })
     }
@@ -308,17 +240,16 @@ impl Congestion {
     /// around it is neither usual nor a discovery. A blocked one and those before it keep what was usual: by
     /// that it is known to flow again, or that nobody waits for it any more.
     fn detect(&mut self, now: Timestamp) {
-        if self.detected.is_some() && !self.closures.closed().is_empty() {
+        if let Some(detected) = &self.detected
+            && !self.closures.closed().is_empty()
+        {
             let closed = self.closures.closed().keys().copied();
-            let mut kept: BTreeSet<SegmentId> = self.blocked.keys().copied().collect();
-            for &id in self.blocked.keys() {
-                kept.extend(nearby::before(&self.network, id));
-            }
+            let before = detected.usual_until(&self.network).into_keys();
+            let kept: BTreeSet<SegmentId> =
+                before.chain(detected.segments().map(|(id, _)| id)).collect();
             for id in nearby::near(&self.network, closed).difference(&kept) {
                 for feed in &mut self.feeds {
-                    if let Some(flow) = &mut feed.tracks[id.0 as usize].memory.flow {
-                        flow.forget();
-                    }
+                    feed.forget_usual(*id);
                 }
             }
         }
@@ -356,8 +287,9 @@ impl Congestion {
     /// feed says something else than before.
     fn compose(&mut self, told: &[SegmentId]) {
         let mut changed = false;
-        for i in told.iter().map(|id| id.0 as usize) {
-            let state = |f: &Feed| f.tracks[i].memory.state();
+        for &id in told {
+            let i = id.0 as usize;
+            let state = |feed: &Feed| feed.state(id);
             let speaker = self.feeds.iter().position(|f| state(f).level.is_some());
             let new = speaker.map(|s| state(&self.feeds[s])).unwrap_or_default();
             changed |= new != self.states[i] || speaker != self.speakers[i];
@@ -367,138 +299,5 @@ impl Congestion {
         if changed {
             self.change += 1;
         }
-    }
-}
-
-impl Feed {
-    fn observe(
-        &mut self,
-        id: SegmentId,
-        limit_kmh: f64,
-        observation: Observation,
-        start: Timestamp,
-        end: Timestamp,
-    ) {
-        let silence = self.silence();
-        let track = &mut self.tracks[id.0 as usize];
-        match track.newest {
-            // A late revision of an old window changes no level that has moved on since.
-            Some(newest) if end < newest => return,
-            Some(newest) if end == newest => {
-                if let Some(before) = &track.before {
-                    track.memory = (**before).clone();
-                }
-            }
-            _ if self.revised => track.before = Some(Box::new(track.memory.clone())),
-            _ => {}
-        }
-        track.newest = Some(end);
-        self.heard_since = self.heard_since.map(|since| since.min(end));
-        track.memory.observe(limit_kmh, observation, start, end, self.size, silence);
-    }
-
-    /// A segment of which it has said nothing for so long is unknown.
-    fn silence(&self) -> Duration {
-        self.every.saturating_mul(SILENT_AFTER)
-    }
-
-    /// Absent where what it has said is out of date.
-    fn flow(&self, id: SegmentId, now: Timestamp) -> Option<&Flow> {
-        self.tracks[id.0 as usize].memory.flow.as_ref().filter(|flow| flow.holds(now))
-    }
-
-    /// Segments keep what was usual on them until then, the others no more.
-    fn keep_usual(&mut self, until: &BTreeMap<SegmentId, Timestamp>) {
-        for (index, track) in self.tracks.iter_mut().enumerate() {
-            let until = until.get(&SegmentId(index as u32)).copied();
-            let now = [Some(&mut track.memory), track.before.as_deref_mut()];
-            for flow in now.into_iter().flatten().filter_map(|memory| memory.flow.as_mut()) {
-                flow.keep_usual(until);
-            }
-        }
-    }
-
-    /// Makes unknown what was last heard at or before the moment.
-    fn forget(&mut self, moment: Timestamp, forgotten: &mut Vec<SegmentId>) {
-        if self.heard_since.is_some_and(|since| moment < since) {
-            return;
-        }
-        let mut oldest = None::<Timestamp>;
-        for (index, track) in self.tracks.iter_mut().enumerate() {
-            let Some((_, end)) = track.memory.heard else { continue };
-            if end <= moment {
-                track.memory.forget();
-                forgotten.push(SegmentId(index as u32));
-            } else {
-                oldest = Some(oldest.map_or(end, |oldest| oldest.min(end)));
-            }
-        }
-        self.heard_since = oldest;
-    }
-}
-
-impl Memory {
-    fn observe(
-        &mut self,
-        limit_kmh: f64,
-        observation: Observation,
-        start: Timestamp,
-        end: Timestamp,
-        size: Duration,
-        silence: Duration,
-    ) {
-        let level = level_of(observation, limit_kmh);
-        self.fault = self.screen.check(observation, level, start, end, size);
-        if self.fault.is_some() {
-            self.forget();
-            return;
-        }
-        if let Some(flow) = &mut self.flow {
-            flow.push(observation, end, silence);
-        }
-        if let Some(level) = level {
-            self.hysteresis.push(level);
-            self.heard = Some((start, end));
-            self.observed = SegmentState {
-                level: None,
-                speed_kmh: observation.speed().or(self.observed.speed_kmh),
-                vehicles: observation.vehicles,
-                occupancy_pct: observation.occupancy_pct,
-            };
-        }
-    }
-
-    /// Unknown until new windows have built up a level again. The screen keeps its suspicions.
-    fn forget(&mut self) {
-        self.hysteresis.clear();
-        self.observed = SegmentState::default();
-        self.heard = None;
-    }
-
-    fn state(&self) -> SegmentState {
-        match self.hysteresis.level() {
-            None => SegmentState::default(),
-            level => SegmentState { level, ..self.observed },
-        }
-    }
-}
-
-/// The level that one window shows, if it shows one.
-///
-/// With a speed, by its share of the free-flow speed (the speed limit, until one is learnt).
-/// Without one, nothing passed, which means one of two opposite things, and only occupancy tells
-/// which: a detector that is alive and covered by nobody sees an empty road, one that is covered
-/// half of the time or more sees a standing queue. In between, or without occupancy, the window
-/// says nothing. (A queue that stands with a gap over the loop looks empty; that is what
-/// `leave_after` is for.)
-fn level_of(observation: Observation, limit_kmh: f64) -> Option<CongestionLevel> {
-    let nobody_passed = observation.vehicles == Some(0.0);
-    match (observation.speed(), observation.occupancy_pct) {
-        (Some(speed), _) => Some(CongestionLevel::from_share(speed / limit_kmh)),
-        (None, Some(pct)) if pct >= STANDING_OCCUPANCY_PCT => Some(CongestionLevel::Stationary),
-        (None, Some(pct)) if nobody_passed && pct <= EMPTY_OCCUPANCY_PCT => {
-            Some(CongestionLevel::FreeFlow)
-        }
-        _ => None,
     }
 }

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::closures::Closures;
+use super::feed::Track;
 use super::incident::Detected;
-use super::{Congestion, Track, UnusedRows};
+use super::{Congestion, UnusedRows};
 use crate::domain::congestion::SegmentState;
 use crate::domain::time::Timestamp;
 

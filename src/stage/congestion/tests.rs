@@ -5,8 +5,10 @@ mod silence;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, StringViewArray};
 
+use super::columns::Observation;
 use super::*;
 use crate::domain::closure::{Announced, ClosureKind, ClosureState, Reason};
+use crate::domain::congestion::CongestionLevel;
 use crate::domain::network::testing::grid;
 use crate::domain::refusal::DeadReason;
 

@@ -30,7 +30,7 @@ const KEEP_SHARE: f64 = 0.5;
 
 /// Round a jam, a sign, which all read and which keeps what it says for its dwell, says only what saves
 /// so many times the minimum saving ...
-const SIGN_TIMES: f64 = 2.0;
+const SIGN_TIMES: f64 = 4.0;
 
 /// ... and this part of the time on the usual way.
 const SIGN_SHARE: f64 = 0.25;
@@ -155,11 +155,10 @@ impl<'a> Desk<'a> {
         parts.unzip()
     }
 
-    /// Whether vehicles here are led into a jam to get round a shut road: they are not told to avoid it too.
-    fn is_led_into(&self, point: &Point, jam: &Trouble) -> bool {
-        let shut = self.wanted.get(&area(self.network, point.place.here, true));
-        let stem = shut.filter(|_| !jam.shut).and_then(|said| said.advice.stem.get(1..));
-        stem.is_some_and(|stem| stem.iter().any(|id| jam.segments.contains(id)))
+    /// Whether vehicles here are told of a shut road. They hear of that alone: a jam to avoid besides would
+    /// lead who has just been sent round the shut road another way again.
+    fn hears_of_shut(&self, here: SegmentId) -> bool {
+        self.wanted.contains_key(&area(self.network, here, true))
     }
 
     /// Closures always; the rest goes on, and begins as often as a sign may change for it.
@@ -192,7 +191,7 @@ impl<'a> Desk<'a> {
                 continue;
             }
             if !self.may_speak(&point.audience, around.trouble)
-                || self.is_led_into(&point, around.trouble)
+                || !around.trouble.shut && self.hears_of_shut(point.place.here)
             {
                 continue;
             }
@@ -299,8 +298,8 @@ impl<'a> Desk<'a> {
         } else {
             let unguided_s = around.unguided_s(&point.place, &self.load.costs(self.roads()))?;
             let quiet_s = around.unguided_s(&point.place, &self.times.quiet)?;
-            let least_s = KEEP_SHARE * self.least_saving_s(&point.audience);
-            if said.is_none() && unguided_s - quiet_s < least_s {
+            let (least_s, _) = self.least_saving(&point.audience);
+            if said.is_none() && unguided_s - quiet_s < KEEP_SHARE * least_s {
                 return None;
             }
             Some(unguided_s)
@@ -354,8 +353,7 @@ impl<'a> Desk<'a> {
         settled: bool,
         unguided_s: f64,
     ) -> Option<(Candidate, Option<f64>)> {
-        let least_s = self.least_saving_s(audience);
-        let share = if matches!(audience, Audience::Sign(_)) { SIGN_SHARE } else { 0.0 };
+        let (least_s, share) = self.least_saving(audience);
         let full = |c: &Candidate| {
             c.stem[1..].iter().any(|id| self.view.state(*id).level >= Some(self.plan.speak_from))
         };
@@ -380,10 +378,14 @@ impl<'a> Desk<'a> {
         Some((chosen, Some(saving_s)))
     }
 
-    /// Seconds that a way round a jam must save before this audience is told of it.
-    fn least_saving_s(&self, audience: &Audience) -> f64 {
+    /// What a way round a jam must save before this audience is told of it: seconds, and which part of
+    /// the time on the usual way.
+    fn least_saving(&self, audience: &Audience) -> (f64, f64) {
         let least_s = self.plan.min_saving.as_secs_f64();
-        if matches!(audience, Audience::Sign(_)) { SIGN_TIMES * least_s } else { least_s }
+        match audience {
+            Audience::Sign(_) => (SIGN_TIMES * least_s, SIGN_SHARE),
+            Audience::Area { .. } => (least_s, 0.0),
+        }
     }
 
     /// Leaves drivers to what vehicles are told of a shut road on the next segment, or further on;
@@ -432,8 +434,8 @@ fn goes_on(shown: &Shown, trouble: &Trouble) -> bool {
     shown.said.advice.cause == trouble.cause && is_about(shown, trouble)
 }
 
-/// Vehicles on one segment. What they are told of shut roads and of jams is two messages, since it is
-/// for different drivers.
+/// Vehicles on one segment. What they are told of shut roads and of jams is two messages, and only one of
+/// them is out at a time.
 pub(super) fn area(network: &Network, here: SegmentId, shut: bool) -> Audience {
     let letter = if shut { 'c' } else { 'q' };
     Audience::Area { tile: network.tile(here), part: format!("{letter}{}", here.0) }
