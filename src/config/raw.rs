@@ -280,7 +280,8 @@ words! {
 group! {
     /// When drivers are told something.
     Directions {
-        /// A way round a jam must save at least this to be told in vehicles; four times as much on a sign.
+        /// A way round a jam must save at least this to be told in vehicles; twice as much on a sign, four
+        /// times where vehicles are told nothing.
         #[schemars(extend("default" = default::MIN_SAVING))]
         min_saving: Option<At<Interval>>,
         /// How long a sign keeps a direction at least, unless its cause ends.

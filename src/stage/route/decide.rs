@@ -29,8 +29,10 @@ const MAX_POINTS: usize = 80;
 const KEEP_SHARE: f64 = 0.5;
 
 /// Round a jam, a sign, which all read and which keeps what it says for its dwell, says only what saves
-/// so many times the minimum saving ...
-const SIGN_TIMES: f64 = 4.0;
+/// so many times the minimum saving; where nobody is told in his vehicle, what has changed since is heard
+/// by none who have passed the sign ...
+const SIGN_TIMES: f64 = 2.0;
+const LONE_SIGN_TIMES: f64 = 4.0;
 
 /// ... and this part of the time on the usual way.
 const SIGN_SHARE: f64 = 0.25;
@@ -59,6 +61,8 @@ pub(super) struct Desk<'a> {
     pub(super) left: BTreeMap<SegmentId, SegmentId>,
     /// Audiences to which no way round a shut road can be told.
     pub(super) at_a_loss: BTreeSet<Audience>,
+    /// Segments on the ways that are told round announced closures: nobody is sent over them round a jam.
+    pub(super) needed: BTreeSet<SegmentId>,
 }
 
 /// Somebody to tell, where he stands.
@@ -85,6 +89,8 @@ impl<'a> Desk<'a> {
             *told |= self.tell(around, points);
         }
         let spoken_of = shut.iter().zip(told).filter(|(_, told)| *told);
+        let closures = self.wanted.values().filter(|want| want.advice.cause == Cause::Closure);
+        self.needed = closures.flat_map(|want| want.advice.stem[1..].iter().copied()).collect();
         let mut headed_veh_s: f64 = spoken_of.map(|(around, _)| around.traffic_veh_s()).sum();
         for trouble in jams.iter().filter(|trouble| self.may_pay(trouble)).collect::<Vec<_>>() {
             let Some(around) = self.around(trouble) else { continue };
@@ -355,7 +361,8 @@ impl<'a> Desk<'a> {
     ) -> Option<(Candidate, Option<f64>)> {
         let (least_s, share) = self.least_saving(audience);
         let full = |c: &Candidate| {
-            c.stem[1..].iter().any(|id| self.view.state(*id).level >= Some(self.plan.speak_from))
+            let queues = |id| self.view.state(id).level >= Some(self.plan.speak_from);
+            c.stem[1..].iter().any(|id| queues(*id) || self.needed.contains(id))
         };
         let saving_s = |c: &Candidate| unguided_s - c.expected_s;
         let pays = |c: &&Candidate| saving_s(c) >= least_s.max(share * unguided_s) && !full(c);
@@ -383,7 +390,8 @@ impl<'a> Desk<'a> {
     fn least_saving(&self, audience: &Audience) -> (f64, f64) {
         let least_s = self.plan.min_saving.as_secs_f64();
         match audience {
-            Audience::Sign(_) => (SIGN_TIMES * least_s, SIGN_SHARE),
+            Audience::Sign(_) if self.plan.areas => (SIGN_TIMES * least_s, SIGN_SHARE),
+            Audience::Sign(_) => (LONE_SIGN_TIMES * least_s, SIGN_SHARE),
             Audience::Area { .. } => (least_s, 0.0),
         }
     }

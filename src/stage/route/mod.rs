@@ -216,6 +216,7 @@ impl Route {
             over: BTreeSet::new(),
             left: BTreeMap::new(),
             at_a_loss: BTreeSet::new(),
+            needed: BTreeSet::new(),
         };
         let (wanted, headed_veh_s) = desk.decide(&troubles);
         self.effect.headed(headed_veh_s);

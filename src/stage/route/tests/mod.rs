@@ -19,7 +19,7 @@ fn at(seconds: u64) -> Timestamp {
 
 fn plan() -> Directions {
     Directions {
-        min_saving: Duration::from_secs(15),
+        min_saving: Duration::from_secs(30),
         dwell: Duration::from_mins(5),
         expiry: Duration::from_mins(5),
         diversion_cap: 1.0,
@@ -237,6 +237,19 @@ fn a_jam_speaks_if_avoiding_it_saves_enough() {
     assert_eq!(shown.evidence.windows, [format!("minute@{}", network.id("2,1>3,1").0)]);
     let verdicts: Vec<_> = shown.evidence.ways.iter().map(|w| w.verdict.as_ref()).collect();
     assert_eq!(verdicts[..2], ["advised", "usual"]);
+}
+
+#[test]
+fn signs_ask_for_more_where_vehicles_are_told_nothing() {
+    let told = |areas: bool, speed_kmh: f64| {
+        let (network, mut route) = town_with(&Directions { areas, ..plan() });
+        let mut traffic = Traffic::on(&network);
+        // 200 m at 5 km/h: 144 s for 10 s, at 3 km/h 240 s; the way round takes 35 s more.
+        traffic.speed("2,1>3,1", speed_kmh);
+        sign(route.update(at(0), &traffic.view())).is_some()
+    };
+    assert!(told(true, 5.0) && !told(false, 5.0));
+    assert!(told(true, 3.0) && told(false, 3.0));
 }
 
 #[test]
