@@ -61,7 +61,6 @@ fn no_way_round_means_no_direction() {
     assert_eq!(signs(route.update(at(0), &traffic.view())), []);
 }
 
-/// Lets drivers turn around at the end of a road, as in `1,1>1,2`.
 /// Left of the sign a road leads on to two more; where both are shut one can only turn around.
 #[test]
 fn no_way_but_by_turning_around_means_no_direction() {

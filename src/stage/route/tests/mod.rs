@@ -157,6 +157,7 @@ fn names(network: &Network, ids: &[SegmentId]) -> Vec<String> {
     ids.iter().map(|&id| network.segment(id).name.clone()).collect()
 }
 
+/// Lets drivers turn around at the end of a road, as in `1,1>1,2`.
 fn turn_about(draft: &mut Draft, network: &Network, road: &str) {
     let (from, to) = road.split_once('>').unwrap();
     let back = network.id(&format!("{to}>{from}"));
